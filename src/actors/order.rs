@@ -1,0 +1,127 @@
+//! What a person, a script, a seed or a page may tell the supervisor to do to the cluster.
+
+use std::time::Duration;
+
+use crate::raft::ServerId;
+
+/// Which servers an order is about, resolved by the supervisor when the order is carried out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Servers {
+    /// Every server of the cluster.
+    All,
+    /// The server that leads now (the one with the highest term if a deposed one still believes
+    /// that it leads).
+    Leader,
+    /// Every server that is up and is not the leader.
+    Followers,
+    /// These servers.
+    Only(Vec<ServerId>),
+}
+
+/// One end of a directed link, or of several.
+pub type Side = Servers;
+
+/// An order to the supervisor. Every order is answered; losing one is a bug.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Order {
+    /// Adds this latency to every message that the servers handle; their order is kept.
+    Speed {
+        /// Whom it concerns.
+        servers: Servers,
+        /// The added latency; zero is `fast`.
+        latency: Duration,
+    },
+    /// Ends the servers at once: what is not synced to their disks is lost, and so is every
+    /// message in flight to them.
+    Crash(Servers),
+    /// Starts crashed servers again from what their disks kept.
+    Recover(Servers),
+    /// Freezes the servers as SIGSTOP does.
+    Pause(Servers),
+    /// Lets paused servers go on.
+    Resume(Servers),
+    /// Ends the servers in good order: what they wrote is synced first.
+    Stop(Servers),
+    /// Starts stopped servers again.
+    Start(Servers),
+    /// Cuts every link between servers of different groups, both ways. Servers named in no group
+    /// form one more group together.
+    Partition(Vec<Vec<ServerId>>),
+    /// Cuts the links from one side to the other; one way only.
+    Cut {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+    },
+    /// Adds latency to the links from one side to the other; zero takes it away.
+    Delay {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// The added latency.
+        latency: Duration,
+        /// Each message waits up to this much longer, drawn at random.
+        jitter: Duration,
+    },
+    /// Loses messages at random on the links from one side to the other.
+    Loss {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// The probability, from 0 to 1.
+        probability: f64,
+    },
+    /// Delivers messages twice at random on the links from one side to the other.
+    Duplicate {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// The probability, from 0 to 1.
+        probability: f64,
+    },
+    /// Lets messages overtake each other at random on the links from one side to the other.
+    Reorder {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// The probability, from 0 to 1, that a message is held back behind later ones.
+        probability: f64,
+    },
+    /// Takes every rule off every link: cuts, latency, loss, duplication, reordering.
+    Heal,
+    /// Makes the servers stand for election now, as a fired election timer would if nobody
+    /// refused for the sake of the present leader.
+    Timeout(Servers),
+    /// How long the servers' disks take for a sync; zero is at once.
+    DiskLatency {
+        /// Whom it concerns.
+        servers: Servers,
+        /// Time for one sync.
+        latency: Duration,
+    },
+    /// The servers' disks finish no sync until they get another latency.
+    DiskStall(Servers),
+    /// How long the servers' state machines take to apply a batch of entries; zero is at once.
+    ApplyLatency {
+        /// Whom it concerns.
+        servers: Servers,
+        /// Time for one batch.
+        latency: Duration,
+    },
+    /// The servers' state machines apply nothing until they get another latency.
+    ApplyStall(Servers),
+    /// The range that election timeouts are drawn from, from now on, on every server.
+    ElectionTimeout {
+        /// Shortest.
+        min: Duration,
+        /// Longest.
+        max: Duration,
+    },
+    /// The time between a leader's heartbeats, from now on, on every server.
+    Heartbeat(Duration),
+}

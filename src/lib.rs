@@ -1,0 +1,4 @@
+//! Raft on the actix actor framework, carrying a replicated file store.
+
+pub mod actors;
+pub mod raft;

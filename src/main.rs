@@ -1,0 +1,2 @@
+//! The `jangada` command.
+fn main() {}

@@ -1,0 +1,5 @@
+//! The protocol.
+
+mod ids;
+
+pub use ids::{Index, Position, Round, ServerId, Term, Time};
