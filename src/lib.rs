@@ -1,4 +1,6 @@
 //! Raft on the actix actor framework, carrying a replicated file store.
 
 pub mod actors;
+pub mod net;
 pub mod raft;
+pub mod storage;

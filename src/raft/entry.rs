@@ -95,6 +95,11 @@ impl Entries {
         self.slices.iter().flat_map(Slice::entries)
     }
 
+    /// The last entry.
+    pub fn last(&self) -> Option<&Entry> {
+        self.slices.last().and_then(|slice| slice.entries().last())
+    }
+
     /// The entries from the `start`th up to, not including, the `end`th; both are cut to what
     /// there is.
     pub fn slice(&self, start: usize, end: usize) -> Entries {
