@@ -2,3 +2,4 @@
 
 pub mod actors;
 pub mod raft;
+pub mod script;
