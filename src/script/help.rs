@@ -19,7 +19,8 @@ pub fn help() -> String {
     }
     text.push_str(
         "SERVERS is a number, a list such as 1,2, `all`, `leader` or `followers`; FILE is a name, \
-         a uuid or\nthe beginning of one. `help WORD` shows one word with an example.\n",
+         a uuid or\nthe beginning of one. Both may be a `$NAME` that `let` has defined. `help WORD` \
+         shows a word with an\nexample.\n",
     );
     text
 }

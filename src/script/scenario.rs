@@ -69,6 +69,7 @@ impl Scenario {
             reader.mistake(1, String::new(), ParseError::new(0..0, message));
             return Err(reader.error);
         }
+        let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
         for (number, line) in (1..).zip(file.split(|&byte| byte == b'\n')) {
             reader.line(number, line);
         }
@@ -111,6 +112,7 @@ impl Default for Reader {
 
 impl Reader {
     fn line(&mut self, number: usize, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = match str::from_utf8(line) {
             Ok(text) => text,
             Err(error) => {
