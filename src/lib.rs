@@ -4,4 +4,5 @@ pub mod actors;
 pub mod files;
 pub mod net;
 pub mod raft;
+pub mod script;
 pub mod storage;
