@@ -145,6 +145,20 @@ impl Message {
     }
 }
 
+macro_rules! message_from {
+    ($($kind:ident)*) => {
+        $(impl From<$kind> for Message {
+            fn from(message: $kind) -> Self {
+                Message::$kind(message)
+            }
+        })*
+    };
+}
+
+message_from! {
+    RequestVote RequestVoteReply AppendEntries AppendEntriesReply ReadIndex ReadIndexReply
+}
+
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

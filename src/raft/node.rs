@@ -203,6 +203,16 @@ impl Node {
         Status::of(self)
     }
 
+    /// `current_term`.
+    pub fn current_term(&self) -> Term {
+        self.current_term
+    }
+
+    /// `commit_index`.
+    pub fn commit_index(&self) -> Index {
+        self.commit_index
+    }
+
     /// The leader of the current term, if this server knows it.
     pub fn leader(&self) -> Option<ServerId> {
         match &self.role {

@@ -68,6 +68,12 @@ impl MemoryDisk {
         self.0.borrow().speed
     }
 
+    /// The term, the vote and the last entry, as written.
+    pub fn summary(&self) -> (Term, Option<ServerId>, Position) {
+        let disk = self.0.borrow();
+        (disk.term, disk.voted_for, disk.log.last)
+    }
+
     /// Loses everything that no finished sync covered.
     pub fn crash(&self) {
         let disk = &mut *self.0.borrow_mut();
