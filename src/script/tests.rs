@@ -127,6 +127,7 @@ fn words_of_the_classroom_mean_what_they_say() {
         ("PRINT_LOG", "log all"),
         ("WAIT 2", "wait 2s"),
         ("SLEEP 0.5", "wait 500ms"),
+        ("SLEEP 86400", "wait 86400s"),
         ("SUBMIT a.txt", "submit a.txt"),
         ("LOAD a.txt AS b REPLACE", "load a.txt as b replace"),
         ("LIST", "list"),
@@ -319,6 +320,7 @@ fn wrong_arguments_are_named_with_what_was_expected() {
         ),
         ("append a \"x\" y", "expected the end of the line, found `y`".into(), "y"),
         ("cat \"a\"b", "a blank must come after the closing quote".into(), "b"),
+        ("cat 'a'b", "a blank must come after the closing quote".into(), "b"),
         ("cat \"a", "the closing \" is missing".into(), "\"a"),
         ("cat 'a", "the closing ' is missing".into(), "'a"),
         ("cat ''", "a file's name cannot be empty".into(), "''"),
@@ -371,6 +373,8 @@ fn an_error_shows_the_line_the_place_and_the_usage() {
         error(line).excerpt(line),
         "    crash 1 bob\n            ^^^\n    usage: crash SERVERS   for example: crash leader\n"
     );
+    let nested = error("expect refused append a").hint.unwrap_or_default();
+    assert!(nested.starts_with("usage: append FILE TEXT|@PATH "), "{nested}");
     let line = format!("cat {} \"é", "x".repeat(500));
     let excerpt = error(&line).excerpt(&line);
     let lines: Vec<&str> = excerpt.lines().collect();
@@ -392,14 +396,14 @@ fn lines_that_are_no_text_are_refused() {
 #[test]
 fn a_scenario_has_settings_and_numbered_steps() {
     let file = "\u{feff}# Retry.\r\nservers 3\r\nseed 7\r\n\r\nlet old = leader\r\n\
-                let mate = follower\r\npartition $old,$mate\r\ncrash $old";
+                let mate = follower\r\npartition $old | $mate\r\ncrash $old";
     let scenario = Scenario::parse(file.as_bytes()).unwrap();
     assert_eq!((scenario.servers, scenario.seed), (Some(3), Some(7)));
     let numbers: Vec<usize> = scenario.steps.iter().map(|step| step.number).collect();
     assert_eq!(numbers, [5, 6, 7, 8]);
     assert_eq!(scenario.steps[1].text, "let mate = follower");
     let statement = scenario.steps[2].statement(&variables()).unwrap();
-    assert_eq!(statement.to_string(), "partition 3,5");
+    assert_eq!(statement.to_string(), "partition 3 | 5");
     let unbound = scenario.steps[3].statement(&Variables::new()).unwrap_err();
     assert!(unbound.report("a.jangada").starts_with("a.jangada:8: there is no variable `old`"));
 }
