@@ -480,7 +480,7 @@ pub(crate) const WORDS: &[Word] = &[
         aliases: &["sleep"],
         category: Category::Scenarios,
         usage: "wait DURATION|leader [within DURATION]|jobs",
-        help: "Waits: some time (in seconds without a unit), for a leader, or for commands behind `&`",
+        help: "Waits some time (seconds, without a unit), for a leader, or for commands after `&`",
         example: "wait leader within 5s",
         arguments: &[&[Is("leader"), Is("jobs")], &[Is("within")]],
         grammar: Grammar::Statement(parse::wait),
