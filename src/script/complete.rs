@@ -1,7 +1,8 @@
 //! Completion: what could stand where the cursor is.
 
 use super::display::Bare;
-use super::words::{self, Argument, EXPECTATIONS, Grammar, WORDS, Word};
+use super::expect::EXPECTATIONS;
+use super::words::{self, Argument, Grammar, WORDS, Word};
 use crate::raft::ServerId;
 
 /// What the cluster has now, to complete from.

@@ -1,7 +1,8 @@
 //! The help texts, made from the table of words.
 
 use super::error::quoted;
-use super::words::{self, Category, EXPECTATIONS, WORDS, Word};
+use super::expect::EXPECTATIONS;
+use super::words::{self, Category, WORDS, Word};
 
 /// Longer usages put their explanation on the next line.
 const COLUMN: usize = 34;
@@ -18,9 +19,9 @@ pub fn help() -> String {
         text.push('\n');
     }
     text.push_str(
-        "SERVERS is a number, a list such as 1,2, `all`, `leader` or `followers`; FILE is a name, \
-         a uuid or\nthe beginning of one. Both may be a `$NAME` that `let` has defined. `help WORD` \
-         shows a word with an\nexample.\n",
+        "SERVERS is a number, a list such as 1,2, `all`, `leader` or `followers`.\n\
+         FILE is a name, a uuid or the beginning of one. Both may be a `$NAME` defined by `let`.\n\
+         `help WORD` shows one word with an example.\n",
     );
     text
 }

@@ -2,7 +2,7 @@
 //!
 //! A person types it at the prompt, a `*.jangada` file holds it, `save` writes it. One statement a
 //! line, its words separated by blanks; words and keywords are accepted in any case. The table in
-//! [`words`](WORDS) is the single source for parsing, help, completion and the nearest known word.
+//! `words` is the single source for parsing, help, completion and the nearest known word.
 //!
 //! # Words, quotes, comments
 //!
@@ -38,6 +38,8 @@ mod files;
 mod help;
 mod orders;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod scenario;
 mod statement;
 #[cfg(test)]

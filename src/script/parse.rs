@@ -2,7 +2,8 @@
 
 use super::cursor::{Cursor, Result, Token};
 use super::error::quoted;
-use super::words::{self, EXPECTATIONS, Grammar, WORDS, Word};
+use super::expect::EXPECTATIONS;
+use super::words::{self, Grammar, WORDS, Word};
 use super::{
     Binding, FileCall, OneServer, ParseError, Setting, Statement, Variables, Wait, files, value,
 };

@@ -1,21 +1,15 @@
 //! The language as a person meets it.
 
-use std::time::Duration;
-
-use proptest::collection::vec;
-use proptest::option;
-use proptest::prelude::*;
-use proptest::sample::select;
 use uuid::Uuid;
 
 use super::cursor::MAX_LINE;
-use super::value::MAX_DURATION;
-use super::words::{Category, EXPECTATIONS, WORDS, Word, nearest};
+use super::expect::EXPECTATIONS;
+use super::words::{Category, WORDS, Word, nearest};
 use super::*;
 use crate::actors::{Order, Servers};
-use crate::raft::{Index, ServerId};
+use crate::raft::ServerId;
 
-fn variables() -> Variables {
+pub(super) fn variables() -> Variables {
     let file = Value::File(Uuid::from_u128(0xf00d));
     [("f", file), ("old", Value::Server(ServerId(3))), ("mate", Value::Server(ServerId(5)))]
         .map(|(name, value)| (name.to_owned(), value))
@@ -54,15 +48,15 @@ fn complaint(line: &str) -> (String, &str) {
 #[track_caller]
 fn text_of(line: &str) -> Vec<u8> {
     match parsed(line) {
-        Statement::File {
-            call: FileCall { command: FileCommand::Append { content: Content::Text(text), .. }, .. },
-            ..
-        } => text,
+        Statement::File { call, .. } => match call.command {
+            FileCommand::Append { content: Content::Text(text), .. } => text,
+            other => panic!("{line}: {other:?}"),
+        },
         other => panic!("{line}: {other:?}"),
     }
 }
 
-fn all_words() -> impl Iterator<Item = &'static Word> {
+pub(super) fn all_words() -> impl Iterator<Item = &'static Word> {
     WORDS.iter().chain(EXPECTATIONS)
 }
 
@@ -127,6 +121,7 @@ fn words_of_the_classroom_mean_what_they_say() {
         ("PRINT_LOG", "log all"),
         ("WAIT 2", "wait 2s"),
         ("SLEEP 0.5", "wait 500ms"),
+        ("SLEEP 86400", "wait 86400s"),
         ("SUBMIT a.txt", "submit a.txt"),
         ("LOAD a.txt AS b REPLACE", "load a.txt as b replace"),
         ("LIST", "list"),
@@ -319,6 +314,7 @@ fn wrong_arguments_are_named_with_what_was_expected() {
         ),
         ("append a \"x\" y", "expected the end of the line, found `y`".into(), "y"),
         ("cat \"a\"b", "a blank must come after the closing quote".into(), "b"),
+        ("cat 'a'b", "a blank must come after the closing quote".into(), "b"),
         ("cat \"a", "the closing \" is missing".into(), "\"a"),
         ("cat 'a", "the closing ' is missing".into(), "'a"),
         ("cat ''", "a file's name cannot be empty".into(), "''"),
@@ -371,6 +367,8 @@ fn an_error_shows_the_line_the_place_and_the_usage() {
         error(line).excerpt(line),
         "    crash 1 bob\n            ^^^\n    usage: crash SERVERS   for example: crash leader\n"
     );
+    let nested = error("expect refused append a").hint.unwrap_or_default();
+    assert!(nested.starts_with("usage: append FILE TEXT|@PATH "), "{nested}");
     let line = format!("cat {} \"é", "x".repeat(500));
     let excerpt = error(&line).excerpt(&line);
     let lines: Vec<&str> = excerpt.lines().collect();
@@ -392,14 +390,14 @@ fn lines_that_are_no_text_are_refused() {
 #[test]
 fn a_scenario_has_settings_and_numbered_steps() {
     let file = "\u{feff}# Retry.\r\nservers 3\r\nseed 7\r\n\r\nlet old = leader\r\n\
-                let mate = follower\r\npartition $old,$mate\r\ncrash $old";
+                let mate = follower\r\npartition $old | $mate\r\ncrash $old";
     let scenario = Scenario::parse(file.as_bytes()).unwrap();
     assert_eq!((scenario.servers, scenario.seed), (Some(3), Some(7)));
     let numbers: Vec<usize> = scenario.steps.iter().map(|step| step.number).collect();
     assert_eq!(numbers, [5, 6, 7, 8]);
     assert_eq!(scenario.steps[1].text, "let mate = follower");
     let statement = scenario.steps[2].statement(&variables()).unwrap();
-    assert_eq!(statement.to_string(), "partition 3,5");
+    assert_eq!(statement.to_string(), "partition 3 | 5");
     let unbound = scenario.steps[3].statement(&Variables::new()).unwrap_err();
     assert!(unbound.report("a.jangada").starts_with("a.jangada:8: there is no variable `old`"));
 }
@@ -435,7 +433,7 @@ fn completions(line: &str) -> Vec<String> {
     complete(line, line.len(), &known()).candidates
 }
 
-fn known() -> Known {
+pub(super) fn known() -> Known {
     Known {
         servers: (1..=3).map(ServerId).collect(),
         files: vec!["notes.txt".into(), "my notes".into()],
@@ -494,244 +492,5 @@ fn whatever_completion_offers_is_understood() {
         let candidates = completions(before);
         assert!(!candidates.is_empty(), "{before}");
         candidates.iter().for_each(|word| drop(parsed(&format!("{before}{word}{after}"))));
-    }
-}
-
-fn servers() -> impl Strategy<Value = Servers> {
-    prop_oneof![
-        Just(Servers::All),
-        Just(Servers::Leader),
-        Just(Servers::Followers),
-        some_servers().prop_map(Servers::Only),
-    ]
-}
-
-/// Distinct servers.
-fn some_servers() -> impl Strategy<Value = Vec<ServerId>> {
-    proptest::collection::btree_set(1..=u64::MAX, 1..5)
-        .prop_map(|numbers| numbers.into_iter().map(ServerId).collect())
-}
-
-fn duration() -> impl Strategy<Value = Duration> {
-    let longest = MAX_DURATION.as_nanos() as u64;
-    prop_oneof![
-        (0..=longest).prop_map(Duration::from_nanos),
-        (0..=longest / 1_000_000).prop_map(Duration::from_millis),
-        (0..=longest / 1_000_000_000).prop_map(Duration::from_secs),
-    ]
-}
-
-fn probability() -> impl Strategy<Value = f64> {
-    prop_oneof![0.0..=1.0, (0..=1000).prop_map(|tenths| f64::from(tenths) / 1000.0)]
-}
-
-fn order_on_links() -> impl Strategy<Value = (Order, Order)> {
-    let kinds = (0..5, duration(), duration(), probability());
-    (servers(), servers(), kinds).prop_map(|(a, b, (kind, latency, jitter, probability))| {
-        let order = |from: &Servers, to: &Servers| {
-            let (from, to) = (from.clone(), to.clone());
-            match kind {
-                0 => Order::Cut { from, to },
-                1 => Order::Delay { from, to, latency, jitter },
-                2 => Order::Loss { from, to, probability },
-                3 => Order::Duplicate { from, to, probability },
-                _ => Order::Reorder { from, to, probability },
-            }
-        };
-        (order(&a, &b), order(&b, &a))
-    })
-}
-
-fn order() -> impl Strategy<Value = Order> {
-    let about_servers: [fn(Servers) -> Order; 9] = [
-        Order::Crash,
-        Order::Recover,
-        Order::Pause,
-        Order::Resume,
-        Order::Stop,
-        Order::Start,
-        Order::Timeout,
-        Order::DiskStall,
-        Order::ApplyStall,
-    ];
-    let above_zero = duration().prop_map(|d| d.max(Duration::from_nanos(1)));
-    let range = (duration(), duration()).prop_map(|(a, b)| {
-        let min = a.min(b).max(Duration::from_nanos(1));
-        Order::ElectionTimeout { min, max: a.max(b).max(min) }
-    });
-    let groups = (some_servers(), 1..3_usize).prop_map(|(servers, size)| {
-        Order::Partition(servers.chunks(size).map(<[ServerId]>::to_vec).collect())
-    });
-    prop_oneof![
-        (select(about_servers.to_vec()), servers()).prop_map(|(order, servers)| order(servers)),
-        order_on_links().prop_map(|(there, _)| there),
-        (servers(), duration()).prop_map(|(servers, latency)| Order::Speed { servers, latency }),
-        (servers(), duration())
-            .prop_map(|(servers, latency)| Order::DiskLatency { servers, latency }),
-        (servers(), duration())
-            .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
-        Just(Order::Heal),
-        above_zero.prop_map(Order::Heartbeat),
-        range,
-        groups,
-    ]
-}
-
-/// Names and paths of any characters, and ones that look like something else.
-fn name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "\\PC{1,12}",
-        "[a-zA-Z0-9@#$&'\"\\\\ \t{}=|<>-]{1,8}",
-        any::<String>().prop_filter("a name is not empty", |name| !name.is_empty()),
-        Just("within".to_owned()),
-        Just("as".to_owned()),
-    ]
-}
-
-fn content() -> impl Strategy<Value = Content> {
-    prop_oneof![
-        vec(any::<u8>(), 0..20).prop_map(Content::Text),
-        any::<String>().prop_map(|text| Content::Text(text.into_bytes())),
-        name().prop_map(Content::Path),
-    ]
-}
-
-fn load() -> impl Strategy<Value = Load> {
-    (name(), option::of(name()), any::<bool>()).prop_map(|(path, name, replace)| Load {
-        path,
-        name,
-        replace,
-    })
-}
-
-fn call() -> impl Strategy<Value = FileCall> {
-    let command = prop_oneof![
-        load().prop_map(FileCommand::Load),
-        Just(FileCommand::List),
-        (name(), name()).prop_map(|(file, path)| FileCommand::Get { file, path }),
-        name().prop_map(FileCommand::Cat),
-        (name(), content()).prop_map(|(file, content)| FileCommand::Append { file, content }),
-        name().prop_map(FileCommand::Delete),
-        (name(), name()).prop_map(|(file, name)| FileCommand::Rename { file, name }),
-        name().prop_map(FileCommand::Stat),
-    ];
-    let server = prop_oneof![
-        Just(OneServer::Leader),
-        (1..=u64::MAX).prop_map(|number| OneServer::Number(ServerId(number))),
-    ];
-    (option::of(server), command).prop_map(|(at, command)| FileCall { at, command })
-}
-
-fn expectation() -> impl Strategy<Value = Expectation> {
-    let role = prop_oneof![
-        Just(Role::Follower),
-        Just(Role::Candidate),
-        Just(Role::Leader),
-        Just(Role::Stale),
-        Just(Role::Dead),
-    ];
-    prop_oneof![
-        (option::of(1..=u64::MAX), duration()).prop_map(|(server, within)| {
-            Expectation::Leader { server: server.map(ServerId), within }
-        }),
-        duration().prop_map(|time| Expectation::NoLeader(NoLeader::For(time))),
-        duration().prop_map(|time| Expectation::NoLeader(NoLeader::Within(time))),
-        duration().prop_map(|within| Expectation::FilesEqual { within }),
-        duration().prop_map(|within| Expectation::LogsEqual { within }),
-        Just(Expectation::Linearizable),
-        (option::of(any::<String>()), call())
-            .prop_map(|(because, call)| Expectation::Refused { because, call }),
-        call().prop_map(Expectation::Unknown),
-        (name(), content()).prop_map(|(file, content)| Expectation::Content { file, content }),
-        name().prop_map(Expectation::NoFile),
-        (servers(), role, duration()).prop_map(|(servers, role, within)| Expectation::Role {
-            servers,
-            role,
-            within
-        }),
-        (servers(), any::<u64>(), duration()).prop_map(|(servers, index, within)| {
-            Expectation::Commit { servers, index: Index(index), within }
-        }),
-        (servers(), duration())
-            .prop_map(|(servers, within)| Expectation::CaughtUp { servers, within }),
-    ]
-}
-
-fn statement() -> impl Strategy<Value = Statement> {
-    let wait = prop_oneof![
-        duration().prop_map(Wait::Time),
-        option::of(duration()).prop_map(Wait::Leader),
-        Just(Wait::Jobs),
-    ];
-    let binding = prop_oneof![
-        load().prop_map(Binding::Load),
-        Just(Binding::Leader),
-        Just(Binding::Follower),
-    ];
-    prop_oneof![
-        order().prop_map(Statement::Order),
-        order_on_links().prop_map(|(there, back)| Statement::BothWays { there, back }),
-        (call(), any::<bool>()).prop_map(|(call, background)| Statement::File { call, background }),
-        name().prop_map(Statement::Submit),
-        Just(Statement::Status),
-        servers().prop_map(Statement::Log),
-        option::of(1..1000_usize).prop_map(Statement::Events),
-        Just(Statement::Watch),
-        option::of(name()).prop_map(Statement::Help),
-        name().prop_map(Statement::Save),
-        Just(Statement::Quit),
-        wait.prop_map(Statement::Wait),
-        ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)
-            .prop_map(|(name, binding)| Statement::Let { name, binding }),
-        expectation().prop_map(Statement::Expect),
-        (1..=64_u64).prop_map(|count| Statement::Setting(Setting::Servers(count))),
-        any::<u64>().prop_map(|seed| Statement::Setting(Setting::Seed(seed))),
-    ]
-}
-
-/// Lines made of what the language is made of, in any order.
-fn almost_a_line() -> impl Strategy<Value = String> {
-    let words: Vec<&'static str> = all_words()
-        .flat_map(|word| word.example.split(' '))
-        .chain([
-            "&", "at", "|", "->", "<->", "=", ",", "\"", "'", "\\", "$", "${", "$old", "@", "#",
-        ])
-        .collect();
-    let word = prop_oneof![select(words).prop_map(str::to_owned), "\\PC{0,3}"];
-    (vec(word, 0..8), prop_oneof![Just(" "), Just("")]).prop_map(|(words, blank)| words.join(blank))
-}
-
-proptest! {
-    #[test]
-    fn what_is_written_parses_back_to_the_same(statement in statement()) {
-        let text = statement.to_string();
-        prop_assert_eq!(parse(&text, &Variables::new()), Ok(Some(statement)), "{}", text);
-    }
-
-    #[test]
-    fn no_text_makes_the_parser_panic(text in prop_oneof![any::<String>(), almost_a_line()]) {
-        let variables = variables();
-        if let Err(error) = parse(&text, &variables) {
-            prop_assert!(text.get(error.span.clone()).is_some(), "{:?}", error);
-            prop_assert!(!error.message.is_empty());
-            prop_assert!(error.excerpt(&text).lines().all(|line| line.chars().count() < 200));
-        }
-        for cursor in 0..=text.len() + 1 {
-            let completion = complete(&text, cursor, &known());
-            prop_assert!(text.get(completion.start..).is_some());
-        }
-        let _ = help_for(&text);
-    }
-
-    #[test]
-    fn no_bytes_make_the_scenario_reader_panic(
-        bytes in prop_oneof![
-            vec(any::<u8>(), 0..200),
-            vec(almost_a_line(), 0..6).prop_map(|lines| lines.join("\n").into_bytes()),
-        ],
-    ) {
-        if let Err(error) = Scenario::parse(&bytes) {
-            prop_assert!(!error.mistakes.is_empty() && !error.report("a.jangada").is_empty());
-        }
     }
 }
