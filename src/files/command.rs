@@ -214,6 +214,7 @@ impl fmt::Display for Short<'_> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::testing::cases;
     use super::*;
 
     const UPLOAD: Uuid = Uuid::from_u128(0x0f3a_1111 << 96);
@@ -298,6 +299,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_described_in_one_line(payload: Vec<u8>) {
             let line = describe(&payload.into());

@@ -12,7 +12,7 @@ pub const MAX_DATA: usize = 1024 * 1024;
 pub const MAX_READ: usize = 1024 * 1024;
 
 /// The most files one [`Query::List`](super::Query::List) returns.
-pub const MAX_PAGE: usize = 1000;
+pub const MAX_PAGE: usize = 500;
 
 /// What the store holds at most. Must be equal on all servers: a refusal is part of the
 /// replicated history.

@@ -143,7 +143,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// The data of one command is larger than allowed.
-    #[error("a command with {bytes} bytes of data; the limit is {limit} ({}): send chunks", Size(*limit))]
+    #[error("{bytes} bytes in one command; the limit is {limit} ({}): send chunks", Size(*limit))]
     DataTooLarge {
         /// Bytes that came.
         bytes: u64,
@@ -151,7 +151,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// The store would hold more bytes than it may.
-    #[error("no room for {} more: the limit of the store is {}; delete files", Size(*bytes), Size(*limit))]
+    #[error("no room for {} more in the store of {}: delete files", Size(*bytes), Size(*limit))]
     StoreFull {
         /// Bytes to be added.
         bytes: u64,
