@@ -103,7 +103,8 @@ pub(super) enum Operation<R = Request> {
     Request(R),
 }
 
-/// The payload that opens a session; answered by `SessionOpened`.
+/// The payload that opens a session; answered by `SessionOpened`. Logged twice, it opens two: the
+/// one nobody uses expires in time.
 pub fn open_session() -> Bytes {
     Operation::<()>::OpenSession.encode(&[])
 }

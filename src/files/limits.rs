@@ -31,7 +31,8 @@ pub struct Limits {
     pub chunks_ahead: usize,
     /// Sessions; opening one more expires the least recently used. Default 4096.
     pub sessions: usize,
-    /// Answers kept for one session because the client has not acknowledged them. Default 256.
+    /// Answers kept for one session because the client has not acknowledged them; most have less
+    /// than 100 bytes, none more than 16 KiB. Default 256.
     pub unacknowledged: usize,
 }
 

@@ -61,7 +61,11 @@ pub enum Refusal {
         file: String,
     },
     /// Several uuids begin with these digits.
-    #[error("`{prefix}` begins several uuids: {}; give more digits", listed(candidates, *more))]
+    #[error(
+        "`{}` begins several uuids: {}; give more digits",
+        printable(prefix),
+        listed(candidates, *more)
+    )]
     Ambiguous {
         /// The digits.
         prefix: String,

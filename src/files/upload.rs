@@ -110,9 +110,9 @@ impl Uploads {
         room: u64,
         limits: &Limits,
     ) -> Result<u64, Refusal> {
-        let size = offset.saturating_add(data.len() as u64);
-        if size > limits.file_bytes {
-            let file = format!("upload {upload}");
+        let bytes = data.len() as u64;
+        if offset.checked_add(bytes).is_none_or(|size| size > limits.file_bytes) {
+            let (file, size) = (format!("upload {upload}"), offset.saturating_add(bytes));
             return Err(Refusal::FileTooLarge { file, size, limit: limits.file_bytes });
         }
         match self.uploads.get(&(session, upload)) {
@@ -124,7 +124,6 @@ impl Uploads {
             }
             _ => {}
         }
-        let bytes = data.len() as u64;
         if bytes > room {
             return Err(Refusal::StoreFull { bytes, limit: limits.store_bytes });
         }
