@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::Term;
 
@@ -40,7 +41,7 @@ pub struct EntryMeta {
 /// carry it and every in-process log that keeps it are views of the same blocks.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Entries {
-    slices: Vec<Slice>,
+    slices: SmallVec<[Slice; 1]>,
 }
 
 #[derive(Clone)]
@@ -139,7 +140,7 @@ impl From<Vec<Entry>> for Entries {
             return Self::default();
         }
         let to = u32::try_from(entries.len()).expect("invariant: a batch holds less than 2^32");
-        Self { slices: vec![Slice { block: entries.into(), from: 0, to }] }
+        Self { slices: smallvec![Slice { block: entries.into(), from: 0, to }] }
     }
 }
 

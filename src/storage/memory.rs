@@ -246,9 +246,12 @@ impl MemoryLog {
 
     /// The place of the run that holds `index`, which must be in the log.
     fn run_of(&self, index: Index) -> usize {
-        match self.runs.back() {
-            Some((first, _)) if *first <= index => self.runs.len() - 1,
-            _ => self.runs.partition_point(|(first, _)| *first <= index).saturating_sub(1),
+        /// Nearly every read is of what was written last.
+        const RECENT: usize = 16;
+        let recent = self.runs.iter().rev().take(RECENT).position(|(first, _)| *first <= index);
+        match recent {
+            Some(back) => self.runs.len() - 1 - back,
+            None => self.runs.partition_point(|(first, _)| *first <= index).saturating_sub(1),
         }
     }
 }
