@@ -44,9 +44,12 @@ pub(crate) struct Server {
     next_ticket: Ticket,
     /// Every entry up to here has been handed to the state machine.
     handed_over: Index,
-    /// The latest write of a vote: nothing may be said before it is durable.
-    vote_written: WriteId,
+    /// What the node has been told is durable.
     durable: WriteId,
+    /// The write of a vote that is not durable yet: nothing may be said before it is.
+    gate: Option<WriteId>,
+    /// Something was written that no sync was asked for yet.
+    wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
     /// When the next wake-up comes, and the task that brings it.
@@ -113,8 +116,9 @@ impl Server {
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
             handed_over: Index(0),
-            vote_written: WriteId(0),
             durable: WriteId(0),
+            gate: None,
+            wrote: false,
             outbox: VecDeque::new(),
             timer: None,
             scratch: Scratch::default(),
@@ -125,7 +129,6 @@ impl Server {
     fn step(&mut self, input: Input<'_>, source: Source, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         self.step_once(now, input, source);
-        self.storage.sync(now);
         self.settle(now);
         self.set_timer(ctx);
     }
@@ -140,30 +143,36 @@ impl Server {
         self.scratch.effects = effects;
     }
 
-    /// Tells the node what the disk has done, until there is nothing new.
+    /// Has everything written synced, and tells the node what the disk has done, until there is
+    /// nothing new.
     fn settle(&mut self, now: Time) {
         loop {
+            if std::mem::take(&mut self.wrote) {
+                self.storage.sync(now);
+            }
             let durable = self.storage.durable(now);
             if durable.write == self.durable {
                 return;
             }
             self.durable = durable.write;
-            if self.durable >= self.vote_written {
+            if self.gate.is_some_and(|vote| vote <= durable.write) {
+                self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
                     self.send(to, message);
                 }
             }
             self.step_once(now, Input::Persisted(durable.log), Source::Nothing);
-            self.storage.sync(now);
         }
     }
 
     fn perform(&mut self, effect: Effect, now: Time, source: &mut Source) {
         match effect {
             Effect::SaveVote { term, voted_for } => {
-                self.vote_written = self.storage.save_vote(term, voted_for);
+                let vote = self.storage.save_vote(term, voted_for);
                 self.storage.sync(now);
-                self.durable = self.durable.max(self.storage.durable(now).write);
+                if self.storage.durable(now).write < vote {
+                    self.gate = Some(vote);
+                }
             }
             Effect::Append { first, entries } => {
                 let appended = match source {
@@ -172,10 +181,12 @@ impl Server {
                     Source::Nothing => return,
                 };
                 self.storage.append(first, appended);
+                self.wrote = true;
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
                 self.storage.append(position.index, vec![entry].into());
+                self.wrote = true;
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(_) => self.hand_over(),
@@ -222,7 +233,7 @@ impl Server {
 
     /// Sends a message, once the vote that was written before it is durable.
     fn send(&mut self, to: ServerId, message: Message) {
-        if self.vote_written > self.durable {
+        if self.gate.is_some() {
             if self.outbox.len() == MAX_OUTBOX {
                 self.outbox.pop_front();
             }

@@ -223,8 +223,8 @@ impl MemoryLog {
         for (first, run) in self.runs.range(self.run_of(next)..) {
             let start = (next - *first) as usize;
             let end = run.len().min((last.next() - *first) as usize);
-            let mut fitting = start;
-            for entry in run.iter().skip(start).take(end - start) {
+            let mut fitting = if max_bytes == u64::MAX { end } else { start };
+            for entry in run.iter().skip(fitting).take(end - fitting) {
                 bytes += u64::from(entry.meta().bytes);
                 if bytes > max_bytes && (fitting > start || !result.is_empty()) {
                     break;
