@@ -24,6 +24,8 @@ pub struct Node {
     pub(super) log: Log,
     /// Every entry up to here is on this server's disk.
     pub(super) durable_index: Index,
+    /// The term in which entries were last replaced; writes of earlier ones may be undone.
+    pub(super) truncated_in: Term,
     /// Volatile: every entry up to here is committed. Starts at 0, never falls.
     pub(super) commit_index: Index,
     pub(super) role: Role,
@@ -158,6 +160,7 @@ impl Node {
             voted_for,
             log,
             durable_index,
+            truncated_in: Term(0),
             commit_index: Index(0),
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
@@ -178,7 +181,7 @@ impl Node {
             }
             Input::Propose { sizes } => self.on_propose(sizes, context),
             Input::Read { ticket } => self.on_read(ticket, context),
-            Input::Persisted(position) => self.on_persisted(position, context),
+            Input::Persisted { term, last } => self.on_persisted(term, last, context),
             Input::Deadline => self.on_deadline(context),
             Input::Campaign => {
                 if self.configuration.is_voter(self.id) {
@@ -201,6 +204,11 @@ impl Node {
     /// All there is to see of the server.
     pub fn status(&self) -> Status {
         Status::of(self)
+    }
+
+    /// `current_term`.
+    pub fn term(&self) -> Term {
+        self.current_term
     }
 
     /// The leader of the current term, if this server knows it.

@@ -5,7 +5,7 @@ use super::progress::Flow;
 use super::role::{Follower, Leader, Role};
 use super::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, EntryMeta, Index, Message, Position,
-    Refusal, Round, ServerId, Why,
+    Refusal, Round, ServerId, Term, Why,
 };
 
 impl Node {
@@ -190,6 +190,7 @@ impl Node {
             assert!(first > self.commit_index, "invariant: committed entries are never removed");
             self.log.truncate(first);
             self.durable_index = self.durable_index.min(first.previous());
+            self.truncated_in = self.current_term;
         }
         for entry in &entries[known..] {
             self.log.append(*entry);
@@ -205,17 +206,19 @@ impl Node {
         context.send(leader.id, Message::AppendEntriesReply(reply));
     }
 
-    /// The disk has everything up to `position`, unless that was replaced meanwhile (TRAPS 15).
-    pub(super) fn on_persisted(&mut self, position: Position, context: &mut Context<'_>) {
-        if !self.log.contains(position) || position.index <= self.durable_index {
+    /// The disk has what was asked for up to `last`, unless that was replaced since: the same
+    /// entries may even have come back (TRAPS 15). Whatever replaced them is confirmed later,
+    /// and speaks for them too. Within one term nothing that was asked for is replaced.
+    pub(super) fn on_persisted(&mut self, term: Term, last: Index, context: &mut Context<'_>) {
+        if term < self.truncated_in || last <= self.durable_index {
             return;
         }
-        self.durable_index = position.index;
+        self.durable_index = last.min(self.log.last().index);
         match &mut self.role {
             Role::Leader(_) => self.advance_commit(context),
             Role::Follower(Follower { leader: Some(leader), .. }) if leader.owes_answer => {
-                leader.owes_answer = leader.matched > position.index;
-                let matched = leader.matched.min(position.index);
+                leader.owes_answer = leader.matched > last;
+                let matched = leader.matched.min(last);
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }
             _ => {}
