@@ -181,7 +181,7 @@ impl fmt::Display for VoteRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             VoteRefusal::StaleTerm => f.write_str("stale term"),
-            VoteRefusal::LeaderAlive(leader) => write!(f, "hears from {leader}"),
+            VoteRefusal::LeaderAlive(leader) => write!(f, "{leader} leads"),
             VoteRefusal::AlreadyVoted(candidate) => write!(f, "voted for {candidate}"),
             VoteRefusal::LogBehind => f.write_str("candidate's log is behind"),
         }

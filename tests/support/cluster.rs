@@ -3,7 +3,7 @@
 //! at any moment is asserted as it goes: one leader a term, one content for each committed index.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -535,7 +535,7 @@ impl Cluster {
     }
 }
 
-/// A run of entries, shown as `4@2, 5@3(x), 6@3(no-op)`, long runs in short.
+/// A run of entries, shown as `4@2, 5@3(x), 6@3(no-op)`.
 pub(crate) struct Run<'a> {
     pub(crate) first: Index,
     pub(crate) entries: &'a [Entry],
@@ -543,6 +543,9 @@ pub(crate) struct Run<'a> {
 
 impl fmt::Display for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.entries.is_empty() {
+            return f.write_str("empty");
+        }
         for (place, entry) in self.entries.iter().enumerate() {
             if place > 0 {
                 f.write_str(", ")?;
@@ -587,31 +590,23 @@ fn label(entry: &Entry) -> Option<String> {
     }
 }
 
-/// One line on a server: role, term, vote, log and commit index.
+/// One line on a server: role, term, vote, leader, commit index and log.
 pub(crate) fn describe(cluster: &Cluster, id: ServerId) -> String {
     let server = cluster.server(id);
     let Some(node) = &server.node else {
-        return format!("{id} crashed; its disk has {}", server.disk_line());
+        let disk = &server.disk;
+        let vote = Write::Vote { term: disk.term, voted_for: disk.voted_for };
+        let log = Run { first: Index(1), entries: &disk.log };
+        return format!("{id} crashed; its disk has {vote}, log: {log}");
     };
     let status = node.status();
-    let mut line = format!("{id} {} term={}", status.role, status.term);
-    if let Some(vote) = status.voted_for {
-        write!(line, " vote={vote}").expect("a String takes everything");
-    }
-    if let Some(leader) = status.leader.filter(|leader| *leader != id) {
-        write!(line, " leader={leader}").expect("a String takes everything");
-    }
+    let or_empty = |text: Option<String>| text.unwrap_or_default();
+    let vote = or_empty(status.voted_for.map(|vote| format!(" vote={vote}")));
+    let leader = status.leader.filter(|leader| *leader != id);
+    let leader = or_empty(leader.map(|leader| format!(" leader={leader}")));
     let log = Run { first: Index(1), entries: &server.log };
-    write!(line, " commit={} log: {log}", status.commit_index).expect("a String takes everything");
-    if status.durable_index < status.last_log.index {
-        write!(line, " (on disk: {})", status.durable_index).expect("a String takes everything");
-    }
-    line
-}
-
-impl Server {
-    fn disk_line(&self) -> String {
-        let vote = Write::Vote { term: self.disk.term, voted_for: self.disk.voted_for };
-        format!("{vote}, log: {}", Run { first: Index(1), entries: &self.disk.log })
-    }
+    let lags = status.durable_index < status.last_log.index;
+    let durable = or_empty(lags.then(|| format!(" (on disk: {})", status.durable_index)));
+    let (role, term, commit) = (status.role, status.term, status.commit_index);
+    format!("{id} {role} term={term}{vote}{leader} commit={commit} log: {log}{durable}")
 }
