@@ -230,6 +230,9 @@ impl Node {
         context: &mut Context<'_>,
     ) {
         let term = message.term();
+        if term > Term::LAST {
+            return; // As good as lost (TRAPS 21).
+        }
         if term > self.current_term {
             match &message {
                 // Only asks, or only answers about a term that nobody has entered.

@@ -130,7 +130,7 @@ impl Node {
             self.id,
             self.current_term
         );
-        if append.last.0 != append.prev_log.index.0 + entries.len() as u64 {
+        if append.prev_log.index.0.checked_add(entries.len() as u64) != Some(append.last.0) {
             return; // Not the entries that it names (TRAPS 9): as good as lost.
         }
         self.follow(from, append.round, context);
