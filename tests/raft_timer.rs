@@ -2,15 +2,15 @@
 //! leader, on starting an election, on granting a vote, and on nothing else. And: a message that
 //! makes a server step down is handled again in the new role at once.
 
-#[path = "support/node.rs"]
-mod node;
+mod support;
 
 use std::time::Duration;
 
 use jangada::raft::{
-    AppendOutcome, Effect, Input, Message, Options, Persistent, RoleKind, Term, VoteRefusal, Why,
+    AppendOutcome, Effect, Index, Input, Message, Options, Persistent, RoleKind, ServerId, Term,
+    VoteRefusal, Why,
 };
-use node::*;
+use support::node::*;
 
 /// Runs `step` and says whether it reset the timer. A reset is one draw, no more and no less, and
 /// the new deadline is one timeout from now.
@@ -261,7 +261,7 @@ fn in_each_role() -> Vec<Server> {
 
 /// Gives `message` to a server in each role, checks that it entered term 5 as a follower, its
 /// higher term on disk first, and hands what it said to `check`.
-fn steps_down(from: jangada::raft::ServerId, message: Message, check: impl Fn(&Server, &[Effect])) {
+fn steps_down(from: ServerId, message: Message, check: impl Fn(&Server, &[Effect])) {
     for mut server in in_each_role() {
         let was = server.role();
         let effects = server.receive(from, message);
@@ -307,7 +307,7 @@ fn stepping_down_follows_the_same_leader_and_takes_its_entries() {
         let status = server.status();
         assert_eq!((status.role, status.leader), (RoleKind::Follower, Some(S3)), "{was}");
         let answer = answer_of(&server.persist());
-        assert_eq!(answer.outcome, AppendOutcome::Matched(jangada::raft::Index(5)), "{was}");
+        assert_eq!(answer.outcome, AppendOutcome::Matched(Index(5)), "{was}");
     }
     steps_down(S3, append_entries(5, at(4, 9), 0, 0, 1), |_, effects| {
         let answer = answer_of(effects);

@@ -1,8 +1,6 @@
 //! One server of a cluster, and a test that plays all the others: it says what arrives, when, and
 //! what the dice show.
 
-#![allow(dead_code, reason = "every test binary uses a part of it")]
-
 use std::time::Duration;
 
 use jangada::raft::{
