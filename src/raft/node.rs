@@ -295,14 +295,21 @@ impl Node {
                 self.become_follower(self.current_term, None, Why::QuorumLost, context);
             }
             Role::Leader(_) => self.begin_round(context),
-            _ if !self.configuration.is_voter(self.id) => {
-                let deadline = self.new_election_deadline(context);
-                if let Role::Follower(follower) = &mut self.role {
-                    follower.election_deadline = deadline;
-                }
-            }
+            _ if !self.configuration.is_voter(self.id) => self.lose_leader(context),
             _ if self.options.pre_vote => self.become_pre_candidate(context),
             _ => self.become_candidate(false, Why::ElectionTimeout, context),
+        }
+    }
+
+    /// What an election timeout means to a server that may not stand: its leader is gone, and
+    /// with it the answers to its reads.
+    fn lose_leader(&mut self, context: &mut Context<'_>) {
+        if self.leader().is_some() {
+            self.become_follower(self.current_term, None, Why::ElectionTimeout, context);
+        }
+        let deadline = self.new_election_deadline(context);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.election_deadline = deadline;
         }
     }
 
