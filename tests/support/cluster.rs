@@ -42,7 +42,7 @@ pub(crate) struct Server {
     /// What its state machine has applied in this life.
     pub(crate) applied: Vec<Entry>,
     id: ServerId,
-    options: Options,
+    pub(crate) options: Options,
     configuration: Configuration,
     /// Messages that may not leave before so many votes are on disk.
     outbox: VecDeque<(u64, Packet)>,
