@@ -239,7 +239,7 @@ impl Cluster {
         self.network = rest;
         let chosen: Vec<Packet> = chosen;
         let count = chosen.len();
-        for packet in chosen {
+        for packet in &chosen {
             self.receive(packet);
         }
         count
@@ -248,7 +248,7 @@ impl Cluster {
     /// Delivers the packet at this place of the network.
     pub(crate) fn deliver(&mut self, place: usize) {
         let packet = self.network.remove(place);
-        self.receive(packet);
+        self.receive(&packet);
     }
 
     /// Loses what is in flight and fits. Returns how many that were.
@@ -267,8 +267,8 @@ impl Cluster {
         self.network.push(packet);
     }
 
-    fn receive(&mut self, packet: Packet) {
-        let Packet { from, to, message, ref entries } = packet;
+    fn receive(&mut self, packet: &Packet) {
+        let Packet { from, to, message, ref entries } = *packet;
         if !self.is_up(to) {
             self.note(|| format!("{from} -x {to} {packet}"));
             return;
@@ -416,10 +416,10 @@ impl Cluster {
                 assert!(!twice, "{id} votes twice in term {term}");
                 self.server_mut(id).disk.ask(Write::Vote { term, voted_for });
             }
-            Effect::Append { first, entries } => self.append(id, first, carried[entries].to_vec()),
+            Effect::Append { first, entries } => self.append(id, first, &carried[entries]),
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.append(id, position.index, vec![entry]);
+                self.append(id, position.index, &[entry]);
             }
             Effect::Send { to, message } => {
                 let server = self.server_mut(id);
@@ -466,16 +466,16 @@ impl Cluster {
         }
     }
 
-    fn append(&mut self, id: ServerId, first: Index, entries: Vec<Entry>) {
+    fn append(&mut self, id: ServerId, first: Index, entries: &[Entry]) {
         let server = self.server_mut(id);
         let asked_in = server.node.as_ref().map(Node::term).expect("it has just been stepped");
         let kept = first.previous().0 as usize;
         assert!(kept <= server.log.len(), "{id}'s log has a gap before {first}");
         let removed = server.log.split_off(kept);
         server.log.extend(entries.iter().cloned());
-        server.disk.ask(Write::Log { asked_in, first, entries: entries.clone() });
+        server.disk.ask(Write::Log { asked_in, first, entries: entries.to_vec() });
         self.note(|| {
-            let appended = Run { first, entries: &entries };
+            let appended = Run { first, entries };
             if removed.is_empty() {
                 format!("{id} appends {appended}")
             } else {
