@@ -96,9 +96,7 @@ impl Node {
         if reply.vote.is_ok() && reply.term != asked_for {
             return;
         }
-        if campaign.vote_of(from).is_none() {
-            campaign.votes.push((from, reply.vote.is_ok()));
-        }
+        campaign.note_vote(from, reply.vote.is_ok());
         self.count_votes(context);
     }
 

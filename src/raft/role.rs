@@ -105,6 +105,15 @@ impl Role {
 }
 
 impl Campaign {
+    /// Notes an answer. A vote once given is given; a refusal may be a late one, to a question
+    /// that was asked before.
+    pub(crate) fn note_vote(&mut self, voter: ServerId, granted: bool) {
+        match self.votes.iter_mut().find(|(id, _)| *id == voter) {
+            Some((_, vote)) => *vote |= granted,
+            None => self.votes.push((voter, granted)),
+        }
+    }
+
     pub(crate) fn vote_of(&self, voter: ServerId) -> Option<bool> {
         self.votes.iter().find(|(id, _)| *id == voter).map(|(_, granted)| *granted)
     }

@@ -79,6 +79,18 @@ fn s5_2_votes_count_once_and_in_their_term() {
     assert_eq!(server.role(), RoleKind::Leader);
 }
 
+/// A late refusal, to the question of an earlier campaign, does not outweigh a vote.
+#[test]
+fn s5_2_a_vote_outweighs_a_late_refusal() {
+    let mut server = Server::of(3);
+    server.wake();
+    server.wake();
+    server.receive(S2, vote_reply(0, true, Err(VoteRefusal::LogBehind)));
+    assert_eq!(server.role(), RoleKind::PreCandidate);
+    server.receive(S2, vote_reply(1, true, Ok(())));
+    assert_eq!(server.role(), RoleKind::Candidate);
+}
+
 /// Each server gives one vote a term, to the first who asks.
 #[test]
 fn s5_2_first_come_first_served() {
