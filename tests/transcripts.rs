@@ -30,8 +30,9 @@ use std::time::Duration;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use jangada::raft::{Options, ServerId};
-use support::cluster::{Cluster, Packet, describe};
+use support::cluster::{Cluster, Packet};
 use support::disk::Disk;
+use support::show::describe;
 
 /// Makes a test of each transcript, and one that none is forgotten.
 macro_rules! transcripts {

@@ -6,3 +6,4 @@
 pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod node;
+pub(crate) mod show;
