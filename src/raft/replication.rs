@@ -88,6 +88,9 @@ impl Node {
         let heartbeat = self.options.timing.heartbeat;
         let Role::Leader(leader) = &mut self.role else { return };
         leader.round = Round(leader.round.0 + 1);
+        if leader.rounds.len() == Leader::ROUNDS {
+            leader.rounds.pop_front();
+        }
         leader.rounds.push_back((leader.round, context.now));
         leader.heartbeat_due = context.now + heartbeat;
         for place in 0..leader.peers.len() {
@@ -146,9 +149,8 @@ impl Node {
         let durable = self.durable_index;
         if let Role::Follower(Follower { leader: Some(leader), .. }) = &mut self.role {
             leader.matched = leader.matched.max(append.last);
-            if written {
-                leader.owes_answer = true;
-            } else {
+            leader.owes_answer = leader.matched > durable;
+            if !written {
                 let matched = append.last.min(durable);
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }

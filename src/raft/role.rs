@@ -61,8 +61,7 @@ pub(crate) struct Leader {
     pub(crate) heartbeat_due: Time,
     /// The latest round begun.
     pub(crate) round: Round,
-    /// When each round began that no quorum has answered yet, oldest first. No longer than the
-    /// rounds of one election timeout plus one, because a leader steps down after that.
+    /// When each round began that no quorum has answered yet, oldest first; no more than `ROUNDS`.
     pub(crate) rounds: VecDeque<(Round, Time)>,
     /// The latest round that a quorum has answered, and when it began.
     pub(crate) confirmed: (Round, Time),
@@ -102,6 +101,12 @@ impl Role {
             Role::Leader(_) => RoleKind::Leader,
         }
     }
+}
+
+impl Leader {
+    /// Rounds that may wait for a quorum's answer. With check-quorum a leader steps down long
+    /// before; without it, the oldest are given up and the later ones confirm what they would.
+    pub(crate) const ROUNDS: usize = 1024;
 }
 
 impl Campaign {

@@ -80,6 +80,26 @@ fn trap_68_a_tail_that_was_replaced_no_longer_counts() {
     assert_eq!(accepted(&leader.propose(6)), 4);
 }
 
+/// 69: without check-quorum a leader may go on alone for ever, and grows no larger.
+#[test]
+fn trap_69_a_lonely_leader_does_not_grow() {
+    let mut leader = Server::with(3, without_check_quorum(), Persistent::default());
+    leader.establish();
+    let beat = |leader: &mut Server, times| {
+        for _ in 0..times {
+            leader.wake();
+        }
+        format!("{:?}", leader.node).len()
+    };
+    let grown = beat(&mut leader, 2000);
+    assert!(beat(&mut leader, 2000) < grown + grown / 10, "its numbers grow, but not their count");
+    leader.read(1);
+    leader.wake();
+    let round = leader.round();
+    let effects = leader.receive(S2, matched(1, 1, round));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ReadReady { .. })));
+}
+
 /// 69 (NATS; RATIS-2416): what is under way to a peer that does not answer is bounded in messages
 /// and in bytes, and only a heartbeat follows.
 #[test]

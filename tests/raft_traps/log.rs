@@ -300,6 +300,18 @@ fn trap_15_the_disk_speaks_for_what_was_replaced() {
     assert_eq!(answer.outcome, AppendOutcome::Matched(Index(3)));
 }
 
+/// 15, the other way round: entries that an earlier leader brought and the new one shares are
+/// answered for as soon as the disk has them.
+#[test]
+fn trap_15_the_disk_speaks_for_what_a_new_leader_shares() {
+    let mut follower = Server::having(3, 1, &[1]);
+    follower.append(S2, 2, at(1, 1), &[2, 2], 0);
+    let effects = follower.append(S3, 3, at(2, 3), &[], 0);
+    assert_eq!(answer_of(&effects).outcome, AppendOutcome::Matched(Index(1)), "on disk so far");
+    let done = Input::Persisted { term: Term(2), last: Index(3) };
+    assert_eq!(answer_of(&follower.step(done)).outcome, AppendOutcome::Matched(Index(3)));
+}
+
 /// 16 (etcd, "tocommit is out of range"): a server that lost its unwritten tail believes no commit
 /// index beyond its log.
 #[test]
