@@ -22,7 +22,7 @@ use super::state_machine::StateMachine;
 use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, ServerId, Ticket, Time,
 };
-use crate::storage::{Storage, WriteId};
+use crate::storage::{Durable, Storage, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -99,7 +99,7 @@ impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
             parts;
-        life.set_role(node.role(), node.current_term());
+        life.set_role(node.role(), node.term());
         Self {
             id,
             node,
@@ -161,7 +161,8 @@ impl Server {
                     self.send(to, message);
                 }
             }
-            self.step_once(now, Input::Persisted(durable.log), Source::Nothing);
+            let Durable { term, last, .. } = durable;
+            self.step_once(now, Input::Persisted { term, last }, Source::Nothing);
         }
     }
 
@@ -226,7 +227,7 @@ impl Server {
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
-        let term = self.node.current_term();
+        let term = self.node.term();
         let entry = |command| Entry { term, payload: Payload::Command(command) };
         commands.map(entry).collect::<Vec<_>>().into()
     }
