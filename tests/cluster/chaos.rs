@@ -312,7 +312,14 @@ impl Life {
     ) -> Self {
         let client = sandbox.client();
         client.set_patience(ms(2500));
-        Self { sandbox: sandbox.clone(), client, number, luck: Luck::new(seed, number), history, end }
+        Self {
+            sandbox: sandbox.clone(),
+            client,
+            number,
+            luck: Luck::new(seed, number),
+            history,
+            end,
+        }
     }
 
     async fn live(mut self) {
@@ -321,16 +328,17 @@ impl Life {
                 return;
             }
             let name = format!("{}.{turn}", self.number);
+            let anyone = self.client.at(self.luck.server());
             match self.luck.below(20) {
                 0..10 => self.append(&name, self.client.clone()).await,
-                10 => self.append(&name, self.client.at(self.luck.server())).await,
+                10 => self.append(&name, anyone).await,
                 11 => {
                     // A caller that gives up before it is answered.
                     let patience = ms(self.luck.below(30));
                     let _ = tokio::time::timeout(patience, append(&self.client, &name)).await;
                 }
                 12..15 => self.read(self.client.clone()).await,
-                15..18 => self.read(self.client.at(self.luck.server())).await,
+                15..18 => self.read(anyone).await,
                 _ => self.load(&name).await,
             }
             sleep(ms(self.luck.below(60))).await;

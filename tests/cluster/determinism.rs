@@ -38,7 +38,8 @@ fn assert_equal(one: &[u8], other: &[u8]) {
     let (mut one, mut other) = (one.split(|b| *b == b'\n'), other.split(|b| *b == b'\n'));
     for line in 1.. {
         let (left, right) = (one.next(), other.next());
-        let text = |line: Option<&[u8]>| line.map(|line| String::from_utf8_lossy(line).into_owned());
+        let text =
+            |line: Option<&[u8]>| line.map(|line| String::from_utf8_lossy(line).into_owned());
         assert_eq!(text(left), text(right), "line {line} differs");
         if left.is_none() {
             return;

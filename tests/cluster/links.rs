@@ -75,9 +75,9 @@ fn trap_46_47_52_partial_partitions_settle() {
         (1..=5).flat_map(|a| (1..=5).map(move |b| (a, b))).filter(|(a, b)| a != b).collect();
     let chain: Vec<_> = (1..=4).flat_map(|a| both(a, a + 1)).collect();
     let star: Vec<_> = (2..=5).flat_map(|a| both(1, a)).collect();
-    let lonely: Vec<_> =
-        [both(1, 2), both(1, 3), both(2, 3), both(4, 2), both(5, 3)].concat();
-    let half_switch: Vec<_> = all.iter().copied().filter(|link| !both(1, 2).contains(link)).collect();
+    let lonely: Vec<_> = [both(1, 2), both(1, 3), both(2, 3), both(4, 2), both(5, 3)].concat();
+    let half_switch: Vec<_> =
+        all.iter().copied().filter(|link| !both(1, 2).contains(link)).collect();
     let quorum_needs_a_middle = [
         ("star: only the middle one can lead", star),
         ("two servers with one neighbour each", lonely),
@@ -196,12 +196,8 @@ fn a_delayed_link_keeps_the_order_of_its_messages() {
     cluster(async |sandbox| {
         let client = journal(sandbox).await;
         let first = leader(sandbox).await;
-        let jitter = Order::Delay {
-            from: only(first),
-            to: Servers::All,
-            latency: ms(10),
-            jitter: ms(30),
-        };
+        let jitter =
+            Order::Delay { from: only(first), to: Servers::All, latency: ms(10), jitter: ms(30) };
         order(sandbox, jitter).await;
         for line in 0..50 {
             append(&client, &line.to_string()).await.unwrap();

@@ -25,12 +25,11 @@ fn a_hundred_thousand_queued_proposals_are_answered_without_an_election() {
         let first = leader(sandbox).await;
         // Time must pass while they are carried out, or no timer could fire.
         order(sandbox, Order::DiskLatency { servers: Servers::All, latency: ms(100) }).await;
-        let calls: Vec<_> = (0..PROPOSALS)
-            .map(|_| {
-                let client = client.at(first);
-                tokio::task::spawn_local(async move { client.change(any_command(), &[]).await })
-            })
-            .collect();
+        let calls = at_once(PROPOSALS, || {
+            let client = client.at(first);
+            async move { client.change(any_command(), &[]).await }
+        });
+        let calls = calls.await;
         for call in calls {
             call.await.unwrap().unwrap();
         }
@@ -49,13 +48,11 @@ fn consensus_does_not_queue_behind_proposals() {
         let client = sandbox.client();
         client.change(any_command(), &[]).await.unwrap();
         let first = leader(sandbox).await;
-        let calls: Vec<_> = (0..PROPOSALS)
-            .map(|_| {
-                let client = client.at(first);
-                tokio::task::spawn_local(async move { client.change(any_command(), &[]).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
+        let calls = at_once(PROPOSALS, || {
+            let client = client.at(first);
+            async move { client.change(any_command(), &[]).await }
+        });
+        let calls = calls.await;
         let next = others(5, &[first])[0];
         order(sandbox, Order::Timeout(only(next))).await;
         sleep(ms(1)).await;

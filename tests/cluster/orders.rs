@@ -193,7 +193,7 @@ fn absurd_numbers_are_refused_or_harmless() {
                 Order::Reorder { from: all(), to: all(), probability },
             ] {
                 let refused = sandbox.order(order).await;
-                assert!(matches!(refused, Err(OrderError::Probability(_))), "{refused:?}");
+                assert!(matches!(refused, Err(OrderError::Probability)), "{refused:?}");
             }
         }
         leader(sandbox).await;

@@ -114,13 +114,11 @@ fn a_paused_server_takes_no_calls_in() {
         client.change(any_command(), &[]).await.unwrap();
         let first = leader(sandbox).await;
         let before = server(sandbox, first).await.last_log.index;
-        let mut calls = Vec::new();
-        for _ in 0..20_000 {
+        let calls = at_once(20_000, || {
             let client = client.at(first);
-            let call = async move { client.change(any_command(), &[]).await };
-            calls.push(tokio::task::spawn_local(call));
-        }
-        tokio::task::yield_now().await;
+            async move { client.change(any_command(), &[]).await }
+        });
+        let calls = calls.await;
         order(sandbox, Order::Pause(only(first))).await;
         sleep(ms(100)).await;
         let taken = server(sandbox, first).await.last_log.index - before;

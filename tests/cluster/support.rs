@@ -1,6 +1,8 @@
 //! What every cluster test needs: a sandbox in virtual time, servers by number, one file to
 //! append to.
 
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use jangada::actors::{
 };
 use jangada::files::{Answer, Command};
 use jangada::raft::{Index, RoleKind, ServerId};
+use tokio::task::{JoinHandle, spawn_local, unconstrained};
 
 /// The file that tests append to.
 pub(crate) const FILE: &str = "journal";
@@ -84,7 +87,8 @@ pub(crate) async fn server(sandbox: &Sandbox, id: ServerId) -> ServerStatus {
 
 /// How often a server was elected so far.
 pub(crate) fn elections(sandbox: &Sandbox) -> usize {
-    let elected = |kind: &EventKind| matches!(kind, EventKind::Became { role: RoleKind::Leader, .. });
+    let elected =
+        |kind: &EventKind| matches!(kind, EventKind::Became { role: RoleKind::Leader, .. });
     sandbox.events().latest(usize::MAX).iter().filter(|event| elected(&event.kind)).count()
 }
 
@@ -121,12 +125,30 @@ pub(crate) async fn get(client: &Client, name: &str) -> Result<Vec<u8>, ClientEr
     Ok(content)
 }
 
+/// Begins `count` calls in one moment: every one is on its way before anybody handles the first.
+pub(crate) async fn at_once<T: 'static, F: Future<Output = T> + 'static>(
+    count: usize,
+    call: impl Fn() -> F,
+) -> Vec<JoinHandle<T>> {
+    let mut calls: Vec<Pin<Box<dyn Future<Output = T>>>> = Vec::with_capacity(count);
+    calls.extend((0..count).map(|_| Box::pin(unconstrained(call())) as _));
+    std::future::poll_fn(|context| {
+        let begin = |mut call: Pin<Box<dyn Future<Output = T>>>| match call.as_mut().poll(context) {
+            Poll::Ready(value) => spawn_local(std::future::ready(value)),
+            Poll::Pending => spawn_local(call),
+        };
+        Poll::Ready(std::mem::take(&mut calls).into_iter().map(begin).collect())
+    })
+    .await
+}
+
 /// Waits until every server runs and has applied the same entries, to the same state.
 pub(crate) async fn assert_converges(sandbox: &Sandbox, servers: usize) {
     let mut states = Vec::new();
     for _ in 0..500 {
         states = sandbox.states().await.unwrap();
-        let equal = |pair: &[(_, Index, [u8; 32])]| (pair[0].1, pair[0].2) == (pair[1].1, pair[1].2);
+        let equal =
+            |pair: &[(_, Index, [u8; 32])]| (pair[0].1, pair[0].2) == (pair[1].1, pair[1].2);
         if states.len() == servers && states.windows(2).all(equal) {
             return;
         }
