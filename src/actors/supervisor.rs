@@ -135,7 +135,7 @@ impl Supervisor {
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
-        Self {
+        let mut supervisor = Self {
             seed,
             options,
             machine,
@@ -144,12 +144,17 @@ impl Supervisor {
             recorder,
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
-            ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+            ended: BTreeMap::new(),
+        };
+        // Here and not when the actor starts: a client that calls at once finds them up.
+        for id in servers {
+            supervisor.start_server(id);
         }
+        supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
-    fn start(&mut self, id: ServerId) {
+    fn start_server(&mut self, id: ServerId) {
         let Some(disk) = self.disks.get(&id).cloned() else { return };
         let now = self.clock.now();
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
@@ -295,7 +300,7 @@ impl Supervisor {
             }
             Order::Recover(servers) | Order::Start(servers) => {
                 for id in self.resolve_down(servers)? {
-                    self.start(id);
+                    self.start_server(id);
                 }
             }
             Order::Pause(servers) => {
@@ -461,12 +466,6 @@ fn possible(probability: f64) -> Result<f64, OrderError> {
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
-
-    fn started(&mut self, _: &mut Context<Self>) {
-        for id in self.network.servers() {
-            self.start(id);
-        }
-    }
 
     /// The servers end with it, whether the sandbox was ended or dropped.
     fn stopped(&mut self, _: &mut Context<Self>) {
