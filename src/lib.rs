@@ -1,4 +1,5 @@
 //! Raft on the actix actor framework, carrying a replicated file store.
 
 pub mod actors;
+pub mod invariants;
 pub mod raft;
