@@ -57,6 +57,8 @@ struct Placed {
 /// One configuration on the way: the alternatives not yet tried, the best one last.
 struct Fork {
     depth: usize,
+    /// Only calls on these names are tried.
+    scope: Vec<bool>,
     choices: Vec<usize>,
     with_unknown: bool,
 }
@@ -116,20 +118,20 @@ impl<'m, 'h> Search<'m, 'h> {
     pub(super) fn run(mut self) -> Result<(), Violation> {
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
-        let mut entered=0;
+        let mut unused = None;
         loop {
+            let depth = self.trail.len();
             self.place_what_changes_nothing();
-            entered += 1;
+            if self.trail[depth..].iter().any(|placed| self.share(placed.step, unused)) {
+                unused = None;
+            }
             if self.events.is_empty() {
-                eprintln!("entered {entered} remembered {}", self.seen.len());
                 return Ok(());
             }
-            if entered % 100000 == 0 {
-                eprintln!("{entered}: {} of {}, slots {:?}, unknown used {:?} next {:?}", self.trail.len(), self.answered, self.slots, self.used.iter().map(|u|u.count_ones()).sum::<u32>(), self.events.candidates().map(|s|self.steps[s].call.to_string()).collect::<Vec<_>>());
-            }
-            if self.has_hope() && self.is_new() {
-                let (depth, choices) = (self.trail.len(), self.answered_choices());
-                forks.push(Fork { depth, choices, with_unknown: false });
+            if self.has_hope() && self.is_new(unused) {
+                let scope = self.scope(unused);
+                let (depth, choices) = (self.trail.len(), self.answered_choices(&scope));
+                forks.push(Fork { depth, scope, choices, with_unknown: false });
             } else if self.trail.len() > longest.len() {
                 longest = self.trail.iter().map(|placed| placed.step).collect();
             }
@@ -138,11 +140,12 @@ impl<'m, 'h> Search<'m, 'h> {
                 self.take_back_to(fork.depth);
                 if let Some(step) = fork.choices.pop() {
                     self.place(step);
+                    unused = (step >= self.answered).then_some(step);
                     break;
                 }
                 if !fork.with_unknown {
                     fork.with_unknown = true;
-                    fork.choices = self.unknown_choices();
+                    fork.choices = self.unknown_choices(&fork.scope);
                     continue;
                 }
                 if fork.depth > longest.len() {
@@ -216,28 +219,28 @@ impl<'m, 'h> Search<'m, 'h> {
     }
 
     /// The answered calls to try next, the one answered first at the end.
-    fn answered_choices(&self) -> Vec<usize> {
-        let mut choices = self.fitting(self.events.candidates());
+    fn answered_choices(&self, scope: &[bool]) -> Vec<usize> {
+        let mut choices = self.fitting(self.events.candidates(), scope);
         choices.sort_by_key(|step| std::cmp::Reverse(self.steps[*step].returned));
         choices
     }
 
     /// The calls with unknown outcome to try next, the one invoked first at the end.
-    fn unknown_choices(&self) -> Vec<usize> {
-        let first_answer = self.events.first_answer();
+    fn unknown_choices(&self, scope: &[bool]) -> Vec<usize> {
+        let first_answer = self.steps[self.events.first_answered()].returned;
         let unknown = (self.answered..self.steps.len())
             .take_while(|step| self.steps[*step].invoked <= first_answer)
             .filter(|step| !self.placed[*step]);
-        let mut choices = self.fitting(unknown);
+        let mut choices = self.fitting(unknown, scope);
         choices.retain(|step| self.helps(self.steps[*step].effect));
         choices.sort_unstable_by(|one, other| other.cmp(one));
         choices
     }
 
     /// Of the calls that fit, one for each effect: the first answered.
-    fn fitting(&self, steps: impl Iterator<Item = usize>) -> Vec<usize> {
+    fn fitting(&self, steps: impl Iterator<Item = usize>, scope: &[bool]) -> Vec<usize> {
         let mut best: BTreeMap<Effect<'h>, usize> = BTreeMap::new();
-        for step in steps {
+        for step in steps.filter(|step| self.steps[*step].effect.names().any(|name| scope[name])) {
             let Step { effect, returned, .. } = self.steps[step];
             let kept = best.entry(effect).or_insert(step);
             if returned < self.steps[*kept].returned {
@@ -256,6 +259,41 @@ impl<'m, 'h> Search<'m, 'h> {
         changes.into_iter().any(|(name, slot)| self.slots[name] != slot && !hides(slot))
     }
 
+    /// The names that the next call must touch.
+    ///
+    /// A call with unknown outcome that was just placed could as well be placed later, as long as
+    /// nothing placed touches what it touched: so what comes next does. Otherwise some call has to be
+    /// placed before the first answer that is due, and those on names that no rename ties to its own
+    /// could as well be placed after it.
+    fn scope(&self, unused: Option<usize>) -> Vec<bool> {
+        let mut scope = vec![false; self.slots.len()];
+        let due = unused.unwrap_or_else(|| self.events.first_answered());
+        self.steps[due].effect.names().for_each(|name| scope[name] = true);
+        if unused.is_some() {
+            return scope;
+        }
+        let first_answer = self.steps[due].returned;
+        let open =
+            |step: &&usize| !self.placed[**step] && self.steps[**step].invoked <= first_answer;
+        let renames: Vec<_> = self.renames.iter().filter(open).collect();
+        let mut size = 0;
+        while size != scope.iter().filter(|inside| **inside).count() {
+            size = scope.iter().filter(|inside| **inside).count();
+            for rename in &renames {
+                let effect = self.steps[**rename].effect;
+                if effect.names().any(|name| scope[name]) {
+                    effect.names().for_each(|name| scope[name] = true);
+                }
+            }
+        }
+        scope
+    }
+
+    fn share(&self, step: usize, other: Option<usize>) -> bool {
+        let names = |step: usize| self.steps[step].effect.names();
+        other.is_some_and(|other| names(step).any(|name| names(other).any(|other| other == name)))
+    }
+
     /// Whether every file can still come to hold what its next read saw, and no content that was
     /// to be read has just been lost.
     fn has_hope(&mut self) -> bool {
@@ -267,12 +305,13 @@ impl<'m, 'h> Search<'m, 'h> {
         let changing = self.trail.iter().rfind(|placed| placed.before[0].is_some());
         let overwritten = changing.into_iter().flat_map(|placed| placed.before).flatten();
         let mut at_stake = overwritten.flat_map(|(_, slot)| slot.ranks());
-        !at_stake.any(lost) && (0..self.slots.len()).all(|name| match self.next_read(name) {
-            None => true,
-            Some((rank, returned)) => {
-                self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
-            }
-        })
+        !at_stake.any(lost)
+            && (0..self.slots.len()).all(|name| match self.next_read(name) {
+                None => true,
+                Some((rank, returned)) => {
+                    self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
+                }
+            })
     }
 
     /// The observed content, and the moment of the answer, of the unplaced read answered first.
@@ -305,28 +344,30 @@ impl<'m, 'h> Search<'m, 'h> {
 
     /// Whether nothing at least as good was seen: the same answered calls placed, the same files,
     /// and no call with unknown outcome placed that is not placed now.
-    fn is_new(&mut self) -> bool {
+    fn is_new(&mut self, unused: Option<usize>) -> bool {
+        let fingerprint = self.fingerprint ^ unused.map_or(0, |step| key(4, [step, 0, 0, 0]));
         let covers = |seen: &[u64]| seen.iter().zip(&self.used).all(|(seen, now)| seen & !now == 0);
-        let known = self.seen.get(&self.fingerprint);
+        let known = self.seen.get(&fingerprint);
         if known.is_some_and(|sets| sets.iter().any(|seen| covers(seen))) {
             return false;
         }
         if self.remembered < REMEMBERED {
             self.remembered += 2 + self.used.len();
-            self.seen.entry(self.fingerprint).or_default().push(self.used.as_slice().into());
+            self.seen.entry(fingerprint).or_default().push(self.used.as_slice().into());
         }
         true
     }
 
     /// The longest order found, made longer as far as it goes.
     fn violation(mut self, longest: &[usize]) -> Violation {
+        let everywhere = vec![true; self.slots.len()];
         self.take_back_to(0);
         for step in longest {
             self.place(*step);
         }
         loop {
             self.place_what_changes_nothing();
-            let Some(step) = self.answered_choices().pop() else { break };
+            let Some(step) = self.answered_choices(&everywhere).pop() else { break };
             self.place(step);
         }
         let call = |step: usize| self.steps[step].call.clone();
@@ -367,8 +408,6 @@ fn contents(placed: &[Call]) -> BTreeMap<String, Content> {
 struct Events {
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// The moment of each event.
-    moments: Vec<u64>,
 }
 
 impl Events {
@@ -390,7 +429,7 @@ impl Events {
             last = event;
         }
         previous[Self::HEAD] = last;
-        Self { next, previous, moments }
+        Self { next, previous }
     }
 
     fn invocation(step: usize) -> usize {
@@ -413,10 +452,10 @@ impl Events {
         std::iter::successors(first, |step| self.invoked_after(Self::invocation(*step)))
     }
 
-    /// The moment of the first answer.
-    fn first_answer(&self) -> u64 {
+    /// The step answered first, of any left.
+    fn first_answered(&self) -> usize {
         let last = self.candidates().last().map_or(Self::HEAD, Self::invocation);
-        self.moments[self.next[last]]
+        (self.next[last] - 1) / 2
     }
 
     fn unlink(&mut self, step: usize) {
