@@ -1,16 +1,19 @@
 //! The search for an order, depth first, without recursion.
 //!
 //! A configuration is the set of calls placed so far and the state of the files after them. The
-//! next call is one that was invoked before any unplaced call was answered. The number of
-//! configurations stays small for four reasons:
+//! next call is one that was invoked before any unplaced call was answered. What keeps the number
+//! of configurations small:
 //!
 //! * A call that changes nothing (a read, a refusal) is placed as soon as it fits: whatever order
 //!   works with it later works with it now.
 //! * Of calls with equal effects, only the one answered first is tried: in any order that works
 //!   with another of them here, the two can be exchanged.
-//! * Calls with unknown outcome are tried last, and only where they change something.
-//! * A configuration is left at once when the next read of some file saw a content that the file's
-//!   present one does not begin, and no call is left that could put such a beginning there.
+//! * A configuration is left at once if the next read of some file saw a content that can no longer
+//!   come about, or if a content that is still to be read was just lost.
+//! * Calls on files that have nothing to do with the answer due next wait (`Search::scope`).
+//! * Calls with unknown outcome are tried last, only where they change something, and only right
+//!   before a call on the same files. A configuration reached before with fewer of them is not
+//!   entered again.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +21,13 @@ use super::Violation;
 use super::model::{Effect, Model, Slot, Step};
 use crate::invariants::history::{Call, Content, Operation, Outcome};
 
-/// How much is remembered of the configurations entered, in words of 8 bytes. Beyond, the search
-/// may repeat itself: slower, not wrong.
+/// How much is remembered of the configurations entered, in words of 8 bytes (a million of them,
+/// 128 MB). Beyond, the search may repeat itself: slower, not wrong.
 const REMEMBERED: usize = 1 << 24;
 
 pub(super) struct Search<'m, 'h> {
     model: &'m Model<'h>,
+    supply: Supply,
     /// The answered calls, then those with unknown outcome.
     steps: Vec<Step<'h>>,
     answered: usize,
@@ -42,15 +46,35 @@ pub(super) struct Search<'m, 'h> {
     sources: Vec<usize>,
     /// Exclusive or of the keys of the answered calls placed and of the slots.
     fingerprint: u128,
-    /// Which calls with unknown outcome are placed: one bit each.
+    /// Which calls with unknown outcome are placed, of those in short supply: one bit each.
     used: Vec<u64>,
     /// For each fingerprint, the sets of such calls it was entered with.
     seen: BTreeMap<u128, Vec<Box<[u64]>>>,
     remembered: usize,
 }
 
+/// How often a call with unknown outcome may be placed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Supply {
+    /// Once, as is right.
+    Single,
+    /// Any number of times if it leaves nothing that reads observe: it deletes, renames, or creates
+    /// a file of unobserved content. Which of those are used up need not be remembered then, so
+    /// that much fewer configurations differ.
+    Endless,
+}
+
+/// An order of the calls that explains every answer.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Explained {
+    /// Whether each call takes effect once at most in it.
+    pub(super) each_once: bool,
+}
+
 struct Placed {
     step: usize,
+    /// Whether it was placed before.
+    again: bool,
     before: [Option<(usize, Slot)>; 2],
 }
 
@@ -72,7 +96,7 @@ struct Reads {
 }
 
 impl<'m, 'h> Search<'m, 'h> {
-    pub(super) fn new(model: &'m Model<'h>) -> Self {
+    pub(super) fn new(model: &'m Model<'h>, supply: Supply) -> Self {
         let steps: Vec<_> = model.answered.iter().chain(&model.unknown).copied().collect();
         let mut reads: Vec<Reads> = model.names.iter().map(|_| Reads::default()).collect();
         let (mut creates, mut renames) = (Vec::new(), Vec::new());
@@ -108,6 +132,7 @@ impl<'m, 'h> Search<'m, 'h> {
             fingerprint: 0,
             seen: BTreeMap::new(),
             model,
+            supply,
             steps,
             reads,
             creates,
@@ -115,7 +140,9 @@ impl<'m, 'h> Search<'m, 'h> {
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), Violation> {
+    /// Searches until there is a verdict, or until this many configurations were entered.
+    pub(super) fn run(mut self, patience: usize) -> Option<Result<Explained, Violation>> {
+        let mut entered = 0;
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
         let mut unused = None;
@@ -126,17 +153,24 @@ impl<'m, 'h> Search<'m, 'h> {
                 unused = None;
             }
             if self.events.is_empty() {
-                return Ok(());
+                let each_once = !self.trail.iter().any(|placed| placed.again);
+                return Some(Ok(Explained { each_once }));
+            }
+            entered += 1;
+            if entered > patience {
+                return None;
             }
             if self.has_hope() && self.is_new(unused) {
                 let scope = self.scope(unused);
                 let (depth, choices) = (self.trail.len(), self.answered_choices(&scope));
                 forks.push(Fork { depth, scope, choices, with_unknown: false });
-            } else if self.trail.len() > longest.len() {
-                longest = self.trail.iter().map(|placed| placed.step).collect();
+            } else {
+                self.keep_longest(&mut longest);
             }
             loop {
-                let Some(fork) = forks.last_mut() else { return Err(self.violation(&longest)) };
+                let Some(fork) = forks.last_mut() else {
+                    return Some(Err(self.violation(&longest)));
+                };
                 self.take_back_to(fork.depth);
                 if let Some(step) = fork.choices.pop() {
                     self.place(step);
@@ -148,11 +182,16 @@ impl<'m, 'h> Search<'m, 'h> {
                     fork.choices = self.unknown_choices(&fork.scope);
                     continue;
                 }
-                if fork.depth > longest.len() {
-                    longest = self.trail.iter().map(|placed| placed.step).collect();
-                }
                 forks.pop();
+                self.keep_longest(&mut longest);
             }
+        }
+    }
+
+    fn keep_longest(&self, longest: &mut Vec<usize>) {
+        if self.trail.len() > longest.len() && !self.trail.iter().any(|placed| placed.again) {
+            longest.clear();
+            longest.extend(self.trail.iter().map(|placed| placed.step));
         }
     }
 
@@ -165,14 +204,19 @@ impl<'m, 'h> Search<'m, 'h> {
         for (name, slot) in changes.into_iter().flatten() {
             self.set(name, slot);
         }
-        self.mark(step, true);
-        self.trail.push(Placed { step, before });
+        let again = self.placed[step];
+        if !again {
+            self.mark(step, true);
+        }
+        self.trail.push(Placed { step, again, before });
         true
     }
 
     fn take_back_to(&mut self, depth: usize) {
-        for Placed { step, before } in self.trail.split_off(depth).into_iter().rev() {
-            self.mark(step, false);
+        for Placed { step, again, before } in self.trail.split_off(depth).into_iter().rev() {
+            if !again {
+                self.mark(step, false);
+            }
             for (name, slot) in before.into_iter().flatten() {
                 self.set(name, slot);
             }
@@ -189,6 +233,7 @@ impl<'m, 'h> Search<'m, 'h> {
     fn mark(&mut self, step: usize, placed: bool) {
         self.placed[step] = placed;
         match step.checked_sub(self.answered) {
+            Some(_) if self.is_endless(step) => {}
             Some(unknown) => self.used[unknown / 64] ^= 1 << (unknown % 64),
             None => {
                 self.fingerprint ^= key(0, [step, 0, 0, 0]);
@@ -228,9 +273,11 @@ impl<'m, 'h> Search<'m, 'h> {
     /// The calls with unknown outcome to try next, the one invoked first at the end.
     fn unknown_choices(&self, scope: &[bool]) -> Vec<usize> {
         let first_answer = self.steps[self.events.first_answered()].returned;
-        let unknown = (self.answered..self.steps.len())
-            .take_while(|step| self.steps[*step].invoked <= first_answer)
-            .filter(|step| !self.placed[*step]);
+        let invoked = (self.answered..self.steps.len())
+            .take_while(|step| self.steps[*step].invoked <= first_answer);
+        let fresh = invoked.clone().filter(|step| !self.placed[*step]);
+        let again = invoked.filter(|step| self.placed[*step] && self.is_endless(*step));
+        let unknown = fresh.chain(again);
         let mut choices = self.fitting(unknown, scope);
         choices.retain(|step| self.helps(self.steps[*step].effect));
         choices.sort_unstable_by(|one, other| other.cmp(one));
@@ -273,8 +320,7 @@ impl<'m, 'h> Search<'m, 'h> {
             return scope;
         }
         let first_answer = self.steps[due].returned;
-        let open =
-            |step: &&usize| !self.placed[**step] && self.steps[**step].invoked <= first_answer;
+        let open = |step: &&usize| self.is_open(**step, first_answer);
         let renames: Vec<_> = self.renames.iter().filter(open).collect();
         let mut size = 0;
         while size != scope.iter().filter(|inside| **inside).count() {
@@ -287,6 +333,20 @@ impl<'m, 'h> Search<'m, 'h> {
             }
         }
         scope
+    }
+
+    /// Whether the call can be placed before an answer of that moment.
+    fn is_open(&self, step: usize, answer: u64) -> bool {
+        (!self.placed[step] || self.is_endless(step)) && self.steps[step].invoked <= answer
+    }
+
+    fn is_endless(&self, step: usize) -> bool {
+        let endless = match self.steps[step].effect {
+            Effect::Create { slot, .. } => slot == Slot::Unobserved,
+            Effect::Delete { .. } | Effect::Rename { .. } => true,
+            _ => false,
+        };
+        endless && step >= self.answered && self.supply == Supply::Endless
     }
 
     fn share(&self, step: usize, other: Option<usize>) -> bool {
@@ -330,7 +390,7 @@ impl<'m, 'h> Search<'m, 'h> {
     /// Whether an unplaced create or rename may, before that moment, put under this name a content
     /// that begins the observed one.
     fn can_be_put(&self, name: usize, rank: usize, before: u64) -> bool {
-        let open = |step: &usize| !self.placed[*step] && self.steps[*step].invoked <= before;
+        let open = |step: &usize| self.is_open(*step, before);
         let renamed = self.renames.iter().any(|step| {
             open(step)
                 && matches!(self.steps[*step].effect, Effect::Rename { to, .. } if to == name)
@@ -352,7 +412,7 @@ impl<'m, 'h> Search<'m, 'h> {
             return false;
         }
         if self.remembered < REMEMBERED {
-            self.remembered += 2 + self.used.len();
+            self.remembered += 16 + self.used.len();
             self.seen.entry(fingerprint).or_default().push(self.used.as_slice().into());
         }
         true
