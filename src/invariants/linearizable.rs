@@ -48,10 +48,10 @@ pub struct Violation {
 /// effect at any time since its invocation, or never.
 ///
 /// The verdict is always certain, and takes a fraction of a second for ten thousand calls of twenty
-/// clients, one in ten of unknown outcome. The problem is NP-complete, though: what makes it hard is
-/// a file of which many calls say little, such as appends of equal bytes, or many renames of unknown
-/// outcome among the same few names. Memory is bounded by a small multiple of the history and some
-/// 150 MB for the configurations remembered.
+/// clients, one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard is
+/// a file of which many calls say little, such as appends of equal bytes, or many renames of
+/// unknown outcome among the same few names. Memory is bounded by a small multiple of the history
+/// and some 150 MB for the configurations remembered.
 ///
 /// # Errors
 ///
@@ -73,8 +73,8 @@ pub fn check_linearizable(history: &History) -> Result<Summary, Violation> {
 /// Finds an order that explains the answers, or that there is none.
 ///
 /// If calls with unknown outcome may take effect repeatedly, far fewer configurations differ: what
-/// cannot be explained even so is wrong, and an explanation in which none does is right. Which of the
-/// two searches is the short one depends on the history, so they take turns, ever longer ones.
+/// cannot be explained even so is wrong, and an explanation in which none does is right. Which of
+/// the two searches is the short one depends on the history, so they take turns, ever longer ones.
 fn explain(model: &Model<'_>) -> Result<(), Violation> {
     let mut patience = 1 << 13;
     loop {

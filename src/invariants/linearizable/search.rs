@@ -309,9 +309,9 @@ impl<'m, 'h> Search<'m, 'h> {
     /// The names that the next call must touch.
     ///
     /// A call with unknown outcome that was just placed could as well be placed later, as long as
-    /// nothing placed touches what it touched: so what comes next does. Otherwise some call has to be
-    /// placed before the first answer that is due, and those on names that no rename ties to its own
-    /// could as well be placed after it.
+    /// nothing placed touches what it touched: so what comes next does. Otherwise some call has to
+    /// be placed before the first answer that is due, and those on names that no rename ties to its
+    /// own could as well be placed after it.
     fn scope(&self, unused: Option<usize>) -> Vec<bool> {
         let mut scope = vec![false; self.slots.len()];
         let due = unused.unwrap_or_else(|| self.events.first_answered());

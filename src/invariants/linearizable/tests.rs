@@ -356,7 +356,11 @@ proptest! {
 
     #[test]
     fn what_one_copy_did_is_accepted(
-        seed: u64, calls in 1..300_usize, clients in 1..12_usize, files in 1..4_usize, mix in mixes(),
+        seed: u64,
+        calls in 1..300_usize,
+        clients in 1..12_usize,
+        files in 1..4_usize,
+        mix in mixes(),
     ) {
         let history = random_history(seed, &World { calls, clients, files, mix });
         prop_assert_eq!(check_linearizable(&history).map(|summary| summary.calls), Ok(calls));
