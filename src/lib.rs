@@ -1,5 +1,9 @@
 //! Raft on the actix actor framework, carrying a replicated file store.
 
 pub mod actors;
+pub mod files;
 pub mod invariants;
+pub mod net;
 pub mod raft;
+pub mod script;
+pub mod storage;

@@ -1,0 +1,476 @@
+//! A client of the replicated files: finds the leader, retries, and has every change applied
+//! exactly once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::call::{Answered, Call, CallError, Request};
+use super::clock::Clock;
+use super::network::Network;
+use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
+use crate::raft::{Index, Refusal, ServerId};
+
+/// A client with a session of its own. Clones share it.
+#[derive(Clone)]
+pub struct Client {
+    shared: Rc<Shared>,
+    /// The one server that is asked; otherwise whichever leads.
+    pinned: Option<ServerId>,
+}
+
+struct Shared {
+    network: Network,
+    clock: Clock,
+    luck: RefCell<ChaCha8Rng>,
+    /// The session, once it is open (Raft thesis, section 6.3).
+    session: tokio::sync::Mutex<Option<u64>>,
+    serials: RefCell<Serials>,
+    /// The server that answered last, or was named as the leader.
+    target: Cell<Option<ServerId>>,
+    patience: Cell<Duration>,
+}
+
+/// The numbers of this session's requests.
+#[derive(Default)]
+struct Serials {
+    last: u64,
+    /// Those that wait for their answer.
+    open: BTreeSet<u64>,
+}
+
+/// What was done, and where it stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// The entry's index; for a query, the index that the answer includes at least.
+    pub index: Index,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Why a file command brought no answer, or a refusal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The files say no: a committed answer, the same on every server. Nothing was changed.
+    #[error("{0}")]
+    Refused(#[from] files::Refusal),
+    /// The cluster did not take it: it did not happen and will not.
+    #[error("not done: {0}")]
+    NotDone(NotDone),
+    /// It may have happened, or may yet happen.
+    #[error(
+        "outcome unknown: a server took the command and then was lost; it may have been carried \
+         out, or may be yet (`stat` or `cat` shows whether it was)"
+    )]
+    Unknown,
+    /// What was to be loaded could not be read.
+    #[error("cannot read: {0}")]
+    Source(#[from] io::Error),
+    /// The content is not as long as was said when the load began.
+    #[error("the content changed while it was read: {expected} bytes were announced, {found} came")]
+    SizeChanged {
+        /// As announced.
+        expected: u64,
+        /// As read.
+        found: u64,
+    },
+    /// The content that came back does not have the hash that the file has.
+    #[error("the content of `{name}` was damaged on the way: its hash is not the file's")]
+    Damaged {
+        /// The file.
+        name: String,
+    },
+}
+
+/// Why the cluster did not take a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotDone {
+    /// Too few servers are up for anybody to lead.
+    #[error("no quorum: {up} of {servers} servers are up, {needed} are needed; `recover` some", needed = servers / 2 + 1)]
+    NoQuorum {
+        /// Servers up.
+        up: usize,
+        /// Servers in all.
+        servers: usize,
+    },
+    /// The last server asked refused.
+    #[error("{server} refuses: {refusal}")]
+    Refused {
+        /// Who refused.
+        server: ServerId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The one server that was to be asked is down.
+    #[error("{0} is down")]
+    Down(ServerId),
+    /// No server answered in time.
+    #[error("no server answered in {} s", .0.as_secs_f64())]
+    Silence(Duration),
+}
+
+/// Where the bytes of a load come from, chunk by chunk.
+pub trait Source {
+    /// The next at most [`CHUNK_BYTES`] bytes; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = io::Result<Option<Bytes>>>;
+}
+
+/// Bytes in memory, in chunks.
+impl Source for Bytes {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let length = self.len().min(CHUNK_BYTES);
+        Ok((length > 0).then(|| self.split_to(length)))
+    }
+}
+
+/// How long a client goes on trying, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for one server before it asks another.
+const ATTEMPT: Duration = Duration::from_millis(1500);
+/// The longest pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Chunks of one upload that are under way at a time.
+const WINDOW: usize = 8;
+
+impl Client {
+    pub(crate) fn new(network: Network, clock: Clock, luck: ChaCha8Rng) -> Self {
+        Self {
+            shared: Rc::new(Shared {
+                network,
+                clock,
+                luck: RefCell::new(luck),
+                session: tokio::sync::Mutex::new(None),
+                serials: RefCell::default(),
+                target: Cell::new(None),
+                patience: Cell::new(PATIENCE),
+            }),
+            pinned: None,
+        }
+    }
+
+    /// The same client, asking this server and no other, once.
+    pub fn at(&self, server: ServerId) -> Client {
+        Client { shared: self.shared.clone(), pinned: Some(server) }
+    }
+
+    /// How long to go on trying from now on.
+    pub fn set_patience(&self, patience: Duration) {
+        self.shared.patience.set(patience);
+    }
+
+    /// Loads `size` bytes as a new file; it is there all at once or not at all. `progress` is
+    /// told the bytes that the cluster has.
+    ///
+    /// # Errors
+    /// Refused if the name is taken (unless `replace`) or a limit is exceeded; else as
+    /// [`ClientError`] says.
+    pub async fn load(
+        &self,
+        name: &str,
+        size: u64,
+        mut source: impl Source,
+        replace: bool,
+        progress: impl FnMut(u64),
+    ) -> Result<Done, ClientError> {
+        let uuid = self.draw_uuid();
+        let name = name.to_owned();
+        if size <= CHUNK_BYTES as u64 {
+            let data = read_all(&mut source, size).await?;
+            let command = Command::Create { uuid, name, size, upload: None, replace };
+            return self.change(command, &data).await;
+        }
+        let upload = self.stage(size, None, source, progress).await?;
+        let upload = Some(upload);
+        self.change(Command::Create { uuid, name, size, upload, replace }, &[]).await
+    }
+
+    /// Appends `size` bytes to a file, all at once or not at all.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn append(
+        &self,
+        file: &str,
+        size: u64,
+        mut source: impl Source,
+        progress: impl FnMut(u64),
+    ) -> Result<Done, ClientError> {
+        let file = file.to_owned();
+        if size <= CHUNK_BYTES as u64 {
+            let data = read_all(&mut source, size).await?;
+            return self.change(Command::Append { file }, &data).await;
+        }
+        let onto = match self.query(Query::Stat { file: file.clone() }).await?.answer {
+            Answer::Stat(info) => Some(info.uuid),
+            _ => None,
+        };
+        let upload = self.stage(size, onto, source, progress).await?;
+        self.change(Command::AppendStaged { file, upload, size }, &[]).await
+    }
+
+    /// Reads a whole file as it was when its size was asked for, and passes it on chunk by chunk.
+    /// The content of a uuid only grows, so the chunks are of one state.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; errors of `sink` come as [`ClientError::Source`].
+    pub async fn read(
+        &self,
+        file: &str,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Done, ClientError> {
+        let stat = self.query(Query::Stat { file: file.to_owned() }).await?;
+        let Answer::Stat(info) = &stat.answer else { return Ok(stat) };
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0;
+        while offset < info.size {
+            let limit = (info.size - offset).min(CHUNK_BYTES as u64);
+            let page = self.query(Query::Read { uuid: info.uuid, offset, limit }).await?;
+            let Answer::Content { bytes, .. } = page.answer else { break };
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(&bytes);
+            sink(&bytes)?;
+            offset += bytes.len() as u64;
+        }
+        if *hasher.finalize().as_bytes() != info.hash.0 {
+            return Err(ClientError::Damaged { name: info.name.as_str().to_owned() });
+        }
+        Ok(stat)
+    }
+
+    /// Every file, by name.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn list(&self) -> Result<Vec<files::FileInfo>, ClientError> {
+        let mut all: Vec<files::FileInfo> = Vec::new();
+        loop {
+            let after = all.last().map(|info| info.name.as_str().to_owned());
+            let page = self.query(Query::List { after, limit: files::MAX_PAGE as u64 }).await?;
+            let Answer::List { files, more } = page.answer else { return Ok(all) };
+            all.extend(files);
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Makes one change to the files, exactly once however often it must be tried.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn change(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
+        let session = self.session().await?;
+        let (serial, acknowledged) = self.shared.serials.borrow_mut().begin();
+        let request = files::Request { session, serial, acknowledged, command };
+        let result = self.call(Request::Write(request.encode(data))).await;
+        self.shared.serials.borrow_mut().open.remove(&serial);
+        let result = result.and_then(|answered| decode(&answered));
+        if let Err(ClientError::Refused(files::Refusal::SessionExpired { .. })) = &result {
+            // The next command opens another.
+            *self.shared.session.lock().await = None;
+        }
+        result
+    }
+
+    /// Asks about the files; the answer includes everything that was answered to anybody before.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn query(&self, query: Query) -> Result<Done, ClientError> {
+        decode(&self.call(Request::Read(query.encode())).await?)
+    }
+
+    fn draw_uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.shared.luck.borrow_mut().fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    /// Brings the bytes into the cluster as an upload, several chunks at a time.
+    async fn stage(
+        &self,
+        size: u64,
+        onto: Option<Uuid>,
+        mut source: impl Source,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Uuid, ClientError> {
+        let upload = self.draw_uuid();
+        let mut offset = 0;
+        let mut staged = 0;
+        let mut under_way = VecDeque::with_capacity(WINDOW);
+        let outcome = loop {
+            let chunk = match source.next().await {
+                Ok(chunk) => chunk,
+                Err(error) => break Err(error.into()),
+            };
+            let ended = chunk.is_none();
+            if let Some(chunk) = chunk {
+                let client = self.clone();
+                let command = Command::Stage { upload, offset, onto };
+                offset += chunk.len() as u64;
+                let length = chunk.len() as u64;
+                under_way.push_back(actix_rt::spawn(async move {
+                    client.change(command, &chunk).await.map(|_| length)
+                }));
+            }
+            if offset > size || (ended && offset < size) {
+                break Err(ClientError::SizeChanged { expected: size, found: offset });
+            }
+            let mut failed = None;
+            while (ended || under_way.len() == WINDOW)
+                && let Some(oldest) = under_way.pop_front()
+            {
+                match oldest.await.unwrap_or(Err(ClientError::Unknown)) {
+                    Ok(length) => {
+                        staged += length;
+                        progress(staged);
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            if let Some(error) = failed {
+                break Err(error);
+            }
+            if ended {
+                break Ok(upload);
+            }
+        };
+        if outcome.is_err() {
+            for chunk in under_way {
+                // What became of them does not matter: the upload is given up.
+                let _ = chunk.await;
+            }
+            let _ = self.change(Command::Discard { upload }, &[]).await;
+        }
+        outcome
+    }
+
+    /// The session's id; opens it first if there is none.
+    async fn session(&self) -> Result<u64, ClientError> {
+        let mut session = self.shared.session.lock().await;
+        if let Some(id) = *session {
+            return Ok(id);
+        }
+        // Opening one twice is harmless: a session that nobody uses is forgotten in time.
+        let done = decode(&self.call(Request::Write(files::open_session())).await?)?;
+        let Answer::SessionOpened { session: id } = done.answer else {
+            return Err(files::Refusal::UnknownAnswer { bytes: 0 }.into());
+        };
+        *self.shared.serials.borrow_mut() = Serials::default();
+        *session = Some(id);
+        Ok(id)
+    }
+
+    /// Has one server after the other asked until one answers, or patience ends.
+    async fn call(&self, request: Request) -> Result<Answered, ClientError> {
+        let shared = &*self.shared;
+        let patience = shared.patience.get();
+        let deadline = shared.clock.now() + patience;
+        // A server took the request and no answer came: it may be carried out.
+        let mut taken = false;
+        let mut reason = NotDone::Silence(patience);
+        loop {
+            let target = self.target();
+            let (reply, answer) = oneshot::channel();
+            shared.network.call(target, Call { request: request.duplicate(), reply });
+            let left = deadline.since(shared.clock.now());
+            match tokio::time::timeout(left.min(ATTEMPT), answer).await {
+                Ok(Ok(Ok(answered))) => {
+                    shared.target.set(Some(target));
+                    return Ok(answered);
+                }
+                Ok(Ok(Err(CallError::Refused(refusal)))) => {
+                    reason = NotDone::Refused { server: target, refusal };
+                    match refusal {
+                        Refusal::NotLeader(leader) => shared.target.set(Some(leader)),
+                        _ => self.ask_another(target),
+                    }
+                }
+                Ok(Ok(Err(CallError::Unreachable))) => {
+                    reason = NotDone::Down(target);
+                    self.ask_another(target);
+                }
+                Ok(Ok(Err(CallError::Unknown)) | Err(_)) | Err(_) => {
+                    taken |= matches!(request, Request::Write(_));
+                    self.ask_another(target);
+                }
+            }
+            let (up, servers) = shared.network.up();
+            if up <= servers / 2 && self.pinned.is_none() {
+                reason = NotDone::NoQuorum { up, servers };
+            }
+            let hopeless = matches!(reason, NotDone::NoQuorum { .. }) || self.pinned.is_some();
+            if hopeless || shared.clock.now() >= deadline {
+                return Err(if taken {
+                    ClientError::Unknown
+                } else {
+                    ClientError::NotDone(reason)
+                });
+            }
+            let nanoseconds = shared.luck.borrow_mut().next_u64() % PAUSE.as_nanos() as u64;
+            shared.clock.sleep(Duration::from_nanos(nanoseconds)).await;
+        }
+    }
+
+    fn target(&self) -> ServerId {
+        self.pinned.or(self.shared.target.get()).unwrap_or(ServerId(1))
+    }
+
+    /// Turns to the next server in the circle.
+    fn ask_another(&self, asked: ServerId) {
+        let servers = self.shared.network.servers();
+        let next = servers.iter().find(|id| **id > asked).or(servers.first());
+        self.shared.target.set(next.copied());
+    }
+}
+
+impl Serials {
+    /// A new number, and the number below which no answer is awaited any more.
+    fn begin(&mut self) -> (u64, u64) {
+        self.last += 1;
+        self.open.insert(self.last);
+        (self.last, self.open.first().copied().unwrap_or(self.last))
+    }
+}
+
+impl Request {
+    /// The same request, for another attempt.
+    fn duplicate(&self) -> Self {
+        match self {
+            Request::Write(command) => Request::Write(command.clone()),
+            Request::Read(query) => Request::Read(query.clone()),
+        }
+    }
+}
+
+fn decode(answered: &Answered) -> Result<Done, ClientError> {
+    Ok(Done { index: answered.index, answer: Answer::decode(&answered.answer)? })
+}
+
+/// All of a small source, which must have `size` bytes.
+async fn read_all(source: &mut impl Source, size: u64) -> Result<Vec<u8>, ClientError> {
+    let mut data = Vec::with_capacity(size as usize);
+    while let Some(chunk) = source.next().await? {
+        data.extend_from_slice(&chunk);
+        if data.len() as u64 > size {
+            break;
+        }
+    }
+    let found = data.len() as u64;
+    if found == size { Ok(data) } else { Err(ClientError::SizeChanged { expected: size, found }) }
+}

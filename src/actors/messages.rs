@@ -1,0 +1,134 @@
+//! What actors say to each other.
+//!
+//! | message | from | to | losing it is |
+//! |---|---|---|---|
+//! | [`FromPeer`], [`Replicate`] | server | server | part of the model |
+//! | [`Knock`] | network | server | a bug: calls wait at the door |
+//! | [`Tick`] | the server's timer | server | a bug |
+//! | [`Wake`], [`Disrupt`], [`Retime`] | supervisor | server | a bug |
+//! | [`Observe`], [`End`] | supervisor | server | a bug |
+//! | [`Apply`], [`Query`], [`Inspect`] | server, supervisor | state machine | a bug |
+//! | [`Applied`] | state machine | server | a bug |
+
+use std::time::Duration;
+
+use actix::Message;
+use bytes::Bytes;
+
+use super::call::Reply;
+use crate::raft::{AppendEntries, Entries, Index, ServerId, Status, Timing};
+
+/// A message of the protocol, from another server.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromPeer<M> {
+    pub(crate) from: ServerId,
+    pub(crate) message: M,
+}
+
+/// An `AppendEntries` with its entries, from another server.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Replicate {
+    pub(crate) from: ServerId,
+    pub(crate) append: AppendEntries,
+    pub(crate) entries: Entries,
+}
+
+/// Calls wait at the door.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Knock;
+
+/// Something that a timer depends on changed: the disk's speed, or a pause is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Wake;
+
+/// The time has come that the server's timer was set to.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tick;
+
+/// Stand for election now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Disrupt;
+
+/// End now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct End;
+
+/// Other timings hold from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Retime(pub(crate) Timing);
+
+/// How is the server?
+#[derive(Message)]
+#[rtype(result = "Observation")]
+pub(crate) struct Observe;
+
+/// What a server says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Observation {
+    pub(crate) raft: Status,
+    pub(crate) applied: Index,
+}
+
+/// Apply these committed entries, of which the first stands at `first`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Apply {
+    pub(crate) first: Index,
+    pub(crate) entries: Entries,
+    pub(crate) report: Report,
+}
+
+/// What the state machine is to say when it has applied a batch. Its progress shows in
+/// [`Life`](super::network::Life) anyway; a message nobody waits for costs a turn of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Report {
+    /// Nothing.
+    Nothing,
+    /// That it is done.
+    Done,
+    /// What it answers to each entry.
+    Answers,
+}
+
+/// Entries were applied.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Applied {
+    pub(crate) last: Index,
+    /// The answers to the last entries, up to `last`, if they were asked for.
+    pub(crate) answers: Vec<Bytes>,
+}
+
+/// Answer this query from the state as it is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Query {
+    pub(crate) query: Bytes,
+    pub(crate) index: Index,
+    pub(crate) reply: Reply,
+}
+
+/// How far is the state, and what is it?
+#[derive(Message)]
+#[rtype(result = "Inspection")]
+pub(crate) struct Inspect;
+
+/// What a state machine says of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Inspection {
+    pub(crate) applied: Index,
+    pub(crate) digest: [u8; 32],
+}
+
+/// How long to take for each batch of entries; `None` applies nothing.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SetPace(pub(crate) Option<Duration>);

@@ -1,0 +1,455 @@
+//! Every way to a server in a sandbox: the links between servers with their rules, the time a
+//! slow server takes for each message, and the door for clients. The supervisor sets the rules;
+//! servers and clients send through it.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use rand_chacha::ChaCha8Rng;
+
+use super::call::{Call, CallError, Inbox, answer};
+use super::clock::Clock;
+use super::messages::{FromPeer, Knock, Replicate};
+use super::record::Recorder;
+use super::server::Server;
+use super::state_machine::StateMachine;
+use crate::net::{Fate, LinkRule};
+use crate::raft::{Entries, Index, Message, RoleKind, ServerId, Term, Time};
+
+/// A handle to the network of one sandbox.
+#[derive(Clone)]
+pub(crate) struct Network(Rc<RefCell<Wires>>);
+
+struct Wires {
+    clock: Clock,
+    luck: ChaCha8Rng,
+    recorder: Recorder,
+    ports: BTreeMap<ServerId, Port>,
+    /// The rules of the links that are not clear.
+    rules: BTreeMap<(ServerId, ServerId), LinkRule>,
+    /// When the latest message of each link arrives: later ones do not overtake it.
+    arrivals: BTreeMap<(ServerId, ServerId), Time>,
+    /// What is on its way, soonest first, and in the order of sending within a moment.
+    late: BinaryHeap<Reverse<Late>>,
+    sent: u64,
+    /// When the next delivery wakes.
+    armed: Option<Time>,
+    /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way.
+    quiet: bool,
+    traced: u64,
+}
+
+/// Where a server is plugged in.
+struct Port {
+    running: Option<Running>,
+    /// Counts the server's lives: what was sent to an earlier one is lost.
+    life: u64,
+    /// Added to every message that the server handles.
+    latency: Duration,
+    /// What arrived while the server was paused; beyond [`MAX_HELD`] it is lost.
+    held: VecDeque<Parcel>,
+}
+
+/// A server that runs.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) address: Addr<Server>,
+    pub(crate) machine: Addr<StateMachine>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) life: Life,
+}
+
+/// What a server, its state machine and the supervisor know of each other without asking: a
+/// crash or a pause holds at once, whatever is in the mailboxes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Life(Rc<LifeCells>);
+
+#[derive(Debug, Default)]
+struct LifeCells {
+    ended: Cell<bool>,
+    paused: Cell<bool>,
+    role: Cell<Option<(RoleKind, Term)>>,
+    applied: Cell<Index>,
+}
+
+struct Late {
+    due: Time,
+    order: u64,
+    to: ServerId,
+    life: u64,
+    parcel: Parcel,
+}
+
+enum Parcel {
+    Peer { from: ServerId, message: Message, entries: Entries, number: u64 },
+    Call(Call),
+}
+
+/// Most messages that wait for a paused server, as a full socket buffer would hold.
+const MAX_HELD: usize = 4096;
+
+impl Life {
+    /// Whether the server is gone: it must not do anything any more.
+    pub(crate) fn ended(&self) -> bool {
+        self.0.ended.get()
+    }
+
+    /// Whether the server is frozen.
+    pub(crate) fn paused(&self) -> bool {
+        self.0.paused.get()
+    }
+
+    /// The server's role and term, as it last said.
+    pub(crate) fn role(&self) -> Option<(RoleKind, Term)> {
+        self.0.role.get()
+    }
+
+    /// `last_applied`: how far the server's state machine is.
+    pub(crate) fn applied(&self) -> Index {
+        self.0.applied.get()
+    }
+
+    pub(crate) fn set_applied(&self, index: Index) {
+        self.0.applied.set(index);
+    }
+
+    pub(crate) fn set_role(&self, role: RoleKind, term: Term) {
+        self.0.role.set(Some((role, term)));
+    }
+}
+
+impl PartialEq for Late {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Late {}
+
+impl PartialOrd for Late {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Late {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.order).cmp(&(other.due, other.order))
+    }
+}
+
+impl Network {
+    pub(crate) fn new(
+        servers: impl IntoIterator<Item = ServerId>,
+        clock: Clock,
+        luck: ChaCha8Rng,
+        recorder: Recorder,
+    ) -> Self {
+        let port =
+            || Port { running: None, life: 0, latency: Duration::ZERO, held: VecDeque::new() };
+        Self(Rc::new(RefCell::new(Wires {
+            clock,
+            luck,
+            recorder,
+            ports: servers.into_iter().map(|server| (server, port())).collect(),
+            rules: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            late: BinaryHeap::new(),
+            sent: 0,
+            armed: None,
+            quiet: true,
+            traced: 0,
+        })))
+    }
+
+    /// Plugs a server in.
+    pub(crate) fn plug(&self, id: ServerId, server: Running) {
+        let wires = &mut *self.0.borrow_mut();
+        if let Some(port) = wires.ports.get_mut(&id) {
+            port.running = Some(server);
+        }
+    }
+
+    /// Pulls a server's plug: it is gone at once, and everything in flight to it is lost.
+    pub(crate) fn unplug(&self, id: ServerId) -> Option<Running> {
+        let wires = &mut *self.0.borrow_mut();
+        let port = wires.ports.get_mut(&id)?;
+        let running = port.running.take()?;
+        running.life.0.ended.set(true);
+        port.life += 1;
+        port.held.clear();
+        wires.still();
+        Some(running)
+    }
+
+    /// The server, if it runs.
+    pub(crate) fn running(&self, id: ServerId) -> Option<Running> {
+        self.0.borrow().ports.get(&id)?.running.clone()
+    }
+
+    /// How often the server has ended.
+    pub(crate) fn life(&self, id: ServerId) -> u64 {
+        self.0.borrow().ports.get(&id).map_or(0, |port| port.life)
+    }
+
+    /// Every server, running or not.
+    pub(crate) fn servers(&self) -> Vec<ServerId> {
+        self.0.borrow().ports.keys().copied().collect()
+    }
+
+    /// How many servers run and are not paused, and how many there are.
+    pub(crate) fn up(&self) -> (usize, usize) {
+        let wires = self.0.borrow();
+        let up = |port: &&Port| port.running.as_ref().is_some_and(|it| !it.life.paused());
+        (wires.ports.values().filter(up).count(), wires.ports.len())
+    }
+
+    /// The running server that leads the highest term.
+    pub(crate) fn leader(&self) -> Option<ServerId> {
+        let wires = self.0.borrow();
+        let leads = |(id, port): (&ServerId, &Port)| match port.running.as_ref()?.life.role()? {
+            (RoleKind::Leader, term) => Some((term, *id)),
+            _ => None,
+        };
+        wires.ports.iter().filter_map(leads).max().map(|(_, id)| id)
+    }
+
+    pub(crate) fn latency(&self, id: ServerId) -> Duration {
+        self.0.borrow().ports.get(&id).map_or(Duration::ZERO, |port| port.latency)
+    }
+
+    pub(crate) fn set_latency(&self, id: ServerId, latency: Duration) {
+        let wires = &mut *self.0.borrow_mut();
+        if let Some(port) = wires.ports.get_mut(&id) {
+            port.latency = latency;
+        }
+        wires.still();
+    }
+
+    /// Freezes a server, or lets it go on with what arrived meanwhile.
+    pub(crate) fn set_paused(&self, id: ServerId, paused: bool) {
+        let wires = &mut *self.0.borrow_mut();
+        let Some(port) = wires.ports.get_mut(&id) else { return };
+        let Some(running) = &port.running else { return };
+        running.life.0.paused.set(paused);
+        if !paused {
+            for parcel in std::mem::take(&mut port.held) {
+                wires.deliver(id, parcel);
+            }
+        }
+        wires.still();
+    }
+
+    pub(crate) fn rule(&self, from: ServerId, to: ServerId) -> LinkRule {
+        self.0.borrow().rules.get(&(from, to)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_rule(&self, from: ServerId, to: ServerId, rule: LinkRule) {
+        let wires = &mut *self.0.borrow_mut();
+        if rule.is_clear() {
+            wires.rules.remove(&(from, to));
+        } else {
+            wires.rules.insert((from, to), rule);
+        }
+        wires.still();
+    }
+
+    /// Takes every rule off every link.
+    pub(crate) fn heal(&self) {
+        let wires = &mut *self.0.borrow_mut();
+        wires.rules.clear();
+        wires.still();
+    }
+
+    /// Sends a message from one server to another. Losing it is part of the model.
+    pub(crate) fn send(&self, from: ServerId, to: ServerId, message: Message, entries: Entries) {
+        let wires = &mut *self.0.borrow_mut();
+        let number = if wires.recorder.traces() {
+            wires.traced += 1;
+            let number = wires.traced;
+            wires.recorder.trace(format_args!("{from} -> {to} #{number} {message}"));
+            number
+        } else {
+            0
+        };
+        let parcel = Parcel::Peer { from, message, entries, number };
+        if wires.quiet {
+            wires.deliver(to, parcel);
+        } else if wires.dispatch(from, to, parcel) {
+            self.arm(wires);
+        }
+    }
+
+    /// Brings a client's call to a server's door.
+    pub(crate) fn call(&self, to: ServerId, call: Call) {
+        let wires = &mut *self.0.borrow_mut();
+        let Some(port) = wires.ports.get(&to).filter(|port| port.running.is_some()) else {
+            answer(call.reply, Err(CallError::Unreachable));
+            return;
+        };
+        if port.latency.is_zero() {
+            wires.deliver(to, Parcel::Call(call));
+        } else {
+            let due = wires.clock.now() + port.latency;
+            wires.post(due, to, Parcel::Call(call));
+            self.arm(wires);
+        }
+    }
+
+    /// Sees to it that what arrives next is delivered in time.
+    fn arm(&self, wires: &mut Wires) {
+        let Some(Reverse(next)) = wires.late.peek() else { return };
+        let due = next.due;
+        if wires.armed.is_none_or(|armed| due < armed) {
+            wires.armed = Some(due);
+            let (network, clock) = (self.clone(), wires.clock);
+            actix_rt::spawn(async move {
+                clock.sleep_until(due).await;
+                network.deliver_due(due);
+            });
+        }
+    }
+
+    fn deliver_due(&self, armed: Time) {
+        let wires = &mut *self.0.borrow_mut();
+        if wires.armed != Some(armed) {
+            return;
+        }
+        wires.armed = None;
+        let now = wires.clock.now();
+        while wires.late.peek().is_some_and(|Reverse(late)| late.due <= now) {
+            let Some(Reverse(late)) = wires.late.pop() else { break };
+            let life = wires.ports.get(&late.to).map(|port| port.life);
+            if life == Some(late.life) {
+                wires.deliver(late.to, late.parcel);
+            } else {
+                wires.lost(late.to, &late.parcel, "the server crashed");
+            }
+        }
+        wires.still();
+        self.arm(wires);
+    }
+}
+
+impl Wires {
+    /// Sends a message by the rule of its link. Returns whether something is on its way now.
+    fn dispatch(&mut self, from: ServerId, to: ServerId, parcel: Parcel) -> bool {
+        let Some(port) = self.ports.get(&to) else { return false };
+        let latency = port.latency;
+        let rule = self.rules.get(&(from, to)).copied().unwrap_or_default();
+        let luck = &mut self.luck;
+        match rule.fate(&mut || rand::Rng::next_u64(luck)) {
+            Fate::Lost(why) => {
+                self.lost(to, &parcel, why);
+                false
+            }
+            Fate::Arrives { after, overtaken, again } => {
+                let now = self.clock.now();
+                if let Some(again) = again
+                    && let Some(copy) = parcel.copy()
+                {
+                    self.post(now + again + latency, to, copy);
+                }
+                let latest = self.arrivals.entry((from, to)).or_default();
+                let mut due = now + after + latency;
+                if !overtaken {
+                    due = due.max(*latest);
+                    *latest = due;
+                }
+                if due <= now {
+                    self.deliver(to, parcel);
+                } else {
+                    self.post(due, to, parcel);
+                }
+                true
+            }
+        }
+    }
+
+    fn post(&mut self, due: Time, to: ServerId, parcel: Parcel) {
+        let life = self.ports.get(&to).map_or(0, |port| port.life);
+        self.sent += 1;
+        self.late.push(Reverse(Late { due, order: self.sent, to, life, parcel }));
+        self.quiet = false;
+    }
+
+    /// Hands a parcel to the server, or keeps it while the server is paused.
+    fn deliver(&mut self, to: ServerId, parcel: Parcel) {
+        let Some(port) = self.ports.get_mut(&to) else { return };
+        let Some(running) = &port.running else {
+            return self.lost(to, &parcel, "the server is down");
+        };
+        if running.life.paused() {
+            if port.held.len() < MAX_HELD {
+                port.held.push_back(parcel);
+            } else {
+                self.lost(to, &parcel, "the paused server's buffer is full");
+            }
+            return;
+        }
+        match parcel {
+            Parcel::Call(call) => {
+                if running.inbox.push(call) {
+                    running.address.do_send(Knock);
+                }
+            }
+            Parcel::Peer { from, message, entries, number } => {
+                if number > 0 {
+                    self.recorder.trace(format_args!("{to} <- {from} #{number}"));
+                }
+                let address = &running.address;
+                match message {
+                    Message::AppendEntries(append) => {
+                        address.do_send(Replicate { from, append, entries });
+                    }
+                    Message::AppendEntriesReply(message) => {
+                        address.do_send(FromPeer { from, message });
+                    }
+                    Message::RequestVote(message) => address.do_send(FromPeer { from, message }),
+                    Message::RequestVoteReply(message) => {
+                        address.do_send(FromPeer { from, message });
+                    }
+                    Message::ReadIndex(message) => address.do_send(FromPeer { from, message }),
+                    Message::ReadIndexReply(message) => address.do_send(FromPeer { from, message }),
+                }
+            }
+        }
+    }
+
+    fn lost(&self, to: ServerId, parcel: &Parcel, why: &str) {
+        if let Parcel::Peer { from, number, .. } = parcel
+            && *number > 0
+        {
+            self.recorder.trace(format_args!("{from} -x {to} #{number} {why}"));
+        }
+    }
+
+    /// Finds out whether anything holds messages up.
+    fn still(&mut self) {
+        let free = |port: &Port| {
+            let paused = port.running.as_ref().is_some_and(|running| running.life.paused());
+            port.latency.is_zero() && !paused
+        };
+        self.quiet = self.rules.is_empty() && self.late.is_empty() && self.ports.values().all(free);
+    }
+}
+
+impl Parcel {
+    /// A second copy, which only messages between servers can have.
+    fn copy(&self) -> Option<Parcel> {
+        match self {
+            Parcel::Peer { from, message, entries, number } => Some(Parcel::Peer {
+                from: *from,
+                message: *message,
+                entries: entries.clone(),
+                number: *number,
+            }),
+            Parcel::Call(_) => None,
+        }
+    }
+}

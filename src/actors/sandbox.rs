@@ -1,0 +1,219 @@
+//! A cluster in one process: made, ordered about and looked at through a [`Sandbox`].
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use bytes::Bytes;
+
+use super::Order;
+use super::call::Proposer;
+use super::client::Client;
+use super::clock::Clock;
+use super::network::Network;
+use super::record::Recorder;
+use super::state_machine::Machine;
+use super::status::{ClusterStatus, LogLine};
+use super::supervisor::{
+    Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
+    stream,
+};
+use crate::files::{self, FileStore};
+use crate::raft::{self, Index, ServerId};
+
+/// What a sandbox is made from.
+pub struct SandboxOptions {
+    /// How many servers, numbered from 1.
+    pub servers: u64,
+    /// What every random draw comes from.
+    pub seed: u64,
+    /// How the servers behave.
+    pub raft: raft::Options,
+    /// Whether every applied command becomes an event.
+    pub record_commands: bool,
+    /// Where the trace of every message and event goes, one a line.
+    pub trace: Option<Box<dyn Write>>,
+    /// Builds the empty state machine of a server that starts.
+    pub machine: MachineFactory,
+}
+
+/// A cluster in one process, with its supervisor.
+pub struct Sandbox {
+    supervisor: Addr<Supervisor>,
+    network: Network,
+    recorder: Recorder,
+    clock: Clock,
+    seed: u64,
+    clients: Cell<u64>,
+}
+
+/// Which clock drives a sandbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClockKind {
+    /// The clock on the wall.
+    Real,
+    /// Time jumps to the next timer as soon as nothing is left to do now. Nothing but the actors
+    /// may work meanwhile: no other thread, no socket.
+    Virtual,
+}
+
+impl Default for SandboxOptions {
+    /// Five servers with a file store each.
+    fn default() -> Self {
+        Self {
+            servers: 5,
+            seed: 0,
+            raft: raft::Options::default(),
+            record_commands: true,
+            trace: None,
+            machine: Rc::new(|| Box::new(FileStore::default())),
+        }
+    }
+}
+
+impl SandboxOptions {
+    /// Replicates another state machine than the file store.
+    pub fn with_machine<M: Machine>(mut self, machine: impl Fn() -> M + 'static) -> Self {
+        self.machine = Rc::new(move || Box::new(machine()));
+        self
+    }
+}
+
+/// Runs `main` in an actor system of its own, on this thread, until it is done.
+///
+/// # Errors
+/// If the system cannot make a runtime.
+pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all();
+    if kind == ClockKind::Virtual {
+        builder.start_paused(true);
+    }
+    let runtime = builder.build()?;
+    let system = actix_rt::System::with_tokio_rt(|| runtime);
+    Ok(system.block_on(main))
+}
+
+impl Sandbox {
+    /// Starts the servers. Call it inside [`run`].
+    pub fn start(options: SandboxOptions) -> Self {
+        let SandboxOptions { servers, seed, raft, record_commands, trace, machine } = options;
+        let clock = Clock::start();
+        let recorder = Recorder::new(clock, record_commands, trace);
+        let luck = stream(seed, &Stream::Network);
+        let servers = (1..=servers).map(ServerId);
+        let network = Network::new(servers, clock, luck, recorder.clone());
+        let supervisor =
+            Supervisor::new(seed, raft, machine, clock, network.clone(), recorder.clone());
+        let supervisor = supervisor.start();
+        Self { supervisor, network, recorder, clock, seed, clients: Cell::new(0) }
+    }
+
+    /// Has the supervisor carry out an order.
+    ///
+    /// # Errors
+    /// If the order cannot be carried out; then nothing was changed.
+    pub async fn order(&self, order: Order) -> Result<(), OrderError> {
+        self.supervisor.send(Carry(order)).await.unwrap_or(Err(OrderError::Ended))
+    }
+
+    /// Looks at every server.
+    ///
+    /// # Errors
+    /// If the sandbox has ended.
+    pub async fn status(&self) -> Result<ClusterStatus, OrderError> {
+        self.supervisor.send(GetStatus).await.map_err(|_| OrderError::Ended)
+    }
+
+    /// The entries of a server's log behind `after`, up to and including `last`; 16 MiB of them
+    /// at the most.
+    ///
+    /// # Errors
+    /// If there is no such server.
+    pub async fn log(
+        &self,
+        server: ServerId,
+        after: Index,
+        last: Index,
+    ) -> Result<Vec<LogLine>, OrderError> {
+        let message = GetLog { server, after, last };
+        self.supervisor.send(message).await.unwrap_or(Err(OrderError::Ended))
+    }
+
+    /// What every running server has applied, and the digest of its state.
+    ///
+    /// # Errors
+    /// If the sandbox has ended.
+    pub async fn states(&self) -> Result<Vec<(ServerId, Index, [u8; 32])>, OrderError> {
+        self.supervisor.send(Compare).await.map_err(|_| OrderError::Ended)
+    }
+
+    /// A new client of the file store, with a session of its own.
+    pub fn client(&self) -> Client {
+        let number = self.clients.get();
+        self.clients.set(number + 1);
+        let luck = stream(self.seed, &Stream::Client(number));
+        Client::new(self.network.clone(), self.clock, luck)
+    }
+
+    /// A way to one server for opaque commands, if it runs. It ends with the server's life, and
+    /// no order about speed slows it down.
+    pub fn proposer(&self, server: ServerId) -> Option<Proposer> {
+        let running = self.network.running(server)?;
+        Some(Proposer { server: running.address, inbox: running.inbox })
+    }
+
+    /// The server that leads the highest term, as far as the servers know.
+    pub fn leader(&self) -> Option<ServerId> {
+        self.network.leader()
+    }
+
+    /// Waits until a server leads. Returns `None` if that takes longer than `patience`.
+    pub async fn wait_for_leader(&self, patience: Duration) -> Option<ServerId> {
+        let waiting = async {
+            loop {
+                if let Some(leader) = self.leader() {
+                    return leader;
+                }
+                self.clock.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.ok()
+    }
+
+    /// What happened.
+    pub fn events(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The sandbox's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Ends every server in good order.
+    pub async fn end(self) {
+        // A supervisor that is gone has ended them already.
+        let _ = self.supervisor.send(EndAll).await;
+    }
+}
+
+impl Machine for FileStore {
+    fn apply(&mut self, index: Index, command: &Bytes) -> Bytes {
+        FileStore::apply(self, index.0, command)
+    }
+
+    fn query(&self, query: &Bytes) -> Bytes {
+        FileStore::query(self, query)
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        FileStore::digest(self).0
+    }
+
+    fn describe(&self, command: &Bytes) -> String {
+        files::describe(command)
+    }
+}

@@ -1,0 +1,471 @@
+//! One server: a shell around [`raft::Node`](crate::raft::Node). A handler steps the node and
+//! performs what it asks for; it decides nothing about the protocol, and waits for nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult};
+use bytes::Bytes;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tokio::task::JoinHandle;
+
+use super::call::{Answered, Call, CallError, Inbox, Reply, Request, answer};
+use super::clock::Clock;
+use super::messages::{
+    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Report,
+    Retime, Tick, Wake,
+};
+use super::network::{Life, Network};
+use super::record::{EventKind, Recorder};
+use super::state_machine::StateMachine;
+use crate::raft::{
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, ServerId, Ticket, Time,
+};
+use crate::storage::{Durable, Storage, WriteId};
+
+/// The actor that runs one server.
+pub(crate) struct Server {
+    id: ServerId,
+    node: Node,
+    storage: Box<dyn Storage>,
+    network: Network,
+    recorder: Recorder,
+    clock: Clock,
+    life: Life,
+    luck: ChaCha8Rng,
+    machine: Addr<StateMachine>,
+    inbox: Arc<Inbox>,
+    /// Writes that wait for their entry to be applied, by index, ascending. Bounded by the
+    /// node's limit of uncommitted entries and by what waits to be applied.
+    pending: VecDeque<(Index, Reply)>,
+    /// Reads that wait for the node's word. Bounded by the node's limit.
+    reads: BTreeMap<Ticket, (Bytes, Reply)>,
+    next_ticket: Ticket,
+    /// Every entry up to here has been handed to the state machine.
+    handed_over: Index,
+    /// What the node has been told is durable.
+    durable: WriteId,
+    /// The write of a vote that is not durable yet: nothing may be said before it is.
+    gate: Option<WriteId>,
+    /// Something was written that no sync was asked for yet.
+    wrote: bool,
+    /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
+    outbox: VecDeque<(ServerId, Message)>,
+    /// When the next wake-up comes, and the task that brings it.
+    timer: Option<(Time, JoinHandle<()>)>,
+    scratch: Scratch,
+}
+
+/// What a server is made from.
+pub(crate) struct Parts {
+    pub(crate) id: ServerId,
+    pub(crate) node: Node,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) network: Network,
+    pub(crate) recorder: Recorder,
+    pub(crate) clock: Clock,
+    pub(crate) life: Life,
+    pub(crate) luck: ChaCha8Rng,
+    pub(crate) machine: Addr<StateMachine>,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+/// Buffers that are used again and again.
+#[derive(Default)]
+struct Scratch {
+    effects: Vec<Effect>,
+    metas: Vec<EntryMeta>,
+    calls: Vec<Call>,
+}
+
+/// What the entries of an [`Effect::Append`] are.
+enum Source {
+    Nothing,
+    Message(Entries),
+    Proposals { commands: Vec<Bytes>, replies: Vec<Reply> },
+}
+
+/// Most calls that are taken in at a time; then messages have their turn.
+const CALLS_A_TURN: usize = 4096;
+/// Most bytes that the state machine is handed at a time.
+const APPLY_BYTES: u64 = 1 << 20;
+/// Most entries that the state machine has been handed and has not applied.
+const APPLY_WINDOW: u64 = 1 << 14;
+/// Most messages that wait for the disk to keep a vote.
+const MAX_OUTBOX: usize = 1024;
+
+impl Server {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
+            parts;
+        life.set_role(node.role(), node.term());
+        Self {
+            id,
+            node,
+            storage,
+            network,
+            recorder,
+            clock,
+            life,
+            // Never a number of an earlier life, so that no late answer meets a new read.
+            next_ticket: Ticket(luck.next_u64() >> 1),
+            luck,
+            machine,
+            inbox,
+            pending: VecDeque::new(),
+            reads: BTreeMap::new(),
+            handed_over: Index(0),
+            durable: WriteId(0),
+            gate: None,
+            wrote: false,
+            outbox: VecDeque::new(),
+            timer: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Steps the node, performs its effects, and everything that follows from them at once.
+    fn step(&mut self, input: Input<'_>, source: Source, ctx: &mut Context<Self>) {
+        let now = self.clock.now();
+        self.step_once(now, input, source);
+        self.settle(now);
+        self.set_timer(ctx);
+    }
+
+    fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source) {
+        let mut effects = std::mem::take(&mut self.scratch.effects);
+        let luck = &mut self.luck;
+        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(effect, now, &mut source);
+        }
+        self.scratch.effects = effects;
+    }
+
+    /// Has everything written synced, and tells the node what the disk has done, until there is
+    /// nothing new.
+    fn settle(&mut self, now: Time) {
+        loop {
+            if std::mem::take(&mut self.wrote) {
+                self.storage.sync(now);
+            }
+            let durable = self.storage.durable(now);
+            if durable.write == self.durable {
+                return;
+            }
+            self.durable = durable.write;
+            if self.gate.is_some_and(|vote| vote <= durable.write) {
+                self.gate = None;
+                for (to, message) in std::mem::take(&mut self.outbox) {
+                    self.send(to, message);
+                }
+            }
+            let Durable { term, last, .. } = durable;
+            self.step_once(now, Input::Persisted { term, last }, Source::Nothing);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, now: Time, source: &mut Source) {
+        match effect {
+            Effect::SaveVote { term, voted_for } => {
+                let vote = self.storage.save_vote(term, voted_for);
+                self.storage.sync(now);
+                if self.storage.durable(now).write < vote {
+                    self.gate = Some(vote);
+                }
+            }
+            Effect::Append { first, entries } => {
+                let appended = match source {
+                    Source::Message(message) => message.slice(entries.start, entries.end),
+                    Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
+                    Source::Nothing => return,
+                };
+                self.storage.append(first, appended);
+                self.wrote = true;
+            }
+            Effect::AppendNoOp { position } => {
+                let entry = Entry { term: position.term, payload: Payload::NoOp };
+                self.storage.append(position.index, vec![entry].into());
+                self.wrote = true;
+            }
+            Effect::Send { to, message } => self.send(to, message),
+            Effect::Commit(_) => self.hand_over(),
+            Effect::Accepted { first, count } => {
+                if let Source::Proposals { replies, .. } = source {
+                    let indexes = (first.0..).map(Index);
+                    self.pending.extend(indexes.zip(replies.drain(..count)));
+                }
+            }
+            Effect::Refused(refusal) => {
+                if let Source::Proposals { replies, .. } = source {
+                    for reply in replies.drain(..) {
+                        answer(reply, Err(CallError::Refused(refusal)));
+                    }
+                }
+            }
+            Effect::ReadReady { ticket, index } => {
+                if let Some((query, reply)) = self.reads.remove(&ticket) {
+                    self.machine.do_send(Query { query, index, reply });
+                }
+            }
+            Effect::ReadRefused { ticket, reason } => {
+                if let Some((_, reply)) = self.reads.remove(&ticket) {
+                    answer(reply, Err(CallError::Refused(reason)));
+                }
+            }
+            Effect::Became { role, term, leader, why } => {
+                self.life.set_role(role, term);
+                // What an ended leadership accepted may be committed by the next, or not.
+                for (_, reply) in self.pending.drain(..) {
+                    answer(reply, Err(CallError::Unknown));
+                }
+                let server = self.id;
+                self.recorder.record(EventKind::Became { server, role, term, leader, why });
+            }
+        }
+    }
+
+    fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
+        let term = self.node.term();
+        let entry = |command| Entry { term, payload: Payload::Command(command) };
+        commands.map(entry).collect::<Vec<_>>().into()
+    }
+
+    /// Sends a message, once the vote that was written before it is durable.
+    fn send(&mut self, to: ServerId, message: Message) {
+        if self.gate.is_some() {
+            if self.outbox.len() == MAX_OUTBOX {
+                self.outbox.pop_front();
+            }
+            self.outbox.push_back((to, message));
+            return;
+        }
+        let entries = match &message {
+            Message::AppendEntries(append) => {
+                self.storage.read(append.prev_log.index, append.last, u64::MAX)
+            }
+            _ => Entries::default(),
+        };
+        self.network.send(self.id, to, message, entries);
+    }
+
+    /// Hands committed entries to the state machine, in bounded pages. It answers when somebody
+    /// waits for it: a client, or the entries behind the window.
+    fn hand_over(&mut self) {
+        let commit_index = self.node.commit_index();
+        let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
+        while self.handed_over < commit_index && self.handed_over < window_end {
+            let end = commit_index.min(window_end);
+            let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
+            let first = self.handed_over.next();
+            self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
+            let awaited = self.pending.front().is_some_and(|(index, _)| *index <= self.handed_over);
+            let report = match awaited {
+                true => Report::Answers,
+                false if self.handed_over == window_end => Report::Done,
+                false => Report::Nothing,
+            };
+            self.machine.do_send(Apply { first, entries, report });
+        }
+    }
+
+    fn receive(
+        &mut self,
+        from: ServerId,
+        message: Message,
+        entries: Entries,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.life.ended() {
+            return;
+        }
+        let mut metas = std::mem::take(&mut self.scratch.metas);
+        metas.clear();
+        metas.extend(entries.iter().map(Entry::meta));
+        let input = Input::Message { from, message, entries: &metas };
+        self.step(input, Source::Message(entries), ctx);
+        self.scratch.metas = metas;
+    }
+
+    /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
+    /// too early is set again: heartbeats put the deadline off far more often than it comes. The
+    /// timer is a task beside the actor: a timer of its context is polled with every message.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.deadline();
+        let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
+        if let Some((armed, task)) = &self.timer {
+            if *armed <= due {
+                return;
+            }
+            task.abort();
+        }
+        let (clock, server) = (self.clock, ctx.address().downgrade());
+        let task = actix_rt::spawn(async move {
+            clock.sleep_until(due).await;
+            if let Some(server) = server.upgrade() {
+                server.do_send(Tick);
+            }
+        });
+        self.timer = Some((due, task));
+    }
+
+    fn on_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some((_, task)) = self.timer.take() {
+            task.abort();
+        }
+        if self.life.ended() || self.life.paused() {
+            return;
+        }
+        let now = self.clock.now();
+        if self.node.deadline() <= now {
+            self.step(Input::Deadline, Source::Nothing, ctx);
+        } else {
+            self.settle(now);
+            self.set_timer(ctx);
+        }
+    }
+
+    /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
+    /// confirms them together).
+    fn take_calls(&mut self, ctx: &mut Context<Self>) {
+        let mut calls = std::mem::take(&mut self.scratch.calls);
+        if self.inbox.take(CALLS_A_TURN, &mut calls) {
+            ctx.notify(Knock);
+        }
+        let mut commands = Vec::with_capacity(calls.len());
+        let mut replies = Vec::with_capacity(calls.len());
+        for Call { request, reply } in calls.drain(..) {
+            match request {
+                Request::Write(command) => {
+                    commands.push(command);
+                    replies.push(reply);
+                }
+                Request::Read(query) => {
+                    let ticket = self.next_ticket;
+                    self.next_ticket = Ticket(ticket.0 + 1);
+                    self.reads.insert(ticket, (query, reply));
+                    self.step(Input::Read { ticket }, Source::Nothing, ctx);
+                }
+            }
+        }
+        self.scratch.calls = calls;
+        if commands.is_empty() {
+            return;
+        }
+        let size = |command: &Bytes| u32::try_from(command.len()).unwrap_or(u32::MAX);
+        let sizes: Vec<u32> = commands.iter().map(size).collect();
+        let source = Source::Proposals { commands, replies };
+        self.step(Input::Propose { sizes: &sizes }, source, ctx);
+    }
+}
+
+impl Actor for Server {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.recorder.record(EventKind::Started(self.id));
+        self.set_timer(ctx);
+    }
+}
+
+impl<M: Into<Message> + Send + 'static> Handler<FromPeer<M>> for Server {
+    type Result = ();
+
+    fn handle(&mut self, FromPeer { from, message }: FromPeer<M>, ctx: &mut Context<Self>) {
+        self.receive(from, message.into(), Entries::default(), ctx);
+    }
+}
+
+impl Handler<Replicate> for Server {
+    type Result = ();
+
+    fn handle(&mut self, message: Replicate, ctx: &mut Context<Self>) {
+        let Replicate { from, append, entries } = message;
+        self.receive(from, Message::AppendEntries(append), entries, ctx);
+    }
+}
+
+impl Handler<Knock> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Knock, ctx: &mut Context<Self>) {
+        if !self.life.ended() {
+            self.take_calls(ctx);
+        }
+    }
+}
+
+impl Handler<Applied> for Server {
+    type Result = ();
+
+    fn handle(&mut self, Applied { last, answers }: Applied, _: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
+        let first = Index(last.0 + 1 - answers.len() as u64);
+        while let Some((index, _)) = self.pending.front()
+            && *index <= last
+            && let Some((index, reply)) = self.pending.pop_front()
+        {
+            let result = answers.get((index - first) as usize).cloned();
+            let result = result.map(|answer| Answered { index, answer });
+            answer(reply, result.ok_or(CallError::Unknown));
+        }
+        self.hand_over();
+    }
+}
+
+impl Handler<Tick> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Context<Self>) {
+        self.on_timer(ctx);
+    }
+}
+
+impl Handler<Wake> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.machine.do_send(Wake);
+        self.on_timer(ctx);
+    }
+}
+
+impl Handler<Disrupt> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Disrupt, ctx: &mut Context<Self>) {
+        if !self.life.ended() {
+            self.step(Input::Campaign, Source::Nothing, ctx);
+        }
+    }
+}
+
+impl Handler<Retime> for Server {
+    type Result = ();
+
+    fn handle(&mut self, Retime(timing): Retime, ctx: &mut Context<Self>) {
+        if !self.life.ended() {
+            self.step(Input::Retime(timing), Source::Nothing, ctx);
+        }
+    }
+}
+
+impl Handler<Observe> for Server {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(Observation { raft: self.node.status(), applied: self.life.applied() })
+    }
+}
+
+impl Handler<End> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        self.machine.do_send(End);
+        ctx.terminate();
+    }
+}

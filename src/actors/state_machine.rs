@@ -1,0 +1,202 @@
+//! Applies committed commands, in order, beside the server that hands them over.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use actix::prelude::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient};
+use bytes::Bytes;
+
+use super::call::{Answered, CallError, answer};
+use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, Report, SetPace, Wake};
+use super::network::Life;
+use super::record::{EventKind, Recorder};
+use crate::raft::{Index, Payload, Refusal, RoleKind, ServerId};
+
+/// What a cluster replicates: a deterministic function of the commands applied to it. The same
+/// commands bring every copy to the same state and the same answers; whatever differs between
+/// servers (clocks, randomness, the order of a hash map) has no place in it.
+pub trait Machine: 'static {
+    /// Applies the command that stands at `index` of the log. Bad commands get an answer too.
+    fn apply(&mut self, index: Index, command: &Bytes) -> Bytes;
+
+    /// Answers a query from the state as it is.
+    fn query(&self, query: &Bytes) -> Bytes;
+
+    /// A digest of the state, equal exactly where the state is.
+    fn digest(&self) -> [u8; 32];
+
+    /// A command in a few words, for people.
+    fn describe(&self, command: &Bytes) -> String;
+}
+
+/// The actor that owns one server's copy of the state.
+pub(crate) struct StateMachine {
+    id: ServerId,
+    machine: Box<dyn Machine>,
+    server: Recipient<Applied>,
+    life: Life,
+    recorder: Recorder,
+    /// What is to be applied. The server hands over no more than it has answers pending for, so
+    /// this is bounded by its window.
+    queue: VecDeque<Apply>,
+    /// Queries about a state that is not reached yet; beyond [`MAX_WAITING`] they are refused.
+    waiting: Vec<Query>,
+    /// How long a batch takes; `None` while the state machine is stalled.
+    pace: Option<Duration>,
+    /// A slow batch is being applied.
+    working: bool,
+}
+
+/// Most queries that wait for the state to be reached that they are about.
+const MAX_WAITING: usize = 1 << 16;
+
+impl StateMachine {
+    pub(crate) fn new(
+        id: ServerId,
+        machine: Box<dyn Machine>,
+        server: Recipient<Applied>,
+        life: Life,
+        recorder: Recorder,
+        pace: Option<Duration>,
+    ) -> Self {
+        let (queue, waiting) = Default::default();
+        Self { id, machine, server, life, recorder, queue, waiting, pace, working: false }
+    }
+
+    /// Applies what waits, each batch taking as long as the pace says.
+    fn work(&mut self, ctx: &mut Context<Self>) {
+        while !self.working && !self.life.paused() && !self.life.ended() {
+            let Some(pace) = self.pace else { return };
+            if pace.is_zero() {
+                let Some(batch) = self.queue.pop_front() else { return };
+                self.apply(&batch);
+            } else {
+                if self.queue.is_empty() {
+                    return;
+                }
+                self.working = true;
+                ctx.run_later(pace, |this, ctx| {
+                    this.working = false;
+                    if this.pace.is_some()
+                        && !this.life.paused()
+                        && let Some(batch) = this.queue.pop_front()
+                    {
+                        this.apply(&batch);
+                    }
+                    this.work(ctx);
+                });
+            }
+        }
+    }
+
+    fn apply(&mut self, batch: &Apply) {
+        let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
+        let tell = leads && self.recorder.records_commands();
+        let mut answers = Vec::new();
+        let answered = batch.report == Report::Answers;
+        if answered {
+            answers.reserve_exact(batch.entries.len());
+        }
+        let mut index = batch.first;
+        for entry in batch.entries.iter() {
+            let answer = match &entry.payload {
+                Payload::NoOp => Bytes::new(),
+                Payload::Command(command) => {
+                    if tell {
+                        let command = self.machine.describe(command);
+                        self.recorder.record(EventKind::Applied {
+                            server: self.id,
+                            index,
+                            command,
+                        });
+                    }
+                    self.machine.apply(index, command)
+                }
+            };
+            if answered {
+                answers.push(answer);
+            }
+            self.life.set_applied(index);
+            index = index.next();
+        }
+        let applied = index.previous();
+        self.answer_waiting();
+        if batch.report != Report::Nothing {
+            self.server.do_send(Applied { last: applied, answers });
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        let applied = self.life.applied();
+        for query in self.waiting.extract_if(.., |query| query.index <= applied) {
+            answer_query(&*self.machine, query);
+        }
+    }
+}
+
+fn answer_query(machine: &dyn Machine, query: Query) {
+    let Query { query, index, reply } = query;
+    answer(reply, Ok(Answered { index, answer: machine.query(&query) }));
+}
+
+impl Actor for StateMachine {
+    type Context = Context<Self>;
+}
+
+impl Handler<Apply> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, batch: Apply, ctx: &mut Context<Self>) {
+        self.queue.push_back(batch);
+        self.work(ctx);
+    }
+}
+
+impl Handler<Query> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, query: Query, _: &mut Context<Self>) {
+        if query.index <= self.life.applied() && !self.life.paused() {
+            answer_query(&*self.machine, query);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push(query);
+        } else {
+            answer(query.reply, Err(CallError::Refused(Refusal::Busy)));
+        }
+    }
+}
+
+impl Handler<Inspect> for StateMachine {
+    type Result = MessageResult<Inspect>;
+
+    fn handle(&mut self, _: Inspect, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(Inspection { applied: self.life.applied(), digest: self.machine.digest() })
+    }
+}
+
+impl Handler<SetPace> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, SetPace(pace): SetPace, ctx: &mut Context<Self>) {
+        self.pace = pace;
+        self.work(ctx);
+    }
+}
+
+impl Handler<Wake> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.answer_waiting();
+        self.work(ctx);
+    }
+}
+
+impl Handler<End> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        use actix::ActorContext;
+        ctx.terminate();
+    }
+}

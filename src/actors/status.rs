@@ -1,0 +1,120 @@
+//! What the supervisor sees: every server, from inside and from outside.
+
+use std::time::Duration;
+
+use crate::net::LinkRule;
+use crate::raft::{Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
+use crate::storage::DiskSpeed;
+
+/// Every server of a sandbox at one moment.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// Since the sandbox began.
+    pub at: Time,
+    /// The timings that hold.
+    pub timing: Timing,
+    /// The servers, in order of their numbers.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct ServerStatus {
+    /// Its number.
+    pub id: ServerId,
+    /// Whether it runs.
+    pub condition: Condition,
+    /// Its role, if it runs.
+    pub role: Option<RoleKind>,
+    /// It believes that it leads, but another leads a later term.
+    pub stale: bool,
+    /// `current_term`; of a server that is down, what its disk kept, as for the next two.
+    pub term: Term,
+    /// `voted_for`.
+    pub voted_for: Option<ServerId>,
+    /// The leader that it follows.
+    pub leader: Option<ServerId>,
+    /// The last entry of its log. The first is always 1, because no log is compacted.
+    pub last_log: Position,
+    /// `commit_index`; 0 if it is down, because that is not kept.
+    pub commit_index: Index,
+    /// `last_applied`; 0 if it is down.
+    pub applied_index: Index,
+    /// The latency added to every message that it handles.
+    pub latency: Duration,
+    /// Its disk.
+    pub disk: DiskSpeed,
+    /// How long its state machine takes for a batch; `None` while stalled.
+    pub apply: Option<Duration>,
+    /// The links from it that do anything to messages.
+    pub links: Vec<(ServerId, LinkRule)>,
+    /// Time left until it does something by itself: an election, or a leader's heartbeat.
+    pub timer: Option<Duration>,
+}
+
+/// Whether a server runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// It runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// It was crashed.
+    Crashed,
+    /// It was stopped in good order.
+    Stopped,
+}
+
+/// One entry of a log, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogLine {
+    /// Its place.
+    pub index: Index,
+    /// Its term.
+    pub term: Term,
+    /// What it carries, in a few words.
+    pub command: String,
+}
+
+impl ClusterStatus {
+    pub(crate) fn new(at: Time, timing: Timing, mut servers: Vec<ServerStatus>) -> Self {
+        let latest = servers.iter().filter(|server| server.leads()).map(|server| server.term).max();
+        for server in &mut servers {
+            server.stale = server.leads() && Some(server.term) < latest;
+        }
+        Self { at, timing, servers }
+    }
+
+    /// The leader of the latest term that has one.
+    pub fn leader(&self) -> Option<&ServerStatus> {
+        self.servers.iter().find(|server| server.leads() && !server.stale)
+    }
+
+    /// How many servers run and are not frozen.
+    pub fn up(&self) -> usize {
+        self.servers.iter().filter(|server| server.condition == Condition::Running).count()
+    }
+
+    /// The server of this number.
+    pub fn server(&self, id: ServerId) -> Option<&ServerStatus> {
+        self.servers.iter().find(|server| server.id == id)
+    }
+}
+
+impl ServerStatus {
+    /// Whether it believes that it leads.
+    pub fn leads(&self) -> bool {
+        self.role == Some(RoleKind::Leader)
+    }
+
+    pub(crate) fn see(&mut self, raft: &Status, applied: Index, now: Time) {
+        self.role = Some(raft.role);
+        self.term = raft.term;
+        self.voted_for = raft.voted_for;
+        self.leader = raft.leader;
+        self.last_log = raft.last_log;
+        self.commit_index = raft.commit_index;
+        self.applied_index = applied;
+        self.timer = Some(raft.deadline.since(now));
+    }
+}

@@ -1,0 +1,531 @@
+//! The omniscient supervisor: creates the servers of a sandbox, and slows, freezes, cuts off,
+//! crashes and revives them as it is told.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::{
+    Actor, Context, Handler, Message as ActixMessage, MessageResult, ResponseFuture,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::call::Inbox;
+use super::clock::Clock;
+use super::messages::{Disrupt, End, Inspect, Observe, Retime, SetPace, Wake};
+use super::network::{Life, Network, Running};
+use super::record::{EventKind, Recorder};
+use super::server::{Parts, Server};
+use super::state_machine::{Machine, StateMachine};
+use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
+use super::{Order, Servers};
+use crate::net::LinkRule;
+use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId, Timing};
+use crate::storage::{DiskSpeed, MemoryDisk, Storage};
+
+/// Builds an empty state machine, for a server that starts.
+pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
+
+/// The actor that a sandbox obeys.
+pub(crate) struct Supervisor {
+    seed: u64,
+    options: Options,
+    machine: MachineFactory,
+    clock: Clock,
+    network: Network,
+    recorder: Recorder,
+    disks: BTreeMap<ServerId, MemoryDisk>,
+    /// How long each server's state machine takes for a batch; `None` while it is stalled.
+    paces: BTreeMap<ServerId, Option<Duration>>,
+    /// How servers that do not run have ended.
+    ended: BTreeMap<ServerId, Condition>,
+}
+
+/// Why an order was not carried out; nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderError {
+    /// No server has this number.
+    #[error("there is no {server}: the servers are S1 to S{count}")]
+    NoSuchServer {
+        /// The number.
+        server: ServerId,
+        /// How many servers there are.
+        count: usize,
+    },
+    /// Nobody leads at the moment.
+    #[error("no server leads at the moment; `wait leader` waits for one")]
+    NoLeader,
+    /// Only a running server can do this.
+    #[error("{0} is down; `recover {n}` starts it again", n = .0.0)]
+    Down(ServerId),
+    /// The server runs already.
+    #[error("{0} runs already")]
+    Running(ServerId),
+    /// Timeouts that cannot work.
+    #[error("{0}")]
+    Timing(&'static str),
+    /// The sandbox has ended.
+    #[error("the sandbox has ended")]
+    Ended,
+}
+
+/// An order for the supervisor. Always answered.
+#[derive(ActixMessage)]
+#[rtype(result = "Result<(), OrderError>")]
+pub(crate) struct Carry(pub(crate) Order);
+
+/// How is everyone?
+#[derive(ActixMessage)]
+#[rtype(result = "ClusterStatus")]
+pub(crate) struct GetStatus;
+
+/// What does a server's log hold?
+#[derive(ActixMessage)]
+#[rtype(result = "Result<Vec<LogLine>, OrderError>")]
+pub(crate) struct GetLog {
+    pub(crate) server: ServerId,
+    pub(crate) after: Index,
+    pub(crate) last: Index,
+}
+
+/// What have the running servers applied, and to which state has it brought them?
+#[derive(ActixMessage)]
+#[rtype(result = "Vec<(ServerId, Index, [u8; 32])>")]
+pub(crate) struct Compare;
+
+/// Ends every server.
+#[derive(ActixMessage)]
+#[rtype(result = "()")]
+pub(crate) struct EndAll;
+
+/// What a stream of random numbers is for; each has its own.
+pub(crate) enum Stream {
+    Network,
+    Client(u64),
+    Server { id: ServerId, life: u64 },
+}
+
+/// The random numbers of one seed for one purpose.
+pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
+    let number = match stream {
+        Stream::Network => 1 << 62,
+        Stream::Client(number) => 1 << 63 | number,
+        Stream::Server { id, life } => id.0 << 32 | life & 0xffff_ffff,
+    };
+    let mut luck = ChaCha8Rng::seed_from_u64(seed);
+    luck.set_stream(number);
+    luck
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        seed: u64,
+        options: Options,
+        machine: MachineFactory,
+        clock: Clock,
+        network: Network,
+        recorder: Recorder,
+    ) -> Self {
+        let servers = network.servers();
+        Self {
+            seed,
+            options,
+            machine,
+            clock,
+            network,
+            recorder,
+            disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
+            paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
+            ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+        }
+    }
+
+    /// Starts a server from what its disk kept, and from nothing else.
+    fn start(&mut self, id: ServerId) {
+        let Some(disk) = self.disks.get(&id).cloned() else { return };
+        let now = self.clock.now();
+        let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
+        let mut draw = || rand::Rng::next_u64(&mut luck);
+        let configuration = Configuration::new(self.network.servers());
+        let node = Node::new(id, configuration, self.options.clone(), disk.load(), now, &mut draw);
+        let (life, inbox) = (Life::default(), Inbox::new());
+        let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
+        let pace = self.paces.get(&id).copied().unwrap_or_default();
+        let machine = (self.machine)();
+        let mut running = None;
+        let address = Server::create(|ctx| {
+            use actix::AsyncContext;
+            let to_server = ctx.address().recipient();
+            let (life, recorder) = (life.clone(), recorder.clone());
+            let machine =
+                StateMachine::new(id, machine, to_server, life.clone(), recorder.clone(), pace)
+                    .start();
+            running = Some(machine.clone());
+            let (storage, inbox) = (Box::new(disk), inbox.clone());
+            let network = network.clone();
+            Server::new(Parts {
+                id,
+                node,
+                storage,
+                network,
+                recorder,
+                clock,
+                life,
+                luck,
+                machine,
+                inbox,
+            })
+        });
+        if let Some(machine) = running {
+            self.network.plug(id, Running { address, machine, inbox, life });
+        }
+        self.ended.remove(&id);
+    }
+
+    /// Ends a server. What is in flight to it is lost, and unless it ends in good order, so is
+    /// what its disk has not synced.
+    fn end(&mut self, id: ServerId, condition: Condition) {
+        let Some(running) = self.network.unplug(id) else { return };
+        running.address.do_send(End);
+        let orderly = condition == Condition::Stopped;
+        if let Some(disk) = self.disks.get(&id) {
+            if orderly {
+                disk.flush();
+            } else {
+                disk.crash();
+            }
+        }
+        self.ended.insert(id, condition);
+        self.recorder.record(EventKind::Ended { server: id, orderly });
+    }
+
+    /// The servers that are meant, whether they run or not.
+    fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        match servers {
+            Servers::All => Ok(self.network.servers()),
+            Servers::Leader => Ok(vec![self.network.leader().ok_or(OrderError::NoLeader)?]),
+            Servers::Followers => {
+                let leader = self.network.leader();
+                let follows =
+                    |id: &ServerId| Some(*id) != leader && self.network.running(*id).is_some();
+                Ok(self.network.servers().into_iter().filter(follows).collect())
+            }
+            Servers::Only(ids) => ids.iter().map(|id| self.known(*id)).collect(),
+        }
+    }
+
+    fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
+        let servers = self.network.servers();
+        if servers.contains(&server) {
+            Ok(server)
+        } else {
+            Err(OrderError::NoSuchServer { server, count: servers.len() })
+        }
+    }
+
+    /// The running servers that are meant. Naming one that is down is an error; of `all`, only
+    /// those that run are meant.
+    fn resolve_running(&self, servers: &Servers) -> Result<Vec<(ServerId, Running)>, OrderError> {
+        let mut running = Vec::new();
+        for id in self.resolve(servers)? {
+            match self.network.running(id) {
+                Some(server) => running.push((id, server)),
+                None if *servers == Servers::All => {}
+                None => return Err(OrderError::Down(id)),
+            }
+        }
+        Ok(running)
+    }
+
+    fn resolve_down(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        let mut down = Vec::new();
+        for id in self.resolve(servers)? {
+            match self.network.running(id) {
+                None => down.push(id),
+                Some(_) if *servers == Servers::All => {}
+                Some(_) => return Err(OrderError::Running(id)),
+            }
+        }
+        Ok(down)
+    }
+
+    fn carry_out(&mut self, order: &Order) -> Result<(), OrderError> {
+        match order {
+            Order::Speed { servers, latency } => {
+                for id in self.resolve(servers)? {
+                    self.network.set_latency(id, *latency);
+                }
+            }
+            Order::Crash(servers) => {
+                for (id, _) in self.resolve_running(servers)? {
+                    self.end(id, Condition::Crashed);
+                }
+            }
+            Order::Stop(servers) => {
+                for (id, _) in self.resolve_running(servers)? {
+                    self.end(id, Condition::Stopped);
+                }
+            }
+            Order::Recover(servers) | Order::Start(servers) => {
+                for id in self.resolve_down(servers)? {
+                    self.start(id);
+                }
+            }
+            Order::Pause(servers) => {
+                for (id, _) in self.resolve_running(servers)? {
+                    self.network.set_paused(id, true);
+                }
+            }
+            Order::Resume(servers) => {
+                for (id, server) in self.resolve_running(servers)? {
+                    self.network.set_paused(id, false);
+                    server.address.do_send(Wake);
+                }
+            }
+            Order::Partition(groups) => self.partition(groups)?,
+            Order::Cut { from, to } => self.change_links(from, to, |rule| rule.cut = true)?,
+            Order::Delay { from, to, latency, jitter } => self.change_links(from, to, |rule| {
+                (rule.latency, rule.jitter) = (*latency, *jitter);
+            })?,
+            Order::Loss { from, to, probability } => {
+                self.change_links(from, to, |rule| rule.loss = *probability)?;
+            }
+            Order::Duplicate { from, to, probability } => {
+                self.change_links(from, to, |rule| rule.duplicate = *probability)?;
+            }
+            Order::Reorder { from, to, probability } => {
+                self.change_links(from, to, |rule| rule.reorder = *probability)?;
+            }
+            Order::Heal => self.network.heal(),
+            Order::Timeout(servers) => {
+                for (_, server) in self.resolve_running(servers)? {
+                    server.address.do_send(Disrupt);
+                }
+            }
+            Order::DiskLatency { servers, latency } => {
+                self.set_disk_speed(servers, DiskSpeed::Latency(*latency))?;
+            }
+            Order::DiskStall(servers) => self.set_disk_speed(servers, DiskSpeed::Stalled)?,
+            Order::ApplyLatency { servers, latency } => self.set_pace(servers, Some(*latency))?,
+            Order::ApplyStall(servers) => self.set_pace(servers, None)?,
+            Order::ElectionTimeout { min, max } => self.retime(Timing {
+                election_timeout_min: *min,
+                election_timeout_max: *max,
+                ..self.options.timing
+            })?,
+            Order::Heartbeat(heartbeat) => {
+                self.retime(Timing { heartbeat: *heartbeat, ..self.options.timing })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn partition(&self, groups: &[Vec<ServerId>]) -> Result<(), OrderError> {
+        for id in groups.iter().flatten() {
+            self.known(*id)?;
+        }
+        let group = |id: ServerId| groups.iter().position(|group| group.contains(&id));
+        let servers = self.network.servers();
+        for from in &servers {
+            for to in servers.iter().filter(|to| *to != from) {
+                let mut rule = self.network.rule(*from, *to);
+                rule.cut = group(*from) != group(*to);
+                self.network.set_rule(*from, *to, rule);
+            }
+        }
+        Ok(())
+    }
+
+    fn change_links(
+        &self,
+        from: &Servers,
+        to: &Servers,
+        change: impl Fn(&mut LinkRule),
+    ) -> Result<(), OrderError> {
+        let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+        for from in &from {
+            for to in to.iter().filter(|to| *to != from) {
+                let mut rule = self.network.rule(*from, *to);
+                change(&mut rule);
+                self.network.set_rule(*from, *to, rule);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_disk_speed(&self, servers: &Servers, speed: DiskSpeed) -> Result<(), OrderError> {
+        for id in self.resolve(servers)? {
+            if let Some(disk) = self.disks.get(&id) {
+                disk.set_speed(speed);
+            }
+            if let Some(server) = self.network.running(id) {
+                server.address.do_send(Wake);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {
+        for id in self.resolve(servers)? {
+            self.paces.insert(id, pace);
+            if let Some(server) = self.network.running(id) {
+                server.machine.do_send(SetPace(pace));
+            }
+        }
+        Ok(())
+    }
+
+    fn retime(&mut self, timing: Timing) -> Result<(), OrderError> {
+        let Timing { election_timeout_min: min, election_timeout_max: max, heartbeat } = timing;
+        if min > max {
+            return Err(OrderError::Timing("the shortest election timeout exceeds the longest"));
+        }
+        if heartbeat.is_zero() || heartbeat >= min {
+            let why = "the heartbeat must be shorter than the shortest election timeout, \
+                       and longer than nothing";
+            return Err(OrderError::Timing(why));
+        }
+        self.options.timing = timing;
+        for id in self.network.servers() {
+            if let Some(server) = self.network.running(id) {
+                server.address.do_send(Retime(timing));
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be said of a server without asking it.
+    fn outside(&self, id: ServerId) -> ServerStatus {
+        let disk = self.disks.get(&id).cloned().unwrap_or_default();
+        let (term, voted_for, last_log) = disk.summary();
+        let condition = match self.network.running(id) {
+            Some(server) if server.life.paused() => Condition::Paused,
+            Some(_) => Condition::Running,
+            None => self.ended.get(&id).copied().unwrap_or(Condition::Stopped),
+        };
+        let links = self.network.servers().into_iter().filter(|to| *to != id);
+        let links = links.map(|to| (to, self.network.rule(id, to)));
+        ServerStatus {
+            id,
+            condition,
+            role: None,
+            stale: false,
+            term,
+            voted_for,
+            leader: None,
+            last_log,
+            commit_index: Index(0),
+            applied_index: Index(0),
+            latency: self.network.latency(id),
+            disk: disk.speed(),
+            apply: self.paces.get(&id).copied().unwrap_or_default(),
+            links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
+            timer: None,
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        for id in self.network.servers() {
+            self.start(id);
+        }
+    }
+}
+
+impl Handler<Carry> for Supervisor {
+    type Result = Result<(), OrderError>;
+
+    fn handle(&mut self, Carry(order): Carry, _: &mut Context<Self>) -> Self::Result {
+        // Recorded first: what the order causes comes after it.
+        self.recorder.record(EventKind::Ordered(order.clone()));
+        self.carry_out(&order)
+    }
+}
+
+impl Handler<GetStatus> for Supervisor {
+    type Result = ResponseFuture<ClusterStatus>;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
+        let clock = self.clock;
+        let timing = self.options.timing;
+        let servers: Vec<_> = self
+            .network
+            .servers()
+            .into_iter()
+            .map(|id| (self.outside(id), self.network.running(id)))
+            .collect();
+        Box::pin(async move {
+            let mut statuses = Vec::with_capacity(servers.len());
+            for (mut status, running) in servers {
+                if let Some(running) = running
+                    && let Ok(seen) = running.address.send(Observe).await
+                {
+                    status.see(&seen.raft, seen.applied, clock.now());
+                }
+                statuses.push(status);
+            }
+            ClusterStatus::new(clock.now(), timing, statuses)
+        })
+    }
+}
+
+impl Handler<GetLog> for Supervisor {
+    type Result = MessageResult<GetLog>;
+
+    fn handle(&mut self, message: GetLog, _: &mut Context<Self>) -> Self::Result {
+        let GetLog { server, after, last } = message;
+        MessageResult(self.known(server).map(|id| {
+            /// Most bytes of entries that one look at a log reads.
+            const MAX_BYTES: u64 = 16 << 20;
+            let Some(disk) = self.disks.get(&id) else { return Vec::new() };
+            let machine = (self.machine)();
+            let indexes = (after.0 + 1..).map(Index);
+            let entries = disk.read(after, last, MAX_BYTES);
+            let line = |(index, entry): (Index, &Entry)| LogLine {
+                index,
+                term: entry.term,
+                command: match &entry.payload {
+                    Payload::NoOp => "no-op".to_owned(),
+                    Payload::Command(command) => machine.describe(command),
+                },
+            };
+            indexes.zip(entries.iter()).map(line).collect()
+        }))
+    }
+}
+
+impl Handler<Compare> for Supervisor {
+    type Result = ResponseFuture<Vec<(ServerId, Index, [u8; 32])>>;
+
+    fn handle(&mut self, _: Compare, _: &mut Context<Self>) -> Self::Result {
+        let running = self.network.servers().into_iter();
+        let running: Vec<_> =
+            running.filter_map(|id| Some((id, self.network.running(id)?))).collect();
+        Box::pin(async move {
+            let mut states = Vec::with_capacity(running.len());
+            for (id, server) in running {
+                if let Ok(seen) = server.machine.send(Inspect).await {
+                    states.push((id, seen.applied, seen.digest));
+                }
+            }
+            states
+        })
+    }
+}
+
+impl Handler<EndAll> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: EndAll, ctx: &mut Context<Self>) {
+        use actix::ActorContext;
+        for id in self.network.servers() {
+            self.end(id, Condition::Stopped);
+        }
+        ctx.stop();
+    }
+}

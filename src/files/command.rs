@@ -1,0 +1,311 @@
+//! What is written to the log: commands, the session they belong to, and their bytes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::limits::{MAX_DATA, Size};
+use super::name::printable;
+use super::refusal::Refusal;
+
+/// The header of a payload, everything before the data, has at most this many bytes.
+const MAX_HEADER: usize = 8 * 1024;
+
+/// One change of the files. Some commands come with data, which travels beside them (see
+/// [`Request::encode`]).
+///
+/// `file` is a reference, resolved when the command is applied: an exact name, else a uuid, else
+/// at least 4 hexadecimal digits with which exactly one uuid begins. Uuids of new files and uploads
+/// are drawn by whoever proposes the command. Variants are only ever added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Command {
+    /// Stages the data as one chunk of an upload of this session, the first chunk opening it.
+    /// Chunks may come in any order and repeatedly, but may not overlap.
+    Stage {
+        /// The upload.
+        upload: Uuid,
+        /// Where in the upload the chunk begins, in bytes.
+        offset: u64,
+        /// The file that the upload will be appended to, the same in every chunk; `None` for a
+        /// new file. A hint: the hash of that file is carried on chunk by chunk, instead of all at
+        /// once by the command that uses the upload.
+        onto: Option<Uuid>,
+    },
+    /// Creates a file, visible all at once, from the data or from an upload, which is used up.
+    Create {
+        /// Its uuid, which no file has.
+        uuid: Uuid,
+        /// Its name: a [`FileName`](super::FileName).
+        name: String,
+        /// The size of its content, in bytes.
+        size: u64,
+        /// The upload that is its content; `None` if the data is.
+        upload: Option<Uuid>,
+        /// Whether a file that has the name is deleted, rather than the command refused.
+        replace: bool,
+    },
+    /// Appends the data to a file.
+    Append {
+        /// Which file.
+        file: String,
+    },
+    /// Appends an upload, all at once, which is used up.
+    AppendStaged {
+        /// Which file.
+        file: String,
+        /// The upload.
+        upload: Uuid,
+        /// The size of the upload, in bytes.
+        size: u64,
+    },
+    /// Deletes a file.
+    Delete {
+        /// Which file.
+        file: String,
+    },
+    /// Gives a file another name, which no file has.
+    Rename {
+        /// Which file.
+        file: String,
+        /// The new name: a [`FileName`](super::FileName).
+        name: String,
+    },
+    /// Drops an upload of this session.
+    Discard {
+        /// The upload.
+        upload: Uuid,
+    },
+}
+
+/// A command as one request of a session (Raft thesis, section 6.3). Applied at most once: the
+/// same session and serial number again are given the stored answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The id that opening the session answered.
+    pub session: u64,
+    /// The client's number for this request, used for no other.
+    pub serial: u64,
+    /// The client has the answers to all its requests below this serial number, and will not
+    /// send them again.
+    pub acknowledged: u64,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// All that a log entry can say: the header of its payload.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Operation<R = Request> {
+    OpenSession,
+    CloseSession { session: u64 },
+    Request(R),
+}
+
+/// The payload that opens a session; answered by `SessionOpened`. Logged twice, it opens two: the
+/// one nobody uses expires in time.
+pub fn open_session() -> Bytes {
+    Operation::<()>::OpenSession.encode(&[])
+}
+
+/// The payload that closes a session, drops its uploads and forgets its answers; answered by
+/// `SessionClosed`.
+pub fn close_session(session: u64) -> Bytes {
+    Operation::<()>::CloseSession { session }.encode(&[])
+}
+
+/// One line about a payload, for people: `append notes.txt +5 B`. Any bytes will do.
+pub fn describe(payload: &Bytes) -> String {
+    match Operation::decode(payload) {
+        Ok((Operation::OpenSession, _)) => "open session".to_owned(),
+        Ok((Operation::CloseSession { session }, _)) => format!("close session {session}"),
+        Ok((Operation::Request(Request { command, .. }), data)) => match command {
+            Command::Stage { .. } | Command::Append { .. } => {
+                format!("{command} +{}", Size(data.len() as u64))
+            }
+            _ => command.to_string(),
+        },
+        Err(_) => format!("not a file command ({})", Size(payload.len() as u64)),
+    }
+}
+
+impl Request {
+    /// The request as the payload of a log entry: a postcard header, then `data` as it is.
+    pub fn encode(&self, data: &[u8]) -> Bytes {
+        Operation::Request(self).encode(data)
+    }
+}
+
+impl<R: Serialize> Operation<R> {
+    fn encode(&self, data: &[u8]) -> Bytes {
+        /// What most headers fit in; longer ones grow the buffer.
+        const USUAL: usize = 64;
+        let buffer = Vec::with_capacity(USUAL + data.len());
+        let mut payload = postcard::to_extend(self, buffer)
+            .expect("invariant: a vector grows, and operations serialize");
+        payload.reserve_exact(data.len());
+        payload.extend_from_slice(data);
+        payload.into()
+    }
+}
+
+impl Operation {
+    /// Reads a payload; the data is a slice of it.
+    pub(super) fn decode(payload: &Bytes) -> Result<(Self, Bytes), Refusal> {
+        let malformed = || Refusal::Malformed { bytes: payload.len() as u64 };
+        let front = &payload[..payload.len().min(MAX_HEADER)];
+        let (operation, rest) =
+            postcard::take_from_bytes::<Self>(front).map_err(|_| malformed())?;
+        let data = payload.slice(front.len() - rest.len()..);
+        if data.len() > MAX_DATA {
+            let (bytes, limit) = (data.len() as u64, MAX_DATA as u64);
+            return Err(Refusal::DataTooLarge { bytes, limit });
+        }
+        if data.is_empty() || operation.carries_data() {
+            Ok((operation, data))
+        } else {
+            Err(malformed())
+        }
+    }
+
+    fn carries_data(&self) -> bool {
+        let Self::Request(request) = self else { return false };
+        matches!(
+            request.command,
+            Command::Stage { .. } | Command::Create { upload: None, .. } | Command::Append { .. }
+        )
+    }
+}
+
+/// The command in a few words, without its data.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stage { upload, offset, .. } => write!(f, "stage {} @{offset}", Short(upload)),
+            Self::Create { name, size, upload, replace, .. } => {
+                let word = if *replace { "replace" } else { "create" };
+                write!(f, "{word} {} {}", printable(name), Size(*size))?;
+                upload.as_ref().map_or(Ok(()), |upload| write!(f, " from {}", Short(upload)))
+            }
+            Self::Append { file } => write!(f, "append {}", printable(file)),
+            Self::AppendStaged { file, upload, size } => {
+                write!(f, "append {} +{} from {}", printable(file), Size(*size), Short(upload))
+            }
+            Self::Delete { file } => write!(f, "delete {}", printable(file)),
+            Self::Rename { file, name } => {
+                write!(f, "rename {} {}", printable(file), printable(name))
+            }
+            Self::Discard { upload } => write!(f, "discard {}", Short(upload)),
+        }
+    }
+}
+
+/// The first digits of a uuid.
+struct Short<'a>(&'a Uuid);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, ..) = self.0.as_fields();
+        write!(f, "{:04x}…", first >> 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::cases;
+    use super::*;
+
+    const UPLOAD: Uuid = Uuid::from_u128(0x0f3a_1111 << 96);
+
+    fn request(command: Command) -> Request {
+        Request { session: 300, serial: 2, acknowledged: 1, command }
+    }
+
+    fn append(file: &str) -> Request {
+        request(Command::Append { file: file.into() })
+    }
+
+    #[test]
+    fn the_data_is_a_slice_of_the_payload() {
+        let payload = append("notes.txt").encode(b"hello");
+        match Operation::decode(&payload) {
+            Ok((Operation::Request(decoded), data)) => {
+                assert_eq!(decoded, append("notes.txt"));
+                assert_eq!(data, &b"hello"[..]);
+                assert_eq!(data.as_ptr_range().end, payload.as_ptr_range().end);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn data_beside_a_command_that_takes_none_is_malformed() {
+        let from_upload = Command::Create {
+            uuid: UPLOAD,
+            name: "a".into(),
+            size: 1,
+            upload: Some(UPLOAD),
+            replace: false,
+        };
+        for command in [from_upload, Command::Delete { file: "a".into() }] {
+            let payload = request(command).encode(b"x");
+            let bytes = payload.len() as u64;
+            assert_eq!(Operation::decode(&payload).unwrap_err(), Refusal::Malformed { bytes });
+        }
+    }
+
+    #[test]
+    fn data_and_header_are_bounded() {
+        assert!(Operation::decode(&append("a").encode(&vec![0; MAX_DATA])).is_ok());
+        let (bytes, limit) = (MAX_DATA as u64 + 1, MAX_DATA as u64);
+        let too_much = Operation::decode(&append("a").encode(&vec![0; MAX_DATA + 1]));
+        assert_eq!(too_much.unwrap_err(), Refusal::DataTooLarge { bytes, limit });
+        let long_name = Operation::decode(&append(&"x".repeat(MAX_HEADER)).encode(b""));
+        assert!(matches!(long_name, Err(Refusal::Malformed { .. })));
+    }
+
+    #[test]
+    fn payloads_are_described_in_one_line() {
+        let create = |upload, replace| {
+            let name = "notes.txt".into();
+            request(Command::Create { uuid: UPLOAD, name, size: 5, upload, replace })
+        };
+        let file = || "notes.txt".to_owned();
+        let stage = Command::Stage { upload: UPLOAD, offset: 262_144, onto: None };
+        let append_staged = Command::AppendStaged { file: file(), upload: UPLOAD, size: 1 << 20 };
+        let cases = [
+            (open_session(), "open session"),
+            (close_session(7), "close session 7"),
+            (append("notes.txt").encode(b"hello"), "append notes.txt +5 B"),
+            (append("two\nlines").encode(b""), "append two\\nlines +0 B"),
+            (request(stage).encode(&[0; 262_144]), "stage 0f3a… @262144 +256 KiB"),
+            (create(None, false).encode(b"hello"), "create notes.txt 5 B"),
+            (create(Some(UPLOAD), true).encode(b""), "replace notes.txt 5 B from 0f3a…"),
+            (request(append_staged).encode(b""), "append notes.txt +1 MiB from 0f3a…"),
+            (request(Command::Delete { file: file() }).encode(b""), "delete notes.txt"),
+            (
+                request(Command::Rename { file: file(), name: "b".into() }).encode(b""),
+                "rename notes.txt b",
+            ),
+            (request(Command::Discard { upload: UPLOAD }).encode(b""), "discard 0f3a…"),
+            (Bytes::from_static(b"\xff\xff"), "not a file command (2 B)"),
+            (Bytes::new(), "not a file command (0 B)"),
+        ];
+        for (payload, line) in cases {
+            assert_eq!(describe(&payload), line);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
+        #[test]
+        fn any_bytes_are_described_in_one_line(payload: Vec<u8>) {
+            let line = describe(&payload.into());
+            prop_assert!(!line.is_empty() && !line.contains(char::is_control));
+        }
+    }
+}

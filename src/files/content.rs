@@ -1,0 +1,259 @@
+//! The bytes of one file.
+
+use std::iter;
+use std::mem;
+
+use blake3::Hasher;
+use bytes::Bytes;
+
+use super::file::ContentHash;
+
+/// Data of at least this many bytes is kept as the slice of the log entry that brought it. Less is
+/// copied: a short slice would keep a whole entry, or a whole network frame, in memory.
+const SHARED_BYTES: usize = 16 * 1024;
+
+/// The tail takes up to this many bytes before it is frozen.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// Bytes that only grow at the end: frozen pieces, then a tail that gathers small appends, so
+/// that a million appends of one byte do not make a million pieces.
+///
+/// The pieces are hashed as they freeze, the tail when someone asks: so an append costs as much as
+/// its data, however large the file is, and small ones are hashed together, which is 8 times
+/// faster than one by one.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pieces: Vec<Piece>,
+    /// Bytes in `pieces`, hence where the tail begins.
+    frozen: u64,
+    tail: Vec<u8>,
+    /// Fed with `pieces`, after the content this one is to follow; `None` is fed with nothing.
+    hasher: Option<Box<Hasher>>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: u64,
+    bytes: Bytes,
+}
+
+/// `data` in a form fit to be kept: shared if large, a copy of its own if small.
+pub(super) fn kept(data: &Bytes) -> Bytes {
+    if data.len() < SHARED_BYTES { Bytes::copy_from_slice(data) } else { data.clone() }
+}
+
+impl Content {
+    /// Empty content that will follow `base` as it is now, and is hashed accordingly.
+    pub(super) fn following(base: &Self) -> Self {
+        Self { hasher: Some(Box::new(base.hasher())), ..Self::default() }
+    }
+
+    /// Its length in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.frozen + self.tail.len() as u64
+    }
+
+    /// The hash of all of it.
+    pub(super) fn hash(&self) -> ContentHash {
+        self.hasher().finalize().into()
+    }
+
+    /// Adds `data` at the end.
+    pub(super) fn append(&mut self, data: &Bytes) {
+        if data.len() < SHARED_BYTES { self.gather(data) } else { self.share(data.clone()) }
+    }
+
+    /// Adds all of `other` at the end, without copying its pieces. They are hashed unless `other`
+    /// was made [`following`](Self::following) this content as it still is.
+    pub(super) fn append_content(&mut self, other: Self, follows: bool) {
+        if other.pieces.is_empty() {
+            self.gather(&other.tail);
+            return;
+        }
+        self.freeze();
+        for piece in other.pieces {
+            if !follows {
+                self.hash_piece(&piece.bytes);
+            }
+            self.push(piece.bytes);
+        }
+        if follows {
+            self.hasher = other.hasher;
+        }
+        self.tail = other.tail;
+    }
+
+    /// At most `limit` bytes from `offset` on; fewer at the end, none beyond it.
+    pub(super) fn read(&self, offset: u64, limit: usize) -> Bytes {
+        let left = self.size().saturating_sub(offset);
+        let wanted = usize::try_from(left).map_or(limit, |left| left.min(limit));
+        if let Some(piece) = self.pieces.get(self.piece_at(offset)) {
+            let from = (offset - piece.start) as usize;
+            if piece.bytes.len() - from >= wanted {
+                return piece.bytes.slice(from..from + wanted);
+            }
+        }
+        let mut bytes = Vec::with_capacity(wanted);
+        for slice in self.slices_from(offset) {
+            let missing = wanted - bytes.len();
+            if missing == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&slice[..slice.len().min(missing)]);
+        }
+        bytes.into()
+    }
+
+    /// Everything from `offset` on, in order.
+    fn slices_from(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
+        let pieces = self.pieces[self.piece_at(offset)..].iter();
+        pieces
+            .map(|piece| (piece.start, &piece.bytes[..]))
+            .chain(iter::once((self.frozen, &self.tail[..])))
+            .map(move |(start, bytes)| {
+                let before = offset.saturating_sub(start);
+                &bytes[before.min(bytes.len() as u64) as usize..]
+            })
+    }
+
+    /// A hasher fed with all of it.
+    fn hasher(&self) -> Hasher {
+        let mut hasher = self.hasher.as_deref().cloned().unwrap_or_default();
+        hasher.update(&self.tail);
+        hasher
+    }
+
+    /// The number of the piece that holds `offset`, or of pieces if none does.
+    fn piece_at(&self, offset: u64) -> usize {
+        self.pieces.partition_point(|piece| piece.start + piece.bytes.len() as u64 <= offset)
+    }
+
+    fn gather(&mut self, data: &[u8]) {
+        if self.tail.len() + data.len() > TAIL_BYTES {
+            self.freeze();
+        }
+        self.tail.extend_from_slice(data);
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.freeze();
+        self.hash_piece(&bytes);
+        self.push(bytes);
+    }
+
+    fn freeze(&mut self) {
+        let mut tail = mem::take(&mut self.tail);
+        if !tail.is_empty() {
+            tail.shrink_to_fit();
+            self.hash_piece(&tail);
+            self.push(tail.into());
+        }
+    }
+
+    fn hash_piece(&mut self, bytes: &[u8]) {
+        self.hasher.get_or_insert_default().update(bytes);
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        let start = self.frozen;
+        self.frozen += bytes.len() as u64;
+        self.pieces.push(Piece { start, bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::cases;
+    use super::*;
+
+    fn pattern(length: usize) -> Bytes {
+        (0..length).map(|i| (i % 251) as u8).collect()
+    }
+
+    #[test]
+    fn large_data_is_shared_not_copied() {
+        let data = pattern(SHARED_BYTES);
+        let mut content = Content::default();
+        content.append(&data);
+        assert_eq!(content.read(0, SHARED_BYTES).as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn small_appends_make_few_pieces() {
+        let mut content = Content::default();
+        let byte = Bytes::from_static(b"x");
+        for _ in 0..200_000 {
+            content.append(&byte);
+        }
+        assert_eq!(content.size(), 200_000);
+        assert_eq!(content.pieces.len(), 200_000 / TAIL_BYTES);
+        assert!(content.pieces.iter().all(|piece| piece.bytes.len() == TAIL_BYTES));
+    }
+
+    #[test]
+    fn reading_past_the_end_gives_nothing() {
+        let mut content = Content::default();
+        content.append(&pattern(10));
+        assert!(content.read(10, 5).is_empty());
+        assert!(content.read(u64::MAX, usize::MAX).is_empty());
+        assert_eq!(content.read(7, 5), pattern(10).slice(7..));
+    }
+
+    #[test]
+    fn content_that_follows_is_not_hashed_again() {
+        let mut content = Content::default();
+        content.append(&pattern(100_003));
+        let mut staged = Content::following(&content);
+        staged.append(&pattern(50_000));
+        staged.append(&pattern(5));
+        content.append_content(staged, true);
+        let plain = [pattern(100_003), pattern(50_000), pattern(5)].concat();
+        assert_eq!(content.hash(), blake3::hash(&plain).into());
+    }
+
+    #[test]
+    fn small_content_keeps_no_hasher() {
+        let mut content = Content::default();
+        for _ in 0..TAIL_BYTES / 1024 {
+            content.append(&pattern(1024));
+        }
+        assert!(content.hasher.is_none());
+        content.append(&pattern(1));
+        assert!(content.hasher.is_some());
+    }
+
+    proptest! {
+        #![proptest_config(cases(128))]
+
+        #[test]
+        fn any_appends_and_any_page_equal_the_plain_bytes(
+            lengths in prop::collection::vec(prop_oneof![0..64_usize, 10_000..70_000_usize], 0..12),
+            split in 0..12_usize,
+            follows: bool,
+            offset in 0..400_000_u64,
+            limit in 0..300_000_usize,
+        ) {
+            let mut content = Content::default();
+            let mut plain = Vec::new();
+            let (first, second) = lengths.split_at(split.min(lengths.len()));
+            for &length in first {
+                content.append(&pattern(length));
+                plain.extend_from_slice(&pattern(length));
+            }
+            let mut staged =
+                if follows { Content::following(&content) } else { Content::default() };
+            for &length in second {
+                staged.append(&pattern(length));
+                plain.extend_from_slice(&pattern(length));
+            }
+            content.append_content(staged, follows);
+            prop_assert_eq!(content.size(), plain.len() as u64);
+            prop_assert_eq!(content.hash(), blake3::hash(&plain).into());
+            let from = plain.len().min(offset as usize);
+            let to = plain.len().min(from + limit);
+            prop_assert_eq!(content.read(offset, limit), &plain[from..to]);
+        }
+    }
+}

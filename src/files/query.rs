@@ -1,0 +1,52 @@
+//! Questions to the store, which change nothing.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::refusal::Refusal;
+
+/// A question to [`FileStore::query`](super::FileStore::query). `file` is a name, a uuid or the
+/// beginning of one, as in [`Command`](super::Command). Variants are only ever added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Query {
+    /// About one file; answered by `Stat`.
+    Stat {
+        /// Which one.
+        file: String,
+    },
+    /// The files by name, page by page; answered by `List`.
+    List {
+        /// Only names after this text; the last name of the page before, to go on.
+        after: Option<String>,
+        /// At most so many files, and at most [`MAX_PAGE`](super::MAX_PAGE).
+        limit: u64,
+    },
+    /// Part of a file's content; answered by `Content`, with fewer bytes than asked for at the end
+    /// and none beyond it. By uuid alone, so that all pages are of one file.
+    Read {
+        /// Which file.
+        uuid: Uuid,
+        /// From which byte on.
+        offset: u64,
+        /// At most so many bytes, and at most [`MAX_READ`](super::MAX_READ).
+        limit: u64,
+    },
+    /// The digest of all files; answered by `Checksum`.
+    Checksum,
+}
+
+impl Query {
+    /// The query as bytes.
+    pub fn encode(&self) -> Bytes {
+        postcard::to_stdvec(self).expect("invariant: a vector grows, and queries serialize").into()
+    }
+
+    pub(super) fn decode(query: &[u8]) -> Result<Self, Refusal> {
+        match postcard::take_from_bytes(query) {
+            Ok((query, [])) => Ok(query),
+            _ => Err(Refusal::Malformed { bytes: query.len() as u64 }),
+        }
+    }
+}

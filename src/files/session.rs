@@ -1,0 +1,198 @@
+//! The session table: what makes a request exactly-once (Raft thesis, section 6.3).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::command::Request;
+use super::limits::Limits;
+use super::refusal::Refusal;
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The log index of the last request that named it.
+    last_used: u64,
+    /// The client has the answers to all requests below this serial number.
+    acknowledged: u64,
+    /// The answers to the others, by serial number.
+    replies: BTreeMap<u64, Bytes>,
+}
+
+/// What the table says of a request.
+#[derive(Debug)]
+pub(super) enum Admission<'a> {
+    /// It is new: carry it out and record the answer here.
+    New(&'a mut Session),
+    /// It was applied before, with this answer.
+    Applied(Bytes),
+}
+
+/// All sessions, by id. Log order decides everything, so the table is the same on all servers.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    sessions: BTreeMap<u64, Session>,
+}
+
+impl Session {
+    pub(super) fn record(&mut self, serial: u64, reply: Bytes) {
+        self.replies.insert(serial, reply);
+    }
+
+    fn acknowledge(&mut self, below: u64) {
+        self.acknowledged = self.acknowledged.max(below);
+        while let Some(first) = self.replies.first_entry()
+            && *first.key() < self.acknowledged
+        {
+            first.remove();
+        }
+    }
+}
+
+impl Sessions {
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Opens the session `index`. Answers which one had to go to make room: the least recently
+    /// used.
+    pub(super) fn open(&mut self, index: u64, limits: &Limits) -> Option<u64> {
+        let mut expired = None;
+        if self.sessions.len() >= limits.sessions {
+            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_used);
+            expired = oldest.map(|(&id, _)| id);
+        }
+        if let Some(id) = expired {
+            self.sessions.remove(&id);
+        }
+        let session = Session { last_used: index, acknowledged: 0, replies: BTreeMap::new() };
+        self.sessions.insert(index, session);
+        expired
+    }
+
+    /// Closes a session.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub(super) fn close(&mut self, session: u64) -> Result<(), Refusal> {
+        match self.sessions.remove(&session) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::SessionExpired { session }),
+        }
+    }
+
+    /// Looks the request up, after dropping the answers it acknowledges.
+    ///
+    /// # Errors
+    /// The session is unknown or full, or the request itself was acknowledged.
+    pub(super) fn admit(
+        &mut self,
+        index: u64,
+        request: &Request,
+        limits: &Limits,
+    ) -> Result<Admission<'_>, Refusal> {
+        let Request { session: id, serial, acknowledged, .. } = *request;
+        let session = self.sessions.get_mut(&id).ok_or(Refusal::SessionExpired { session: id })?;
+        session.last_used = index;
+        session.acknowledge(acknowledged);
+        if serial < session.acknowledged {
+            let acknowledged = session.acknowledged;
+            return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
+        }
+        if let Some(reply) = session.replies.get(&serial) {
+            return Ok(Admission::Applied(reply.clone()));
+        }
+        if session.replies.len() >= limits.unacknowledged {
+            return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
+        }
+        Ok(Admission::New(session))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::append;
+    use super::*;
+
+    const SMALL: fn() -> Limits = || Limits { sessions: 2, unacknowledged: 2, ..Limits::default() };
+
+    fn request(session: u64, serial: u64, acknowledged: u64) -> Request {
+        Request { session, serial, acknowledged, command: append("a") }
+    }
+
+    /// Admits a request and records an answer if it is new.
+    fn apply(
+        sessions: &mut Sessions,
+        index: u64,
+        request: &Request,
+    ) -> Result<Option<Bytes>, Refusal> {
+        match sessions.admit(index, request, &SMALL())? {
+            Admission::Applied(reply) => Ok(Some(reply)),
+            Admission::New(session) => {
+                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
+                Ok(None)
+            }
+        }
+    }
+
+    fn table() -> Sessions {
+        let mut sessions = Sessions::default();
+        sessions.open(1, &SMALL());
+        sessions
+    }
+
+    #[test]
+    fn an_applied_serial_is_answered_from_the_table() {
+        let mut sessions = table();
+        assert_eq!(apply(&mut sessions, 2, &request(1, 8, 0)), Ok(None));
+        // A lower one that comes later is new: requests may overtake each other.
+        assert_eq!(apply(&mut sessions, 3, &request(1, 5, 0)), Ok(None));
+        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(Bytes::from(vec![8]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(Bytes::from(vec![5]))));
+    }
+
+    #[test]
+    fn acknowledged_answers_are_dropped_and_their_serials_refused() {
+        let mut sessions = table();
+        apply(&mut sessions, 2, &request(1, 1, 0)).unwrap();
+        apply(&mut sessions, 3, &request(1, 2, 2)).unwrap();
+        assert_eq!(sessions.sessions[&1].replies.len(), 1);
+        let refused = Err(Refusal::AlreadyAcknowledged { serial: 1, acknowledged: 2 });
+        // An older request repeats an older acknowledgement, which takes nothing back.
+        assert_eq!(apply(&mut sessions, 4, &request(1, 1, 0)), refused);
+        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(Bytes::from(vec![2]))));
+    }
+
+    #[test]
+    fn a_full_session_refuses_until_answers_are_acknowledged() {
+        let mut sessions = table();
+        apply(&mut sessions, 2, &request(1, 1, 0)).unwrap();
+        apply(&mut sessions, 3, &request(1, 2, 0)).unwrap();
+        let full = Err(Refusal::TooManyUnacknowledged { limit: 2 });
+        assert_eq!(apply(&mut sessions, 4, &request(1, 3, 0)), full);
+        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(Bytes::from(vec![1]))));
+        assert_eq!(apply(&mut sessions, 6, &request(1, 3, 2)), Ok(None));
+    }
+
+    #[test]
+    fn the_least_recently_used_session_expires() {
+        let mut sessions = table();
+        assert_eq!(sessions.open(2, &SMALL()), None);
+        apply(&mut sessions, 3, &request(1, 1, 0)).unwrap();
+        assert_eq!(sessions.open(4, &SMALL()), Some(2));
+        let expired = Err(Refusal::SessionExpired { session: 2 });
+        assert_eq!(apply(&mut sessions, 5, &request(2, 1, 0)), expired);
+        // A retry counts as use.
+        apply(&mut sessions, 6, &request(1, 1, 0)).unwrap();
+        assert_eq!(sessions.open(7, &SMALL()), Some(4));
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_closed_session_is_unknown() {
+        let mut sessions = table();
+        assert_eq!(sessions.close(1), Ok(()));
+        assert_eq!(sessions.close(1), Err(Refusal::SessionExpired { session: 1 }));
+        assert!(apply(&mut sessions, 2, &request(1, 1, 0)).is_err());
+    }
+}

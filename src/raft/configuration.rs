@@ -1,0 +1,183 @@
+//! Who votes, and what a quorum is (sections 5.2 and 6).
+
+use super::ServerId;
+
+/// The members of a cluster. While it changes, decisions need a majority of the old voters and
+/// a majority of the new ones (joint consensus, section 6).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Configuration {
+    voters: Vec<ServerId>,
+    outgoing: Vec<ServerId>,
+    learners: Vec<ServerId>,
+}
+
+/// How an election stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VoteCount {
+    /// A majority granted its vote.
+    Won,
+    /// Too many refused: no majority can come any more.
+    Lost,
+    /// Neither yet.
+    Open,
+}
+
+impl Configuration {
+    /// A configuration of these voters and nobody else.
+    pub fn new(voters: impl IntoIterator<Item = ServerId>) -> Self {
+        Self { voters: sorted(voters), outgoing: Vec::new(), learners: Vec::new() }
+    }
+
+    /// A configuration on its way from `outgoing` to `voters`, with `learners` that receive the
+    /// log but never vote.
+    pub fn joint(
+        outgoing: impl IntoIterator<Item = ServerId>,
+        voters: impl IntoIterator<Item = ServerId>,
+        learners: impl IntoIterator<Item = ServerId>,
+    ) -> Self {
+        Self { voters: sorted(voters), outgoing: sorted(outgoing), learners: sorted(learners) }
+    }
+
+    /// Whether `server` may vote and stand.
+    pub fn is_voter(&self, server: ServerId) -> bool {
+        self.voters.contains(&server) || self.outgoing.contains(&server)
+    }
+
+    /// Everyone who receives the log, each once, in order of their numbers.
+    pub fn members(&self) -> Vec<ServerId> {
+        sorted([&self.voters, &self.outgoing, &self.learners].into_iter().flatten().copied())
+    }
+
+    /// Everyone who votes, each once, in order of their numbers.
+    pub fn voters(&self) -> Vec<ServerId> {
+        sorted(self.voters.iter().chain(&self.outgoing).copied())
+    }
+
+    /// The greatest value that a quorum has reached, if each server has reached `value(server)`.
+    /// Of match indexes, the one that is safely replicated (section 5.3).
+    pub fn reached_by_quorum<T: Ord + Copy + Default>(&self, value: impl Fn(ServerId) -> T) -> T {
+        let new = reached_by_majority(&self.voters, &value);
+        if self.outgoing.is_empty() {
+            new
+        } else {
+            new.min(reached_by_majority(&self.outgoing, &value))
+        }
+    }
+
+    /// How the election stands, given each server's vote if it has answered.
+    pub fn count_votes(&self, vote: impl Fn(ServerId) -> Option<bool>) -> VoteCount {
+        let granted = self.reached_by_quorum(|server| vote(server) == Some(true));
+        let possible = self.reached_by_quorum(|server| vote(server) != Some(false));
+        match (granted, possible) {
+            (true, _) => VoteCount::Won,
+            (false, true) => VoteCount::Open,
+            (false, false) => VoteCount::Lost,
+        }
+    }
+}
+
+/// The greatest value that more than half of `servers` have reached. With the nine servers of a
+/// large cluster, counting is cheaper than sorting and needs no memory.
+fn reached_by_majority<T: Ord + Copy + Default>(
+    servers: &[ServerId],
+    value: impl Fn(ServerId) -> T,
+) -> T {
+    let majority = servers.len() / 2 + 1;
+    let reached = |mark: T| servers.iter().filter(|server| value(**server) >= mark).count();
+    servers
+        .iter()
+        .map(|server| value(*server))
+        .filter(|mark| reached(*mark) >= majority)
+        .max()
+        .unwrap_or_default()
+}
+
+fn sorted(servers: impl IntoIterator<Item = ServerId>) -> Vec<ServerId> {
+    let mut servers: Vec<_> = servers.into_iter().collect();
+    servers.sort_unstable();
+    servers.dedup();
+    servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::Index;
+
+    fn servers(count: u64) -> Vec<ServerId> {
+        (1..=count).map(ServerId).collect()
+    }
+
+    /// TRAPS 10 and openraft d60f1e85: the quorum of every size, the even ones above all.
+    #[test]
+    fn trap_10_majority_of_every_size() {
+        for size in 1..=9 {
+            let configuration = Configuration::new(servers(size));
+            for granted in 0..=size {
+                let count = configuration.count_votes(|server| Some(server.0 <= granted));
+                let won = granted > size - granted;
+                assert_eq!(count == VoteCount::Won, won, "{granted} of {size}");
+                assert_eq!(count == VoteCount::Lost, !won, "{granted} of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_election_is_open_while_a_majority_may_still_come() {
+        let configuration = Configuration::new(servers(5));
+        let count = |granted: u64, refused: u64| {
+            configuration.count_votes(|server| match server.0 {
+                id if id <= granted => Some(true),
+                id if id <= granted + refused => Some(false),
+                _ => None,
+            })
+        };
+        assert_eq!(count(2, 2), VoteCount::Open);
+        assert_eq!(count(3, 0), VoteCount::Won);
+        assert_eq!(count(2, 3), VoteCount::Lost);
+        assert_eq!(count(0, 3), VoteCount::Lost);
+    }
+
+    #[test]
+    fn an_index_is_replicated_when_a_majority_has_it() {
+        let configuration = Configuration::new(servers(5));
+        let matches = [9, 2, 7, 5, 3].map(Index);
+        let index = configuration.reached_by_quorum(|server| matches[server.0 as usize - 1]);
+        assert_eq!(index, Index(5));
+        let configuration = Configuration::new(servers(4));
+        let index = configuration.reached_by_quorum(|server| matches[server.0 as usize - 1]);
+        assert_eq!(index, Index(5), "three of four are needed");
+    }
+
+    /// TRAPS 33 and openraft 6c0ccaf3: both halves of a joint configuration must agree, also
+    /// when one of them is a single server.
+    #[test]
+    fn trap_33_a_joint_configuration_needs_both_majorities() {
+        let joint = Configuration::joint([ServerId(1)], servers(3), []);
+        let only_first = joint.reached_by_quorum(|server| Index(if server.0 == 1 { 8 } else { 0 }));
+        assert_eq!(only_first, Index(0));
+        let joint = Configuration::joint(servers(3), [3, 4, 5].map(ServerId), []);
+        let old_only = joint.count_votes(|server| Some(server.0 <= 3));
+        assert_eq!(old_only, VoteCount::Lost);
+        let both = joint.count_votes(|server| Some(server.0 >= 2 && server.0 <= 4));
+        assert_eq!(both, VoteCount::Won);
+    }
+
+    /// TRAPS 39 and openraft beb0302b: what a learner has counts for nothing.
+    #[test]
+    fn trap_39_learners_do_not_count() {
+        let configuration = Configuration::joint([], servers(3), [ServerId(4), ServerId(5)]);
+        let index =
+            configuration.reached_by_quorum(|server| Index(if server.0 >= 3 { 8 } else { 0 }));
+        assert_eq!(index, Index(0));
+        assert!(!configuration.is_voter(ServerId(4)));
+        assert_eq!(configuration.members(), servers(5));
+        assert_eq!(configuration.voters(), servers(3));
+    }
+
+    #[test]
+    fn nobody_is_no_quorum() {
+        let nobody = Configuration::new([]);
+        assert_eq!(nobody.count_votes(|_| Some(true)), VoteCount::Lost);
+    }
+}

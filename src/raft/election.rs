@@ -1,0 +1,117 @@
+//! Elections: sections 5.2 and 5.4.1, pre-vote and leader stickiness (thesis 9.6 and 4.2.3).
+
+use super::configuration::VoteCount;
+use super::node::{Context, Node};
+use super::role::Role;
+use super::{Message, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why};
+
+impl Node {
+    /// Asks every other voter for its vote, and counts the ones there are: alone, its own is a
+    /// majority.
+    pub(super) fn solicit_votes(&mut self, forced: bool, context: &mut Context<'_>) {
+        let pre_vote = matches!(self.role, Role::PreCandidate(_));
+        let term = if pre_vote { self.current_term.next() } else { self.current_term };
+        let request = RequestVote { term, last_log: self.log.last(), pre_vote, forced };
+        for voter in self.configuration.voters() {
+            if voter != self.id {
+                context.send(voter, Message::RequestVote(request));
+            }
+        }
+        self.count_votes(context);
+    }
+
+    pub(super) fn on_request_vote(
+        &mut self,
+        from: ServerId,
+        request: RequestVote,
+        context: &mut Context<'_>,
+    ) {
+        let vote = match self.reason_to_refuse(from, &request, context) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        };
+        if vote.is_ok() && !request.pre_vote {
+            self.vote_for(from, context);
+        }
+        // A granted pre-vote speaks of the term that was asked for, or a candidate that is behind
+        // would take it for news of a higher term (TRAPS 48).
+        let granted_pre_vote = vote.is_ok() && request.pre_vote;
+        let term: Term = if granted_pre_vote { request.term } else { self.current_term };
+        let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote };
+        context.send(from, Message::RequestVoteReply(reply));
+    }
+
+    fn reason_to_refuse(
+        &self,
+        candidate: ServerId,
+        request: &RequestVote,
+        context: &Context<'_>,
+    ) -> Option<VoteRefusal> {
+        if !request.forced
+            && let Some(leader) = self.live_leader(candidate, context.now)
+        {
+            return Some(VoteRefusal::LeaderAlive(leader));
+        }
+        if request.last_log < self.log.last() {
+            return Some(VoteRefusal::LogBehind);
+        }
+        if request.pre_vote {
+            let past = request.term <= self.current_term;
+            return past.then_some(VoteRefusal::StaleTerm);
+        }
+        match self.voted_for {
+            Some(voted_for) if voted_for != candidate => Some(VoteRefusal::AlreadyVoted(voted_for)),
+            _ => None,
+        }
+    }
+
+    /// Gives its vote of this term; one of the three things that reset the election timer. To a
+    /// candidate that has it already nothing is given: a doubled request buys no time.
+    fn vote_for(&mut self, candidate: ServerId, context: &mut Context<'_>) {
+        if self.voted_for == Some(candidate) {
+            return;
+        }
+        self.save_vote(self.current_term, Some(candidate), context);
+        if !matches!(self.role, Role::Follower(_)) {
+            self.become_follower(self.current_term, None, Why::Voted(candidate), context);
+        }
+        let deadline = self.new_election_deadline(context);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.election_deadline = deadline;
+        }
+    }
+
+    pub(super) fn on_request_vote_reply(
+        &mut self,
+        from: ServerId,
+        reply: RequestVoteReply,
+        context: &mut Context<'_>,
+    ) {
+        let campaign = match &mut self.role {
+            Role::PreCandidate(campaign) if reply.pre_vote => campaign,
+            Role::Candidate(campaign) if !reply.pre_vote => campaign,
+            _ => return,
+        };
+        let asked_for = if reply.pre_vote { self.current_term.next() } else { self.current_term };
+        if reply.vote.is_ok() && reply.term != asked_for {
+            return;
+        }
+        campaign.note_vote(from, reply.vote.is_ok());
+        self.count_votes(context);
+    }
+
+    /// A lost election is left to the timer: a leader may be heard, or the next one be won.
+    fn count_votes(&mut self, context: &mut Context<'_>) {
+        let (Role::PreCandidate(campaign) | Role::Candidate(campaign)) = &self.role else {
+            return;
+        };
+        let count = self.configuration.count_votes(|voter| campaign.vote_of(voter));
+        match (count, &self.role) {
+            (VoteCount::Won, Role::PreCandidate(_)) => {
+                self.become_candidate(false, Why::PreVotesWon, context);
+            }
+            (VoteCount::Won, _) => self.become_leader(context),
+            (VoteCount::Lost | VoteCount::Open, _) => {}
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Log replication and commitment: sections 5.3 and 5.4.2.
+
+use super::node::{Context, Node};
+use super::progress::Flow;
+use super::role::{Follower, Leader, Role};
+use super::{
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effect, EntryMeta, Index, Message, Position,
+    Refusal, Round, ServerId, Term, Why,
+};
+
+impl Node {
+    /// Takes clients' commands into the log, as many as the limits allow, and sends them on.
+    pub(super) fn on_propose(&mut self, sizes: &[u32], context: &mut Context<'_>) {
+        if let Some(refusal) = self.refusal() {
+            context.effects.push(Effect::Refused(refusal));
+            return;
+        }
+        let first = self.log.last().index.next();
+        let mut count = 0;
+        for bytes in sizes {
+            if !self.has_room_for(*bytes) {
+                break;
+            }
+            self.log.append(EntryMeta { term: self.current_term, bytes: *bytes });
+            count += 1;
+        }
+        if count > 0 {
+            context.effects.push(Effect::Append { first, entries: 0..count });
+            context.effects.push(Effect::Accepted { first, count });
+            self.replicate(context);
+        }
+        if count < sizes.len() {
+            context.effects.push(Effect::Refused(Refusal::Busy));
+        }
+    }
+
+    /// Whether the uncommitted tail has room for one more command (TRAPS 68). Computed from the
+    /// log each time, so that it cannot drift.
+    fn has_room_for(&self, bytes: u32) -> bool {
+        let limits = &self.options.limits;
+        let last = self.log.last().index;
+        let tail = self.log.bytes_between(self.commit_index, last);
+        last - self.commit_index < limits.uncommitted_entries
+            && (tail == 0 || tail + u64::from(bytes) <= limits.uncommitted_bytes)
+    }
+
+    /// Sends each peer what it lacks and its window allows.
+    pub(super) fn replicate(&mut self, context: &mut Context<'_>) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        for place in 0..leader.peers.len() {
+            self.replicate_to(place, context);
+        }
+    }
+
+    fn replicate_to(&mut self, place: usize, context: &mut Context<'_>) {
+        let Role::Leader(Leader { peers, round, .. }) = &mut self.role else { return };
+        let peer = &mut peers[place];
+        let limits = &self.options.limits;
+        let last = self.log.last().index;
+        while peer.next_index <= last {
+            let prev = peer.next_index.previous();
+            let open = match &peer.flow {
+                Flow::Probe { waiting } => !waiting,
+                Flow::Pipeline { unanswered } => {
+                    unanswered.len() < limits.window_messages
+                        && self.log.bytes_between(peer.match_index, prev) < limits.window_bytes
+                }
+            };
+            if !open {
+                return;
+            }
+            let end = self.log.batch_end(prev, limits.message_entries, limits.message_bytes);
+            peer.sent(end);
+            let term = self.log.term_at(prev).expect("invariant: next_index is in the log");
+            let append = AppendEntries {
+                term: self.current_term,
+                prev_log: Position::new(term, prev),
+                last: end,
+                leader_commit: self.commit_index,
+                round: *round,
+            };
+            context.send(peer.id, Message::AppendEntries(append));
+        }
+    }
+
+    /// Begins a heartbeat round: every peer hears from the leader, with entries if it lacks some.
+    pub(super) fn begin_round(&mut self, context: &mut Context<'_>) {
+        let heartbeat = self.options.timing.heartbeat;
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.round = Round(leader.round.0 + 1);
+        if leader.rounds.len() == Leader::ROUNDS {
+            leader.rounds.pop_front();
+        }
+        leader.rounds.push_back((leader.round, context.now));
+        leader.heartbeat_due = context.now + heartbeat;
+        for place in 0..leader.peers.len() {
+            let sent = context.effects.len();
+            self.replicate_to(place, context);
+            if context.effects.len() == sent {
+                self.heartbeat_to(place, context);
+            }
+        }
+        self.confirm_round(context);
+    }
+
+    /// An `AppendEntries` without entries. It asks about the entry before the next one to send,
+    /// so that a lost message shows within one heartbeat.
+    fn heartbeat_to(&self, place: usize, context: &mut Context<'_>) {
+        let Role::Leader(leader) = &self.role else { return };
+        let peer = &leader.peers[place];
+        let prev = peer.next_index.previous();
+        let term = self.log.term_at(prev).expect("invariant: next_index is in the log");
+        let append = AppendEntries {
+            term: self.current_term,
+            prev_log: Position::new(term, prev),
+            last: prev,
+            leader_commit: self.commit_index,
+            round: leader.round,
+        };
+        context.send(peer.id, Message::AppendEntries(append));
+    }
+
+    pub(super) fn on_append_entries(
+        &mut self,
+        from: ServerId,
+        append: AppendEntries,
+        entries: &[EntryMeta],
+        context: &mut Context<'_>,
+    ) {
+        assert!(
+            !matches!(self.role, Role::Leader(_)),
+            "invariant: one leader a term, but {from} and {} both lead term {}",
+            self.id,
+            self.current_term
+        );
+        if append.prev_log.index.0.checked_add(entries.len() as u64) != Some(append.last.0) {
+            return; // Not the entries that it names (TRAPS 9): as good as lost.
+        }
+        self.follow(from, append.round, context);
+        if !self.log.contains(append.prev_log) {
+            let hint = self.log.last_within(append.prev_log);
+            let prev = append.prev_log.index;
+            self.answer_leader(AppendOutcome::Rejected { prev, hint }, context);
+            return;
+        }
+        let written = self.write_new(append.prev_log.index, entries, context);
+        // Only what this message proves to be the leader's may be committed (TRAPS 17).
+        self.commit_to(append.leader_commit.min(append.last), context);
+        let durable = self.durable_index;
+        if let Role::Follower(Follower { leader: Some(leader), .. }) = &mut self.role {
+            leader.matched = leader.matched.max(append.last);
+            leader.owes_answer = leader.matched > durable;
+            if !written {
+                let matched = append.last.min(durable);
+                self.answer_leader(AppendOutcome::Matched(matched), context);
+            }
+        }
+    }
+
+    /// Takes `from` for the leader of this term and resets the election timer.
+    fn follow(&mut self, from: ServerId, round: Round, context: &mut Context<'_>) {
+        if self.leader() != Some(from) {
+            self.become_follower(self.current_term, Some(from), Why::HeardLeader, context);
+        }
+        let deadline = self.new_election_deadline(context);
+        let Role::Follower(follower) = &mut self.role else { return };
+        follower.election_deadline = deadline;
+        if let Some(leader) = &mut follower.leader {
+            leader.heard_at = context.now;
+            leader.round = leader.round.max(round);
+        }
+        self.expire_reads(context);
+    }
+
+    /// Keeps the entries that the log has already (a delayed message must not cut what a later
+    /// one brought, TRAPS 5), replaces it from the first that differs, and appends the rest.
+    /// Returns whether anything is to be written.
+    fn write_new(&mut self, prev: Index, entries: &[EntryMeta], context: &mut Context<'_>) -> bool {
+        let last = self.log.last().index;
+        let at = |place: usize| Index(prev.0 + 1 + place as u64);
+        let known = if prev == last {
+            0
+        } else {
+            let same = |place: &usize| self.log.term_at(at(*place)) == Some(entries[*place].term);
+            (0..entries.len()).take_while(same).count()
+        };
+        if known == entries.len() {
+            return false;
+        }
+        let first = at(known);
+        if first <= last {
+            assert!(first > self.commit_index, "invariant: committed entries are never removed");
+            self.log.truncate(first);
+            self.durable_index = self.durable_index.min(first.previous());
+            self.truncated_in = self.current_term;
+        }
+        for entry in &entries[known..] {
+            self.log.append(*entry);
+        }
+        context.effects.push(Effect::Append { first, entries: known..entries.len() });
+        true
+    }
+
+    /// Tells the leader it follows how the logs compare.
+    fn answer_leader(&mut self, outcome: AppendOutcome, context: &mut Context<'_>) {
+        let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role else { return };
+        let reply = AppendEntriesReply { term: self.current_term, round: leader.round, outcome };
+        context.send(leader.id, Message::AppendEntriesReply(reply));
+    }
+
+    /// The disk has what was asked for up to `last`, unless that was replaced since: the same
+    /// entries may even have come back (TRAPS 15). Whatever replaced them is confirmed later,
+    /// and speaks for them too. Within one term nothing that was asked for is replaced.
+    pub(super) fn on_persisted(&mut self, term: Term, last: Index, context: &mut Context<'_>) {
+        if term < self.truncated_in || last <= self.durable_index {
+            return;
+        }
+        self.durable_index = last.min(self.log.last().index);
+        match &mut self.role {
+            Role::Leader(_) => self.advance_commit(context),
+            Role::Follower(Follower { leader: Some(leader), .. }) if leader.owes_answer => {
+                leader.owes_answer = leader.matched > last;
+                let matched = leader.matched.min(last);
+                self.answer_leader(AppendOutcome::Matched(matched), context);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_append_entries_reply(
+        &mut self,
+        from: ServerId,
+        reply: AppendEntriesReply,
+        context: &mut Context<'_>,
+    ) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(place) = leader.peers.iter().position(|peer| peer.id == from) else { return };
+        let peer = &mut leader.peers[place];
+        let heard = reply.round > peer.round;
+        peer.round = peer.round.max(reply.round);
+        match reply.outcome {
+            AppendOutcome::Matched(index) => {
+                assert!(
+                    index <= self.log.last().index,
+                    "invariant: {from} cannot have an entry of this term that {} never sent",
+                    self.id
+                );
+                if peer.matched(index) && index > self.commit_index {
+                    self.advance_commit(context);
+                }
+            }
+            AppendOutcome::Rejected { prev, hint } => {
+                let agreed = self.log.last_within(hint).index;
+                peer.rejected(prev, agreed);
+            }
+        }
+        self.replicate_to(place, context);
+        if heard {
+            self.confirm_round(context);
+        }
+    }
+
+    /// Commits what a quorum has, if it is of this term: counting replicas of an older term's
+    /// entry proves nothing (section 5.4.2, figure 8).
+    fn advance_commit(&mut self, context: &mut Context<'_>) {
+        let Role::Leader(leader) = &self.role else { return };
+        let replicated = self.configuration.reached_by_quorum(|server| {
+            if server == self.id {
+                return self.durable_index;
+            }
+            let peer = leader.peers.iter().find(|peer| peer.id == server);
+            peer.map_or(Index(0), |peer| peer.match_index)
+        });
+        if replicated > self.commit_index && self.log.term_at(replicated) == Some(self.current_term)
+        {
+            self.commit_to(replicated, context);
+            self.serve_reads(context);
+        }
+    }
+
+    fn commit_to(&mut self, index: Index, context: &mut Context<'_>) {
+        if index > self.commit_index {
+            assert!(index <= self.log.last().index, "invariant: what is committed is in the log");
+            self.commit_index = index;
+            context.effects.push(Effect::Commit(index));
+        }
+    }
+
+    /// Notes the latest round that a quorum has heard: the leader led after it began.
+    fn confirm_round(&mut self, context: &mut Context<'_>) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let heard = self.configuration.reached_by_quorum(|server| {
+            if server == self.id {
+                return leader.round;
+            }
+            let peer = leader.peers.iter().find(|peer| peer.id == server);
+            peer.map_or(Round(0), |peer| peer.round)
+        });
+        if heard <= leader.confirmed.0 {
+            return;
+        }
+        while let Some(&(round, began)) = leader.rounds.front()
+            && round <= heard
+        {
+            leader.confirmed = (round, began);
+            leader.rounds.pop_front();
+        }
+        self.serve_reads(context);
+    }
+}

@@ -1,0 +1,136 @@
+//! The roles of figure 4. Each owns what only it needs, so that nothing of an old role survives
+//! a change.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::progress::Progress;
+use super::{Index, Round, ServerId, Ticket, Time};
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    /// Asks whether it would be elected, without disturbing anyone (thesis 9.6).
+    PreCandidate(Campaign),
+    Candidate(Campaign),
+    Leader(Leader),
+}
+
+/// A follower's volatile state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Follower {
+    pub(crate) election_deadline: Time,
+    /// The leader of this term and what is known of it, once it has been heard.
+    pub(crate) leader: Option<Following>,
+}
+
+/// What a follower knows of the leader of its term.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Following {
+    pub(crate) id: ServerId,
+    /// When it was last heard.
+    pub(crate) heard_at: Time,
+    /// The latest round of it that was heard.
+    pub(crate) round: Round,
+    /// The log agrees with the leader's up to here.
+    pub(crate) matched: Index,
+    /// An answer waits for the disk.
+    pub(crate) owes_answer: bool,
+    /// Reads that the leader was asked about, oldest first.
+    pub(crate) reads: VecDeque<(Ticket, Time)>,
+}
+
+/// A candidate's, or pre-candidate's, volatile state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Campaign {
+    pub(crate) election_deadline: Time,
+    /// The answers so far, by voter; its own comes first.
+    pub(crate) votes: Vec<(ServerId, bool)>,
+    /// How many servers, itself included, it heard from in the campaign before this one; `None`
+    /// in the first.
+    pub(crate) heard_before: Option<usize>,
+}
+
+/// A leader's volatile state, made anew after each election.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Leader {
+    /// Every other member, in order of their numbers.
+    pub(crate) peers: Vec<Progress>,
+    /// The no-op that began the term: nothing is committed, and no read is served, before it is.
+    pub(crate) first_index: Index,
+    pub(crate) heartbeat_due: Time,
+    /// The latest round begun.
+    pub(crate) round: Round,
+    /// When each round began that no quorum has answered yet, oldest first; no more than `ROUNDS`.
+    pub(crate) rounds: VecDeque<(Round, Time)>,
+    /// The latest round that a quorum has answered, and when it began.
+    pub(crate) confirmed: (Round, Time),
+    /// Reads waiting for a round, oldest first.
+    pub(crate) reads: VecDeque<PendingRead>,
+}
+
+/// A read that waits for a quorum to confirm the leader.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct PendingRead {
+    pub(crate) ticket: Ticket,
+    /// Who asked, if not the leader's own client.
+    pub(crate) from: Option<ServerId>,
+    /// A round that began after the read did.
+    pub(crate) round: Round,
+}
+
+/// A role's name, without what it owns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RoleKind {
+    /// Answers leaders and candidates.
+    Follower,
+    /// Asks whether it would win an election.
+    PreCandidate,
+    /// Stands for election.
+    Candidate,
+    /// Takes proposals and replicates them.
+    Leader,
+}
+
+impl Role {
+    pub(crate) fn kind(&self) -> RoleKind {
+        match self {
+            Role::Follower(_) => RoleKind::Follower,
+            Role::PreCandidate(_) => RoleKind::PreCandidate,
+            Role::Candidate(_) => RoleKind::Candidate,
+            Role::Leader(_) => RoleKind::Leader,
+        }
+    }
+}
+
+impl Leader {
+    /// Rounds that may wait for a quorum's answer. With check-quorum a leader steps down long
+    /// before; without it, the oldest are given up and the later ones confirm what they would.
+    pub(crate) const ROUNDS: usize = 1024;
+}
+
+impl Campaign {
+    /// Notes an answer. A vote once given is given; a refusal may be a late one, to a question
+    /// that was asked before.
+    pub(crate) fn note_vote(&mut self, voter: ServerId, granted: bool) {
+        match self.votes.iter_mut().find(|(id, _)| *id == voter) {
+            Some((_, vote)) => *vote |= granted,
+            None => self.votes.push((voter, granted)),
+        }
+    }
+
+    pub(crate) fn vote_of(&self, voter: ServerId) -> Option<bool> {
+        self.votes.iter().find(|(id, _)| *id == voter).map(|(_, granted)| *granted)
+    }
+}
+
+impl fmt::Display for RoleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            RoleKind::Follower => "follower",
+            RoleKind::PreCandidate => "pre-candidate",
+            RoleKind::Candidate => "candidate",
+            RoleKind::Leader => "leader",
+        })
+    }
+}

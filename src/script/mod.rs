@@ -1,0 +1,58 @@
+//! The language of the console and of the scenarios: text in, typed statements out.
+//!
+//! A person types it at the prompt, a `*.jangada` file holds it, `save` writes it. One statement a
+//! line, its words separated by blanks; words and keywords are accepted in any case. The table in
+//! `words` is the single source for parsing, help, completion and the nearest known word.
+//!
+//! # Words, quotes, comments
+//!
+//! - A bare word ends at a blank. Everything in it stands for itself, a backslash too, so that the
+//!   paths of every system can be typed; only variables are replaced.
+//! - `"double quotes"` may hold blanks, variables and the escapes `\n \r \t \\ \" \$ \xNN`.
+//! - `'single quotes'` hold everything but a single quote as it stands.
+//! - Quotes have a meaning only at the beginning of a word: `don't.txt` is a name.
+//! - `#` at the beginning of a word starts a comment, up to the end of the line.
+//! - `$name` and `${name}` are replaced by the value that `let` gave; the result is never split
+//!   into words. Any other `$` stands for itself.
+//!
+//! The text of `append FILE TEXT` and `expect content FILE TEXT` is the rest of the line after the
+//! blanks that follow FILE, byte by byte: blanks at its end, `#` and `$` included. If it starts
+//! with a double quote, it is a quoted text as above; if it starts with `@`, it is a path of the
+//! host whose content is meant.
+//!
+//! # Files
+//!
+//! A file is UTF-8, with a byte order mark or not, with either line ending. Control characters
+//! other than the tab are refused. A line has at most 64 KiB, a scenario at most 4 MiB.
+//!
+//! Variables get their values when a scenario runs, so a line is parsed twice: once beforehand,
+//! with values that only stand in for the real ones, to find every mistake before anything runs;
+//! and once when its turn comes.
+
+mod complete;
+mod cursor;
+mod display;
+mod error;
+mod expect;
+mod files;
+mod help;
+mod orders;
+mod parse;
+#[cfg(test)]
+mod properties;
+mod scenario;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod value;
+mod words;
+
+pub use complete::{Completion, Known, complete};
+pub use error::ParseError;
+pub use help::{help, help_for};
+pub use parse::parse;
+pub use scenario::{Mistake, Scenario, ScenarioError, Step};
+pub use statement::{
+    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
+    Statement, Value, Variables, Wait,
+};

@@ -1,0 +1,271 @@
+//! What a line says, as values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::actors::{Order, Servers};
+use crate::raft::{Index, ServerId};
+
+/// One line of the language, understood. Its `Display` is canonical text that parses back to an
+/// equal statement.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Statement {
+    /// An order to the supervisor.
+    Order(Order),
+    /// An order about links, written with `<->`: first one way, then the other.
+    BothWays {
+        /// The order from left to right.
+        there: Order,
+        /// The same order from right to left.
+        back: Order,
+    },
+    /// Something to do with the files.
+    File {
+        /// The command, and whom to ask.
+        call: FileCall,
+        /// `&`: the script goes on while the command runs, until `wait jobs`.
+        background: bool,
+    },
+    /// Runs the statements of another scenario file, found at this path of the host.
+    Submit(String),
+    /// Shows the table of the servers.
+    Status,
+    /// Shows the logs of these servers.
+    Log(Servers),
+    /// Shows what happened, newest last: this many events, or as many as fit.
+    Events(Option<usize>),
+    /// Switches the live notices on or off.
+    Watch,
+    /// Shows the help, of one word if it is given.
+    Help(Option<String>),
+    /// Writes what was done so far to this path of the host, as a scenario.
+    Save(String),
+    /// Leaves the console, or ends the scenario.
+    Quit,
+    /// Waits.
+    Wait(Wait),
+    /// Gives a value a name, for `$name` on later lines.
+    Let {
+        /// The variable.
+        name: String,
+        /// What it will stand for.
+        binding: Binding,
+    },
+    /// Demands something; a scenario fails where it does not hold.
+    Expect(Expectation),
+    /// Something about the cluster itself, at the top of a scenario.
+    Setting(Setting),
+}
+
+/// A file command and the server to ask, or any server that answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileCall {
+    /// `at S`: only this server is asked, and no other is tried.
+    pub at: Option<OneServer>,
+    /// The command.
+    pub command: FileCommand,
+}
+
+/// One server, where several would make no sense.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OneServer {
+    /// The one that leads when the statement runs.
+    Leader,
+    /// The one of this number.
+    Number(ServerId),
+}
+
+/// What can be done with the replicated files. A `file` is a uuid, a unique prefix of one, or a
+/// name; a `path` is a path of the host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileCommand {
+    /// Loads a file of the host.
+    Load(Load),
+    /// Lists the files.
+    List,
+    /// Writes a file's content to a path of the host.
+    Get {
+        /// Which file.
+        file: String,
+        /// Where to.
+        path: String,
+    },
+    /// Shows a file's content.
+    Cat(String),
+    /// Adds bytes to the end of a file.
+    Append {
+        /// Which file.
+        file: String,
+        /// The bytes.
+        content: Content,
+    },
+    /// Deletes a file.
+    Delete(String),
+    /// Gives a file another name.
+    Rename {
+        /// Which file.
+        file: String,
+        /// Its new name.
+        name: String,
+    },
+    /// Shows a file's uuid, name, size, hash and revision.
+    Stat(String),
+}
+
+/// What `load` is to load.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Load {
+    /// The path of the host.
+    pub path: String,
+    /// The file's name; without one, the last part of the path.
+    pub name: Option<String>,
+    /// A file that has this name already is replaced; otherwise the command is refused.
+    pub replace: bool,
+}
+
+/// Bytes, given on the line or by a file of the host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// These bytes.
+    Text(Vec<u8>),
+    /// The bytes of the file at this path of the host.
+    Path(String),
+}
+
+/// What to wait for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Time to pass.
+    Time(Duration),
+    /// A leader that a majority follows, no longer than this.
+    Leader(Option<Duration>),
+    /// The answers of all commands in the background.
+    Jobs,
+}
+
+/// What `let` gives a name to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Binding {
+    /// The uuid of the file that this loads.
+    Load(Load),
+    /// The server that leads now.
+    Leader,
+    /// The follower that is up and has the lowest number.
+    Follower,
+}
+
+/// What `expect` demands. `within` is how long it may take to come true; zero demands it now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expectation {
+    /// There is a leader: this one, if it is given.
+    Leader {
+        /// The one that must lead.
+        server: Option<ServerId>,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// No server that a majority follows leads.
+    NoLeader(NoLeader),
+    /// All servers that are up hold the same files with the same contents.
+    FilesEqual {
+        /// How long it may take.
+        within: Duration,
+    },
+    /// All servers that are up hold the same log.
+    LogsEqual {
+        /// How long it may take.
+        within: Duration,
+    },
+    /// What the clients have seen so far can be explained by one copy of the files.
+    Linearizable,
+    /// The command is refused.
+    Refused {
+        /// Must be contained in the reason.
+        because: Option<String>,
+        /// The command.
+        call: FileCall,
+    },
+    /// Whether the command took effect is unknown to the client.
+    Unknown(FileCall),
+    /// A linearizable read of the file gives exactly these bytes.
+    Content {
+        /// Which file.
+        file: String,
+        /// Its content.
+        content: Content,
+    },
+    /// There is no such file.
+    NoFile(String),
+    /// Each of these servers has this role.
+    Role {
+        /// Whom it concerns.
+        servers: Servers,
+        /// The role.
+        role: Role,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Each of these servers knows that the log is committed up to this index at least.
+    Commit {
+        /// Whom it concerns.
+        servers: Servers,
+        /// The lowest `commit_index` that will do.
+        index: Index,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Each of these servers has applied all that the leader has committed.
+    CaughtUp {
+        /// Whom it concerns.
+        servers: Servers,
+        /// How long it may take.
+        within: Duration,
+    },
+}
+
+/// For how long there must be no leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoLeader {
+    /// At every moment of this time from now on.
+    For(Duration),
+    /// At one moment of this time from now on; zero is now.
+    Within(Duration),
+}
+
+/// What a server is, as an expectation names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It follows.
+    Follower,
+    /// It stands for election, or asks whether it may (pre-vote).
+    Candidate,
+    /// It leads, and no server has seen a higher term.
+    Leader,
+    /// It believes that it leads, and another server is already in a higher term.
+    Stale,
+    /// It does not run: crashed or stopped.
+    Dead,
+}
+
+/// What only the top of a scenario may say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setting {
+    /// How many servers the cluster has.
+    Servers(u64),
+    /// The seed of everything random.
+    Seed(u64),
+}
+
+/// What a variable stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// A file.
+    File(Uuid),
+    /// A server.
+    Server(ServerId),
+}
+
+/// The variables by name. At most one a line of a scenario.
+pub type Variables = BTreeMap<String, Value>;
