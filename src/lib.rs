@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod files;
+pub mod invariants;
 pub mod net;
 pub mod raft;
 pub mod script;
