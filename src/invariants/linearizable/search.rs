@@ -116,7 +116,7 @@ impl<'m, 'h> Search<'m, 'h> {
     pub(super) fn run(mut self) -> Result<(), Violation> {
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
-        let mut entered=0;
+        let mut entered = 0;
         loop {
             self.place_what_changes_nothing();
             entered += 1;
@@ -125,7 +125,17 @@ impl<'m, 'h> Search<'m, 'h> {
                 return Ok(());
             }
             if entered % 100000 == 0 {
-                eprintln!("{entered}: {} of {}, slots {:?}, unknown used {:?} next {:?}", self.trail.len(), self.answered, self.slots, self.used.iter().map(|u|u.count_ones()).sum::<u32>(), self.events.candidates().map(|s|self.steps[s].call.to_string()).collect::<Vec<_>>());
+                eprintln!(
+                    "{entered}: {} of {}, slots {:?}, unknown used {:?} next {:?}",
+                    self.trail.len(),
+                    self.answered,
+                    self.slots,
+                    self.used.iter().map(|u| u.count_ones()).sum::<u32>(),
+                    self.events
+                        .candidates()
+                        .map(|s| self.steps[s].call.to_string())
+                        .collect::<Vec<_>>()
+                );
             }
             if self.has_hope() && self.is_new() {
                 let (depth, choices) = (self.trail.len(), self.answered_choices());
@@ -267,12 +277,13 @@ impl<'m, 'h> Search<'m, 'h> {
         let changing = self.trail.iter().rfind(|placed| placed.before[0].is_some());
         let overwritten = changing.into_iter().flat_map(|placed| placed.before).flatten();
         let mut at_stake = overwritten.flat_map(|(_, slot)| slot.ranks());
-        !at_stake.any(lost) && (0..self.slots.len()).all(|name| match self.next_read(name) {
-            None => true,
-            Some((rank, returned)) => {
-                self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
-            }
-        })
+        !at_stake.any(lost)
+            && (0..self.slots.len()).all(|name| match self.next_read(name) {
+                None => true,
+                Some((rank, returned)) => {
+                    self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
+                }
+            })
     }
 
     /// The observed content, and the moment of the answer, of the unplaced read answered first.

@@ -608,8 +608,8 @@ fn probe() {
     let n: usize = std::env::var("N").unwrap().parse().unwrap();
     let r = std::env::var("R").is_ok();
     for seed in 0..10 {
-    eprintln!("seed {seed}");
-    let history = random_history(seed, &World { calls: n, clients: 20, files: 5, renames: r });
-    check_linearizable(&history).unwrap_or_else(|violation| panic!("{violation}"));
+        eprintln!("seed {seed}");
+        let history = random_history(seed, &World { calls: n, clients: 20, files: 5, renames: r });
+        check_linearizable(&history).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }
