@@ -11,6 +11,7 @@ mod expectations;
 mod failure;
 mod host;
 mod jobs;
+mod plain;
 mod record;
 mod references;
 mod screen;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use failure::{Failure, Unmet};
 pub use host::HostError;
+pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
