@@ -56,3 +56,6 @@ pub use statement::{
     Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
     Statement, Value, Variables, Wait,
 };
+pub(crate) use display::Bare;
+pub(crate) use help::usage;
+pub(crate) use value::{NORMAL, Percent, SLOW, Time};
