@@ -40,6 +40,7 @@ mod orders;
 mod parse;
 #[cfg(test)]
 mod properties;
+mod run;
 mod scenario;
 mod statement;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use complete::{Completion, Known, complete};
 pub use error::ParseError;
 pub use help::{help, help_for};
 pub use parse::parse;
+pub use run::{Failure, Flow, HostError, Progress, Runner, Screen, Unmet};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
     Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
