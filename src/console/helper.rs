@@ -123,7 +123,7 @@ fn usage(line: &str, candidates: &[Pair]) -> Option<Usage> {
         Some(next) => format!("{ending} {next}"),
         None => ending.to_owned(),
     };
-    (!shown.is_empty()).then(|| Usage { insertable: ending.len(), shown })
+    (!shown.is_empty()).then_some(Usage { insertable: ending.len(), shown })
 }
 
 /// What of a usage is still to be typed after so many arguments.
@@ -264,9 +264,12 @@ mod tests {
         assert_eq!(completed(&format!("load {root}/pl")), [format!("load {root}/plain ")]);
         assert_eq!(completed(&format!("load {root}/pr")), [format!("load \"{root}/price\\$\" ")]);
         let inside = format!("load \"{root}/my files/");
-        assert_eq!(completed(&format!("load {root}/m")), [inside.clone()]);
+        assert_eq!(completed(&format!("load {root}/m")), [inside.as_str()]);
         assert_eq!(completed(&inside), [format!("load \"{root}/my files/a b\" ")]);
-        assert_eq!(completed(&format!("append x @{root}/pl")), [format!("append x @{root}/plain ")]);
+        assert_eq!(
+            completed(&format!("append x @{root}/pl")),
+            [format!("append x @{root}/plain ")]
+        );
         assert_eq!(completed(&format!("load {root}/")).len(), 3, "no hidden files");
         assert_eq!(completed(&format!("load {root}/.h")).len(), 1);
     }

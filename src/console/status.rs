@@ -169,8 +169,7 @@ fn effects(rule: &LinkRule) -> String {
     if !rule.jitter.is_zero() {
         text.push_str(&format!(" jitter {}", Time(rule.jitter)));
     }
-    let chances =
-        [("loss", rule.loss), ("duplicate", rule.duplicate), ("reorder", rule.reorder)];
+    let chances = [("loss", rule.loss), ("duplicate", rule.duplicate), ("reorder", rule.reorder)];
     for (name, probability) in chances {
         if probability > 0.0 {
             text.push_str(&format!(" {name} {}", Percent(probability)));
@@ -185,11 +184,7 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
     let Some((number, rest)) = line.split_once(role) else { return line.to_owned() };
     let running = server.condition == Condition::Running;
     let plain = |text: &str| {
-        if running || text.is_empty() {
-            text.to_owned()
-        } else {
-            paint.paint(Color::Grey, text)
-        }
+        if running || text.is_empty() { text.to_owned() } else { paint.paint(Color::Grey, text) }
     };
     let color = match (server.condition, server.role) {
         (Condition::Crashed, _) => Some(Color::Red),
@@ -233,11 +228,8 @@ mod tests {
         let mut stale = server(1, RoleKind::Leader);
         (stale.stale, stale.term, stale.latency) = (true, Term(1), SLOW);
         let cut = LinkRule { cut: true, ..LinkRule::default() };
-        let lossy = LinkRule {
-            latency: Duration::from_millis(200),
-            loss: 0.1,
-            ..LinkRule::default()
-        };
+        let lossy =
+            LinkRule { latency: Duration::from_millis(200), loss: 0.1, ..LinkRule::default() };
         stale.links = vec![(ServerId(3), cut), (ServerId(4), cut), (ServerId(5), lossy)];
         let leader = server(2, RoleKind::Leader);
         let mut candidate = server(3, RoleKind::PreCandidate);
@@ -254,12 +246,23 @@ mod tests {
 
     #[test]
     fn every_kind_of_server_has_its_row() {
-        let text = status(&cluster(), 120, Paint::PLAIN);
-        let expected = "\
-3 of 5 servers up; S2 leads term 2; election timeout 150ms..350ms, heartbeat 50ms
-server  role               term  vote  leader  log    commit  applied  timer  speed  disk     apply    links
-";
-        assert_eq!(text, expected);
+        let text = status(&cluster(), 124, Paint::PLAIN);
+        let expected = [
+            "3 of 5 servers up; S2 leads term 2; election timeout 150ms..350ms, heartbeat 50ms",
+            "server  role               term  vote  leader  log    commit  applied  timer  \
+             speed  disk     apply    links",
+            "S1      leader (stale)        1  S2    S2      1..14      14       13  41 ms  \
+             slow   fast     fast     -x 3,4; -> 5 200ms loss 10%",
+            "S2      leader                2  S2    S2      1..14      14       13  41 ms  \
+             fast   fast     fast",
+            "S3      pre-candidate         2  -     -       1..14      14       13  41 ms  \
+             fast   fast     stalled",
+            "S4      crashed               2  S2    -       empty       -        -      -  \
+             fast   fast     fast",
+            "S5      follower (paused)     2  S2    S2      1..14      14       13  41 ms  \
+             fast   stalled  fast",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
