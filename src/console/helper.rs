@@ -176,7 +176,8 @@ impl Hinter for LineHelper {
     type Hint = Usage;
 
     fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<Usage> {
-        if cursor < line.len() {
+        // Without a colour of its own a hint would look as if it had been typed.
+        if cursor < line.len() || !self.paint.is_on() {
             return None;
         }
         // The directory of the host is looked at for Tab, not at every key.

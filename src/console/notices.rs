@@ -42,6 +42,7 @@ pub(crate) struct Notices {
 #[derive(Default)]
 pub(crate) struct Choice {
     leading: BTreeSet<ServerId>,
+    ended: BTreeSet<ServerId>,
 }
 
 impl Notices {
@@ -71,14 +72,15 @@ impl Notices {
 
 impl Choice {
     /// The notice about an event, if it is worth one. Orders are not: whoever gave one knows.
-    /// Neither are the chunks of a load, or that followers follow.
+    /// Neither are the chunks of a load, that followers follow, or that servers start at first.
     pub(crate) fn notice(&mut self, event: &Event, paint: Paint) -> Option<Notice> {
         let told = match &event.kind {
             EventKind::Ordered(_) => false,
-            EventKind::Started(_) | EventKind::Applied { .. } => true,
+            EventKind::Applied { .. } => true,
+            EventKind::Started(server) => self.ended.remove(server),
             EventKind::Ended { server, .. } => {
                 self.leading.remove(server);
-                true
+                self.ended.insert(*server)
             }
             EventKind::Became { server, role, .. } => match role {
                 RoleKind::Leader => self.leading.insert(*server),
@@ -158,6 +160,15 @@ mod tests {
         assert!(notice(choice, became(2, RoleKind::Follower)).is_none());
         assert!(notice(choice, became(1, RoleKind::Follower)).is_some(), "it led");
         assert!(notice(choice, became(1, RoleKind::Follower)).is_none(), "it led no more");
+    }
+
+    #[test]
+    fn a_start_is_told_after_an_end() {
+        let choice = &mut Choice::default();
+        let server = ServerId(1);
+        assert!(notice(choice, EventKind::Started(server)).is_none());
+        assert!(notice(choice, EventKind::Ended { server, orderly: false }).is_some());
+        assert!(notice(choice, EventKind::Started(server)).is_some());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The lines of a session, typed at a prompt or read from a pipe, from a thread of their own:
 //! the cluster goes on while nobody types. The thread waits until each line is done with.
 
+use std::collections::VecDeque;
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, Read};
@@ -95,25 +96,28 @@ pub(crate) fn editor(helper: LineHelper, colors: bool) -> rustyline::Result<Line
     Ok(editor)
 }
 
-/// The lines that a person types.
+/// The lines that a person types, or pastes several at a time.
 pub(crate) fn typed(mut editor: LineEditor) -> Lines {
     let history = history_path().inspect(|path| {
         // If it cannot be made, the history is not kept.
         let _ = path.parent().map(fs::create_dir_all);
     });
     let mut number = 0;
+    let mut pasted = VecDeque::new();
     Lines::start(move || {
         loop {
+            if let Some(text) = pasted.pop_front() {
+                number += 1;
+                let columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
+                return Ok(Some(Line { text, number, columns }));
+            }
             match editor.readline(PROMPT) {
-                Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => {
-                    number += 1;
                     let kept = editor.add_history_entry(text.as_str()).unwrap_or(false);
                     if let Some(path) = history.as_ref().filter(|_| kept) {
                         let _ = editor.append_history(path);
                     }
-                    let columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
-                    return Ok(Some(Line { text, number, columns }));
+                    pasted.extend(text.lines().map(str::to_owned));
                 }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(None),

@@ -191,10 +191,9 @@ fn greet(servers: u64, seed: u64, paint: Paint) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(
         output,
-        "{name}: a Raft cluster of {servers} {plural} that carries files, live in this process.\n\
-         Break it: `crash leader`, `partition 1,2 | 3,4,5`. `status` looks at it, `help` lists \
-         all words,\nTab completes them, Ctrl-D leaves. The seed is {seed}; `--seed {seed}` \
-         draws the same again.\n"
+        "{name}: a Raft cluster of {servers} {plural} in this process, carrying files.\n\
+         Look with `status`, break with `crash leader` or `partition 1,2 | 3,4,5`;\n\
+         `help` lists the words, Tab completes them, Ctrl-D leaves. Seed: {seed}.\n"
     )
 }
 
