@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_server_has_its_row() {
-        let text = status(&cluster(), 126, Paint::PLAIN);
+        let text = status(&cluster(), 130, Paint::PLAIN);
         let expected = [
             "3 of 5 up; S2 leads term 2; election timeout 150ms..350ms, heartbeat 50ms",
             "server  role               term  vote  leader  log    commit  applied  timer  \
