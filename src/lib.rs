@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod console;
 pub mod files;
+pub mod invariants;
 pub mod net;
 pub mod raft;
 pub mod script;

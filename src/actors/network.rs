@@ -12,12 +12,14 @@ use std::time::Duration;
 use actix::Addr;
 use rand_chacha::ChaCha8Rng;
 
+use super::Servers;
 use super::call::{Call, CallError, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate};
 use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
+use super::supervisor::OrderError;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Message, RoleKind, ServerId, Term, Time};
 
@@ -207,6 +209,30 @@ impl Network {
             _ => None,
         };
         wires.ports.iter().filter_map(leads).max().map(|(_, id)| id)
+    }
+
+    /// The servers that are meant, whether they run or not.
+    pub(crate) fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        match servers {
+            Servers::All => Ok(self.servers()),
+            Servers::Leader => Ok(vec![self.leader().ok_or(OrderError::NoLeader)?]),
+            Servers::Followers => {
+                let leader = self.leader();
+                let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
+                Ok(self.servers().into_iter().filter(follows).collect())
+            }
+            Servers::Only(ids) => ids.iter().map(|id| self.known(*id)).collect(),
+        }
+    }
+
+    /// The server, if there is one of this number.
+    pub(crate) fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
+        let servers = self.servers();
+        if servers.contains(&server) {
+            Ok(server)
+        } else {
+            Err(OrderError::NoSuchServer { server, count: servers.len() })
+        }
     }
 
     pub(crate) fn latency(&self, id: ServerId) -> Duration {

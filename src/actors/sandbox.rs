@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::Bytes;
 
-use super::Order;
 use super::client::Client;
 use super::clock::Clock;
 use super::network::Network;
@@ -19,6 +18,7 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::raft::{self, Index, ServerId};
 
@@ -161,6 +161,14 @@ impl Sandbox {
         self.network.leader()
     }
 
+    /// The servers that are meant now, whether they run or not.
+    ///
+    /// # Errors
+    /// If there is no such server, or no leader and one is meant.
+    pub fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        self.network.resolve(servers)
+    }
+
     /// Waits until a server leads. Returns `None` if that takes longer than `patience`.
     pub async fn wait_for_leader(&self, patience: Duration) -> Option<ServerId> {
         let waiting = async {
@@ -182,6 +190,11 @@ impl Sandbox {
     /// The sandbox's clock.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What every random draw comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Ends every server in good order.
