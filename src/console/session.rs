@@ -159,13 +159,9 @@ impl Session {
 /// Whether a line may change the files.
 fn changes_files(text: &str, variables: &Variables) -> bool {
     match script::parse(text, variables) {
-        Ok(Some(Statement::File { call, .. })) => !matches!(
-            call.command,
-            FileCommand::List
-                | FileCommand::Get { .. }
-                | FileCommand::Cat(_)
-                | FileCommand::Stat(_)
-        ),
+        Ok(Some(Statement::File { call, .. })) => {
+            !call.command.shows() && !matches!(call.command, FileCommand::Get { .. })
+        }
         Ok(Some(statement)) => matches!(
             statement,
             Statement::Submit(_)

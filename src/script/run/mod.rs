@@ -11,6 +11,7 @@ mod expectations;
 mod failure;
 mod host;
 mod jobs;
+mod plain;
 mod record;
 mod references;
 mod screen;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use failure::{Failure, Unmet};
 pub use host::HostError;
+pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
@@ -196,7 +198,11 @@ impl Runner {
             Statement::File { call, background: false } => {
                 let done = self.caller(call.at)?.call(&call.command).await;
                 fate.set(Fate::of(&done));
-                self.screen.confirm(&done?);
+                let told = done?;
+                // What was asked for has been shown.
+                if !call.command.shows() {
+                    self.screen.confirm(&told);
+                }
             }
             Statement::Submit(path) => self.submit(path).await?,
             Statement::Status => self.screen.status(&self.sandbox.status().await?),
