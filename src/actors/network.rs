@@ -209,6 +209,13 @@ impl Network {
         wires.ports.iter().filter_map(leads).max().map(|(_, id)| id)
     }
 
+    /// The running servers but the leader.
+    pub(crate) fn followers(&self) -> Vec<ServerId> {
+        let leader = self.leader();
+        let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
+        self.servers().into_iter().filter(follows).collect()
+    }
+
     pub(crate) fn latency(&self, id: ServerId) -> Duration {
         self.0.borrow().ports.get(&id).map_or(Duration::ZERO, |port| port.latency)
     }

@@ -120,6 +120,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
+    /// A supervisor whose servers run.
     pub(crate) fn new(
         seed: u64,
         options: Options,
@@ -129,7 +130,7 @@ impl Supervisor {
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
-        Self {
+        let mut supervisor = Self {
             seed,
             options,
             machine,
@@ -139,7 +140,12 @@ impl Supervisor {
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+        };
+        // At once, so that a client whose call comes first does not find everyone down.
+        for id in servers {
+            Self::start(&mut supervisor, id);
         }
+        supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
@@ -206,12 +212,7 @@ impl Supervisor {
         match servers {
             Servers::All => Ok(self.network.servers()),
             Servers::Leader => Ok(vec![self.network.leader().ok_or(OrderError::NoLeader)?]),
-            Servers::Followers => {
-                let leader = self.network.leader();
-                let follows =
-                    |id: &ServerId| Some(*id) != leader && self.network.running(*id).is_some();
-                Ok(self.network.servers().into_iter().filter(follows).collect())
-            }
+            Servers::Followers => Ok(self.network.followers()),
             Servers::Only(ids) => ids.iter().map(|id| self.known(*id)).collect(),
         }
     }
@@ -429,12 +430,6 @@ impl Supervisor {
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
-
-    fn started(&mut self, _: &mut Context<Self>) {
-        for id in self.network.servers() {
-            self.start(id);
-        }
-    }
 }
 
 impl Handler<Carry> for Supervisor {
