@@ -226,11 +226,7 @@ impl Network {
         match servers {
             Servers::All => Ok(self.servers()),
             Servers::Leader => Ok(vec![self.leader().ok_or(OrderError::NoLeader)?]),
-            Servers::Followers => {
-                let leader = self.leader();
-                let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
-                Ok(self.servers().into_iter().filter(follows).collect())
-            }
+            Servers::Followers => Ok(self.followers()),
             Servers::Only(ids) => {
                 // Each once: starting a server twice would give it two lives at a time.
                 let ids: BTreeSet<_> =
@@ -248,6 +244,13 @@ impl Network {
         } else {
             Err(OrderError::NoSuchServer { server, count: servers.len() })
         }
+    }
+
+    /// The running servers but the leader.
+    pub(crate) fn followers(&self) -> Vec<ServerId> {
+        let leader = self.leader();
+        let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
+        self.servers().into_iter().filter(follows).collect()
     }
 
     pub(crate) fn latency(&self, id: ServerId) -> Duration {

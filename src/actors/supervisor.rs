@@ -126,6 +126,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
+    /// A supervisor whose servers run.
     pub(crate) fn new(
         seed: u64,
         options: Options,
@@ -135,7 +136,7 @@ impl Supervisor {
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
-        Self {
+        let mut supervisor = Self {
             seed,
             options,
             machine,
@@ -145,7 +146,12 @@ impl Supervisor {
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+        };
+        // At once, so that a client whose call comes first does not find everyone down.
+        for id in servers {
+            Self::start(&mut supervisor, id);
         }
+        supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
@@ -432,12 +438,6 @@ fn possible(probability: f64) -> Result<f64, OrderError> {
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
-
-    fn started(&mut self, _: &mut Context<Self>) {
-        for id in self.network.servers() {
-            self.start(id);
-        }
-    }
 
     /// The servers end with it, whether the sandbox was ended or dropped.
     fn stopped(&mut self, _: &mut Context<Self>) {
