@@ -14,7 +14,7 @@ pub struct Args {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub clients: u32,
     /// Bytes of a command
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub bytes: u32,
     /// Seconds of the measurement, after a warm-up of half a second
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
@@ -29,6 +29,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
+    /// Commands after which a log in memory is shortened: 40 MiB of them, at most 50,000. A shorter
+    /// log costs more snapshots, a longer one more misses of the cache.
+    pub fn log_limit(&self) -> u64 {
+        (40 * 1024 * 1024 / u64::from(self.bytes)).min(50_000)
+    }
+
     /// Length of the measurement.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)

@@ -20,8 +20,9 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// The arrangement that answers most writes with so many clients, on two idle cores.
     fn best_threads(clients: u32) -> Threads;
 
-    /// Starts three servers and waits until one of them leads.
-    fn start() -> impl Future<Output = Result<Cluster<Self>, String>> + Send;
+    /// Starts three servers, which take a snapshot and shorten their log every `log_limit`
+    /// commands, and waits until one of them leads.
+    fn start(log_limit: u64) -> impl Future<Output = Result<Cluster<Self>, String>> + Send;
 
     /// Writes `command`; returns when the leader has applied it.
     fn write(&self, command: Command) -> impl Future<Output = Result<(), String>> + Send;
@@ -101,7 +102,7 @@ pub fn run<P: Peer>() -> Result<(), String> {
     let Cli { args, arrangement } = Cli::parse();
     let threads = arrangement.unwrap_or_else(|| P::best_threads(args.clients));
     let (servers, clients) = threads.runtimes().map_err(|error| format!("no threads: {error}"))?;
-    let cluster = servers.block_on(P::start())?;
+    let cluster = servers.block_on(P::start(args.log_limit()))?;
 
     // Spawned, so that the clients' side is on the workers and not on this thread beside them.
     let clients = clients.as_ref().unwrap_or(&servers);
@@ -179,7 +180,7 @@ mod tests {
             Threads::One
         }
 
-        async fn start() -> Result<Cluster<Self>, String> {
+        async fn start(_log_limit: u64) -> Result<Cluster<Self>, String> {
             let count = Arc::new(AtomicU64::new(0));
             Ok(Cluster { leader: Self(count.clone()), counts: vec![count] })
         }
@@ -193,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_write_is_counted_and_a_missing_one_is_noticed() {
-        let cluster = Count::start().await.unwrap();
+        let cluster = Count::start(1).await.unwrap();
         let args = Args { clients: 3, bytes: 16, seconds: 0.01 };
         let (_, writes) = measure(args, cluster.leader).await.unwrap();
         assert!(writes > 3 * 500, "{writes}");

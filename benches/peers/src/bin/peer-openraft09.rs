@@ -224,15 +224,15 @@ impl RaftNetwork<Types> for Link {
     }
 }
 
-fn config() -> Config {
+fn config(log_limit: u64) -> Config {
     Config {
         heartbeat_interval: 100,
         election_timeout_min: 1000,
         election_timeout_max: 2000,
         max_payload_entries: 1024,
         replication_lag_threshold: 1_000_000,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(50_000),
-        max_in_snapshot_log_to_keep: 10_000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(log_limit),
+        max_in_snapshot_log_to_keep: log_limit / 10,
         purge_batch_size: 1024,
         ..Config::default()
     }
@@ -248,13 +248,12 @@ impl jangada_peers::Peer for Leader {
     fn best_threads(clients: u32) -> Threads {
         match clients {
             ..32 => Threads::Two,
-            32..256 => Threads::One,
-            256.. => Threads::Split,
+            32.. => Threads::One,
         }
     }
 
-    async fn start() -> Result<Cluster<Self>, String> {
-        let config = Arc::new(config().validate().map_err(|error| error.to_string())?);
+    async fn start(log_limit: u64) -> Result<Cluster<Self>, String> {
+        let config = Arc::new(config(log_limit).validate().map_err(|error| error.to_string())?);
         let network = Servers::default();
         let mut servers = Vec::new();
         let mut counts = Vec::new();
