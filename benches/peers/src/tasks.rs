@@ -17,7 +17,7 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// Name and version.
     const SYSTEM: &str;
 
-    /// The arrangement that answers most writes with so many clients, on two idle cores.
+    /// The arrangement to expect most writes of with so many clients, on two idle cores.
     fn best_threads(clients: u32) -> Threads;
 
     /// Starts three servers, which take a snapshot and shorten their log every `log_limit`
@@ -89,7 +89,7 @@ impl Threads {
 struct Cli {
     #[command(flatten)]
     args: Args,
-    /// Where servers and clients run [default: what is fastest with so many clients]
+    /// Where servers and clients run [default: by the number of clients]
     #[arg(long, value_enum)]
     arrangement: Option<Threads>,
 }
