@@ -1,4 +1,4 @@
-//! Writes of tikv's raft 0.7: one thread drives three servers in turn and hands their messages over.
+//! Writes of tikv's raft 0.7: one thread drives three servers and hands their messages over.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
