@@ -264,6 +264,46 @@ impl Client {
         Ok(stat)
     }
 
+    /// Loads bytes in memory as a new file; see [`load`](Self::load).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; refused if the name is taken.
+    pub async fn load_bytes(
+        &self,
+        name: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Done, ClientError> {
+        let content = content.into();
+        self.load(name, content.len() as u64, content, false, |_| {}).await
+    }
+
+    /// Appends bytes in memory to a file; see [`append`](Self::append).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn append_bytes(
+        &self,
+        file: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Done, ClientError> {
+        let content = content.into();
+        self.append(file, content.len() as u64, content, |_| {}).await
+    }
+
+    /// Reads a whole file into memory; see [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn read_bytes(&self, file: &str) -> Result<Bytes, ClientError> {
+        let mut content = Vec::new();
+        let sink = |chunk: &[u8]| {
+            content.extend_from_slice(chunk);
+            Ok(())
+        };
+        self.read(file, sink).await?;
+        Ok(content.into())
+    }
+
     /// Every file, by name.
     ///
     /// # Errors

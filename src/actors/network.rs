@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use std::time::Duration;
 use actix::Addr;
 use rand_chacha::ChaCha8Rng;
 
+use super::Servers;
 use super::call::{Call, CallError, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate};
 use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
+use super::supervisor::OrderError;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, RoleKind, ServerId, Term, Time};
 
@@ -217,6 +219,38 @@ impl Network {
             _ => None,
         };
         wires.ports.iter().filter_map(leads).max().map(|(_, id)| id)
+    }
+
+    /// The servers that are meant, whether they run or not.
+    pub(crate) fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        match servers {
+            Servers::All => Ok(self.servers()),
+            Servers::Leader => Ok(vec![self.leader().ok_or(OrderError::NoLeader)?]),
+            Servers::Followers => Ok(self.followers()),
+            Servers::Only(ids) => {
+                // Each once: starting a server twice would give it two lives at a time.
+                let ids: BTreeSet<_> =
+                    ids.iter().map(|id| self.known(*id)).collect::<Result<_, _>>()?;
+                Ok(ids.into_iter().collect())
+            }
+        }
+    }
+
+    /// The server, if there is one of this number.
+    pub(crate) fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
+        let servers = self.servers();
+        if servers.contains(&server) {
+            Ok(server)
+        } else {
+            Err(OrderError::NoSuchServer { server, count: servers.len() })
+        }
+    }
+
+    /// The running servers but the leader.
+    pub(crate) fn followers(&self) -> Vec<ServerId> {
+        let leader = self.leader();
+        let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
+        self.servers().into_iter().filter(follows).collect()
     }
 
     pub(crate) fn latency(&self, id: ServerId) -> Duration {

@@ -1,7 +1,7 @@
 //! The omniscient supervisor: creates the servers of a sandbox, and slows, freezes, cuts off,
 //! crashes and revives them as it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -126,6 +126,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
+    /// A supervisor whose servers run.
     pub(crate) fn new(
         seed: u64,
         options: Options,
@@ -212,40 +213,11 @@ impl Supervisor {
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 
-    /// The servers that are meant, whether they run or not.
-    fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
-        match servers {
-            Servers::All => Ok(self.network.servers()),
-            Servers::Leader => Ok(vec![self.network.leader().ok_or(OrderError::NoLeader)?]),
-            Servers::Followers => {
-                let leader = self.network.leader();
-                let follows =
-                    |id: &ServerId| Some(*id) != leader && self.network.running(*id).is_some();
-                Ok(self.network.servers().into_iter().filter(follows).collect())
-            }
-            Servers::Only(ids) => {
-                // Each once: starting a server twice would give it two lives at a time.
-                let ids: BTreeSet<_> =
-                    ids.iter().map(|id| self.known(*id)).collect::<Result<_, _>>()?;
-                Ok(ids.into_iter().collect())
-            }
-        }
-    }
-
-    fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
-        let servers = self.network.servers();
-        if servers.contains(&server) {
-            Ok(server)
-        } else {
-            Err(OrderError::NoSuchServer { server, count: servers.len() })
-        }
-    }
-
     /// The running servers that are meant. Naming one that is down is an error; of `all`, only
     /// those that run are meant.
     fn resolve_running(&self, servers: &Servers) -> Result<Vec<(ServerId, Running)>, OrderError> {
         let mut running = Vec::new();
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             match self.network.running(id) {
                 Some(server) => running.push((id, server)),
                 None if *servers == Servers::All => {}
@@ -271,7 +243,7 @@ impl Supervisor {
 
     fn resolve_down(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
         let mut down = Vec::new();
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             match self.network.running(id) {
                 None => down.push(id),
                 Some(_) if *servers == Servers::All => {}
@@ -284,7 +256,7 @@ impl Supervisor {
     fn carry_out(&mut self, order: &Order) -> Result<(), OrderError> {
         match order {
             Order::Speed { servers, latency } => {
-                for id in self.resolve(servers)? {
+                for id in self.network.resolve(servers)? {
                     self.network.set_latency(id, *latency);
                 }
             }
@@ -357,7 +329,7 @@ impl Supervisor {
 
     fn partition(&self, groups: &[Vec<ServerId>]) -> Result<(), OrderError> {
         for id in groups.iter().flatten() {
-            self.known(*id)?;
+            self.network.known(*id)?;
         }
         let group = |id: ServerId| groups.iter().position(|group| group.contains(&id));
         let servers = self.network.servers();
@@ -377,7 +349,7 @@ impl Supervisor {
         to: &Servers,
         change: impl Fn(&mut LinkRule),
     ) -> Result<(), OrderError> {
-        let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+        let (from, to) = (self.network.resolve(from)?, self.network.resolve(to)?);
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
                 let mut rule = self.network.rule(*from, *to);
@@ -389,7 +361,7 @@ impl Supervisor {
     }
 
     fn set_disk_speed(&self, servers: &Servers, speed: DiskSpeed) -> Result<(), OrderError> {
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             if let Some(disk) = self.disks.get(&id) {
                 disk.set_speed(speed);
             }
@@ -401,7 +373,7 @@ impl Supervisor {
     }
 
     fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             self.paces.insert(id, pace);
             if let Some(server) = self.network.running(id) {
                 server.machine.do_send(SetPace(pace));
@@ -517,7 +489,7 @@ impl Handler<GetLog> for Supervisor {
 
     fn handle(&mut self, message: GetLog, _: &mut Context<Self>) -> Self::Result {
         let GetLog { server, after, last } = message;
-        MessageResult(self.known(server).map(|id| {
+        MessageResult(self.network.known(server).map(|id| {
             /// Most bytes of entries that one look at a log reads.
             const MAX_BYTES: u64 = 16 << 20;
             let Some(disk) = self.disks.get(&id) else { return Vec::new() };
