@@ -347,6 +347,35 @@ fn trap_69_what_waits_to_be_applied_is_bounded() {
     });
 }
 
+/// TRAPS 69: nor does the way to a slow or a frozen server hold any number of calls.
+#[test]
+fn trap_69_calls_on_their_way_are_bounded() {
+    cluster_of(SandboxOptions::default().with_machine(Tally::default), async |sandbox| {
+        let client = sandbox.client();
+        client.change(any_command(), &[]).await.unwrap();
+        let first = leader(sandbox).await;
+        for (trouble, most) in [
+            (Order::Pause(only(first)), 1 << 12),
+            (Order::Speed { servers: only(first), latency: ms(100_000) }, 1 << 18),
+        ] {
+            order(sandbox, trouble).await;
+            let calls = at_once(most + 1000, || {
+                let client = client.at(first);
+                async move { client.query(files::Query::Checksum).await }
+            });
+            let mut busy = 0;
+            for call in calls.await {
+                let refused = call.await.unwrap().unwrap_err();
+                let refusal = Refusal::Busy;
+                let expected = NotDone::Refused { server: first, refusal };
+                busy += usize::from(not_done(&refused) == expected);
+            }
+            assert!((1000..1100).contains(&busy), "{busy} were turned away");
+            order(sandbox, Order::Resume(Servers::All)).await;
+        }
+    });
+}
+
 /// TRAPS 30: however a call is lost with its server, the caller hears of it at once.
 #[test]
 fn trap_30_a_call_to_a_crashed_server_never_hangs() {
