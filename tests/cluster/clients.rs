@@ -280,21 +280,20 @@ fn trap_68_the_uncommitted_tail_is_bounded_and_drains() {
 /// TRAPS 69: the door of one server holds 64 MiB; whoever comes then is told to come later.
 #[test]
 fn trap_69_a_full_door_answers_busy() {
-    cluster(async |sandbox| {
+    let mut options = SandboxOptions::default();
+    // The log would take them all.
+    options.raft.limits.uncommitted_bytes = u64::MAX;
+    cluster_of(options, async |sandbox| {
         let client = journal(sandbox).await;
         let first = leader(sandbox).await;
         let data = Bytes::from(vec![0u8; 1 << 20]);
-        let calls: Vec<_> = (0..100)
-            .map(|_| {
-                let (client, data) = (client.at(first), data.clone());
-                let file = FILE.to_owned();
-                tokio::task::spawn_local(async move {
-                    client.change(Command::Append { file }, &data).await
-                })
-            })
-            .collect();
+        let calls = at_once(100, || {
+            let (client, data) = (client.at(first), data.clone());
+            let file = FILE.to_owned();
+            async move { client.change(Command::Append { file }, &data).await }
+        });
         let (mut done, mut busy) = (0, 0);
-        for call in calls {
+        for call in calls.await {
             match call.await.unwrap() {
                 Ok(_) => done += 1,
                 Err(error) => {

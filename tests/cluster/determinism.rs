@@ -1,37 +1,23 @@
 //! One seed and the same orders give the same trace, byte for byte.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::Command;
-use std::rc::Rc;
 
 use jangada::actors::SandboxOptions;
 
 use crate::chaos;
+use crate::support::Trace;
 
 /// Where [`a_trace_of_this_build`] writes the trace of [`SEED`].
 const TRACE_TO: &str = "JANGADA_TRACE_TO";
 const SEED: u64 = 7;
-
-#[derive(Clone, Default)]
-struct Trace(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Trace {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The trace of a run with every kind of order and of client call.
 fn trace(seed: u64) -> Vec<u8> {
     let trace = Trace::default();
     let writer: Box<dyn Write> = Box::new(trace.clone());
     chaos::run_seed(SandboxOptions { seed, trace: Some(writer), ..SandboxOptions::default() });
-    trace.0.take()
+    trace.take()
 }
 
 fn assert_equal(one: &[u8], other: &[u8]) {

@@ -1,6 +1,8 @@
 //! Partitions, one-way cuts, loss, duplication, reordering and delay.
 
-use jangada::actors::{ClientError, Order, Sandbox, Servers};
+use std::collections::{BTreeMap, BTreeSet};
+
+use jangada::actors::{ClientError, ClockKind, Order, Sandbox, SandboxOptions, Servers, run};
 use jangada::raft::{RoleKind, ServerId};
 
 use crate::support::*;
@@ -191,18 +193,47 @@ fn a_server_that_is_fast_again_is_so_at_once() {
     });
 }
 
-#[test]
-fn a_delayed_link_keeps_the_order_of_its_messages() {
-    cluster(async |sandbox| {
-        let client = journal(sandbox).await;
-        let first = leader(sandbox).await;
-        let jitter =
-            Order::Delay { from: only(first), to: Servers::All, latency: ms(10), jitter: ms(30) };
-        order(sandbox, jitter).await;
-        for line in 0..50 {
-            append(&client, &line.to_string()).await.unwrap();
+/// How the messages of one link arrived: how many behind later ones, and how many once more.
+async fn disorder(rule: Order) -> (usize, usize) {
+    let trace = Trace::default();
+    let writer: Box<dyn std::io::Write> = Box::new(trace.clone());
+    let sandbox = Sandbox::start(SandboxOptions { trace: Some(writer), ..Default::default() });
+    let client = journal(&sandbox).await;
+    trace.take();
+    order(&sandbox, rule).await;
+    for line in 0..50 {
+        append(&client, &line.to_string()).await.unwrap();
+    }
+    sleep(ms(300)).await;
+    sandbox.end().await;
+    let mut arrived: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for line in String::from_utf8(trace.take()).unwrap().lines() {
+        let mut words = line.split(' ').skip(1);
+        if let [Some(to), Some("<-"), Some(from), Some(number)] = [(); 4].map(|()| words.next()) {
+            let number = number.trim_start_matches('#').parse().unwrap();
+            arrived.entry(format!("{from} to {to}")).or_default().push(number);
         }
-        assert_eq!(elections(sandbox), 1);
-        assert_eq!(lines(&client).await.unwrap().len(), 50);
-    });
+    }
+    let (mut behind, mut again) = (0, 0);
+    for numbers in arrived.values() {
+        behind += numbers.windows(2).filter(|pair| pair[1] < pair[0]).count();
+        again += numbers.len() - numbers.iter().collect::<BTreeSet<_>>().len();
+    }
+    (behind, again)
+}
+
+#[test]
+fn links_reorder_and_double_when_they_are_told_to_and_only_then() {
+    let all = || Servers::All;
+    run(ClockKind::Virtual, async {
+        let delay = Order::Delay { from: all(), to: all(), latency: ms(5), jitter: ms(30) };
+        assert_eq!(disorder(delay).await, (0, 0), "a delay keeps the order");
+        let (behind, again) =
+            disorder(Order::Reorder { from: all(), to: all(), probability: 0.3 }).await;
+        assert!(behind > 50 && again == 0, "{behind} behind later ones, {again} once more");
+        let (_, again) =
+            disorder(Order::Duplicate { from: all(), to: all(), probability: 0.3 }).await;
+        assert!(again > 50, "{again} once more");
+    })
+    .unwrap();
 }

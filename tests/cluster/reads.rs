@@ -49,6 +49,56 @@ fn trap_22_a_leader_in_the_minority_answers_no_read() {
     });
 }
 
+/// TRAPS 23: an answer to a round that began before the read proves nothing to it, however late
+/// the answer comes.
+#[test]
+fn trap_23_a_late_answer_to_an_earlier_round_confirms_no_read() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        append(&client, "old").await.unwrap();
+        let old = leader(sandbox).await;
+        let next = others(5, &[old])[0];
+        let (from, to) = (Servers::All, only(old));
+        order(sandbox, Order::Delay { from, to, latency: ms(250), jitter: ms(0) }).await;
+        sleep(ms(1000)).await;
+        assert_eq!(sandbox.leader(), Some(old), "answered steadily, if late");
+        // Another leads; the old leader hears of it later than of its own last rounds.
+        order(sandbox, Order::Timeout(only(next))).await;
+        sleep(ms(5)).await;
+        append(&client.at(next), "new").await.unwrap();
+        assert!(server(sandbox, old).await.leads());
+        let read = lines(&client.at(old)).await;
+        assert!(matches!(read, Err(ClientError::NotDone(_))), "{read:?}");
+    });
+}
+
+/// TRAPS 23: an answer to a read of the server's earlier life is no answer to one of this life.
+#[test]
+fn trap_23_an_answer_to_an_earlier_life_confirms_no_read() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        append(&client, "old").await.unwrap();
+        let first = leader(sandbox).await;
+        let reborn = others(5, &[first])[0];
+        order(sandbox, Order::Heartbeat(ms(10))).await;
+        for (from, to) in [(only(first), only(reborn)), (only(reborn), only(first))] {
+            order(sandbox, Order::Delay { from, to, latency: ms(50), jitter: ms(0) }).await;
+        }
+        sleep(ms(200)).await;
+        let earlier = client.at(reborn);
+        let earlier = tokio::task::spawn_local(async move { lines(&earlier).await });
+        sleep(ms(1)).await;
+        order(sandbox, Order::Crash(only(reborn))).await;
+        order(sandbox, Order::Recover(only(reborn))).await;
+        assert!(earlier.await.unwrap().is_err());
+        // The leader hears the question at 50 ms; its answer will be there at 100 ms.
+        sleep(ms(54)).await;
+        append(&client.at(first), "new").await.unwrap();
+        sleep(ms(15)).await;
+        assert_eq!(lines(&client.at(reborn)).await.unwrap(), ["old", "new"]);
+    });
+}
+
 /// TRAPS 30: a follower's read is answered or refused, whatever becomes of its leader.
 #[test]
 fn trap_30_a_read_forwarded_by_a_follower_is_never_lost() {

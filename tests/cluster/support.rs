@@ -1,7 +1,10 @@
 //! What every cluster test needs: a sandbox in virtual time, servers by number, one file to
 //! append to.
 
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -155,6 +158,27 @@ pub(crate) async fn assert_converges(sandbox: &Sandbox, servers: usize) {
         sleep(ms(10)).await;
     }
     panic!("the servers have not come to one state in five seconds: {states:?}");
+}
+
+/// A trace in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Trace(Rc<RefCell<Vec<u8>>>);
+
+impl Trace {
+    /// What was written since the last look.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+}
+
+impl Write for Trace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A state machine that only counts, behind the same client: every command is answered alike.
