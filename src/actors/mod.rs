@@ -18,7 +18,7 @@ mod state_machine;
 mod status;
 mod supervisor;
 
-pub use call::{Answered, CallError};
+pub use call::{Answered, CallError, Proposer};
 pub use client::{Client, ClientError, Done, Source};
 pub use clock::Clock;
 pub use order::{Order, Servers, Side};
@@ -26,4 +26,4 @@ pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
 pub use state_machine::Machine;
 pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
-pub use supervisor::OrderError;
+pub use supervisor::{MachineFactory, OrderError};

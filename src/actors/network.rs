@@ -21,7 +21,7 @@ use super::server::Server;
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use crate::net::{Fate, LinkRule};
-use crate::raft::{Entries, Message, RoleKind, ServerId, Term, Time};
+use crate::raft::{Entries, Index, Message, RoleKind, ServerId, Term, Time};
 
 /// A handle to the network of one sandbox.
 #[derive(Clone)]
@@ -66,8 +66,8 @@ pub(crate) struct Running {
     pub(crate) life: Life,
 }
 
-/// What a server's life depends on, shared with the server so that a crash or a pause holds at
-/// once, whatever is in its mailbox.
+/// What a server, its state machine and the supervisor know of each other without asking: a
+/// crash or a pause holds at once, whatever is in the mailboxes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life(Rc<LifeCells>);
 
@@ -76,6 +76,7 @@ struct LifeCells {
     ended: Cell<bool>,
     paused: Cell<bool>,
     role: Cell<Option<(RoleKind, Term)>>,
+    applied: Cell<Index>,
 }
 
 struct Late {
@@ -108,6 +109,15 @@ impl Life {
     /// The server's role and term, as it last said.
     pub(crate) fn role(&self) -> Option<(RoleKind, Term)> {
         self.0.role.get()
+    }
+
+    /// `last_applied`: how far the server's state machine is.
+    pub(crate) fn applied(&self) -> Index {
+        self.0.applied.get()
+    }
+
+    pub(crate) fn set_applied(&self, index: Index) {
+        self.0.applied.set(index);
     }
 
     pub(crate) fn set_role(&self, role: RoleKind, term: Term) {

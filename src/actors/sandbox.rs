@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::Bytes;
 
+use super::call::Proposer;
 use super::client::Client;
 use super::clock::Clock;
 use super::network::Network;
@@ -34,7 +35,8 @@ pub struct SandboxOptions {
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
     pub trace: Option<Box<dyn Write>>,
-    machine: MachineFactory,
+    /// Builds the empty state machine of a server that starts.
+    pub machine: MachineFactory,
 }
 
 /// A cluster in one process, with its supervisor.
@@ -154,6 +156,13 @@ impl Sandbox {
         self.clients.set(number + 1);
         let luck = stream(self.seed, &Stream::Client(number));
         Client::new(self.network.clone(), self.clock, luck)
+    }
+
+    /// A way to one server for opaque commands, if it runs. It ends with the server's life, and
+    /// no order about speed slows it down.
+    pub fn proposer(&self, server: ServerId) -> Option<Proposer> {
+        let running = self.network.running(server)?;
+        Some(Proposer { server: running.address, inbox: running.inbox })
     }
 
     /// The server that leads the highest term, as far as the servers know.

@@ -25,7 +25,7 @@ use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId,
 use crate::storage::{DiskSpeed, MemoryDisk, Storage};
 
 /// Builds an empty state machine, for a server that starts.
-pub(crate) type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
+pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
 
 /// The actor that a sandbox obeys.
 pub(crate) struct Supervisor {

@@ -69,7 +69,7 @@ impl Progress {
     /// answer to what the leader believes now, and not a late one.
     pub(crate) fn rejected(&mut self, prev: Index, agreed: Index) -> bool {
         let current = match self.flow {
-            Flow::Probe { .. } => prev.next() == self.next_index,
+            Flow::Probe { .. } => prev == self.next_index.previous(),
             Flow::Pipeline { .. } => prev > self.match_index && prev < self.next_index,
         };
         if current {
