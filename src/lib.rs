@@ -1,6 +1,7 @@
 //! Raft on the actix actor framework, carrying a replicated file store.
 
 pub mod actors;
+pub mod console;
 pub mod files;
 pub mod invariants;
 pub mod net;

@@ -200,7 +200,11 @@ impl Runner {
             Statement::File { call, background: false } => {
                 let done = self.caller(call.at)?.call(&call.command).await;
                 fate.set(Fate::of(&done));
-                self.screen.confirm(&done?);
+                let told = done?;
+                // What was asked for has been shown.
+                if !call.command.shows() {
+                    self.screen.confirm(&told);
+                }
             }
             Statement::Submit(path) => self.submit(path).await?,
             Statement::Status => self.screen.status(&self.sandbox.status().await?),
