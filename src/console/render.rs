@@ -210,8 +210,11 @@ uuid                                   size  revision  name
     #[test]
     fn long_lines_go_on_below_their_last_column() {
         let text = "  crash SERVERS  Ends servers at once: what is not synced is lost\nshort\n";
-        let expected = "  crash SERVERS  Ends servers at\n                 once: what is\n                 \
-                        not synced is\n                 lost\nshort\n";
+        let expected = "  crash SERVERS  Ends servers at
+                 once: what is not
+                 synced is lost
+short
+";
         assert_eq!(wrapped(text, 34), expected);
         assert_eq!(wrapped(text, 80), text);
         for (hard, width) in
