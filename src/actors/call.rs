@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use actix::Addr;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::messages::Knock;
+use super::server::Server;
 use crate::raft::{Index, Refusal};
 
 /// One request to one server. Its `reply` is used exactly once, or dropped by a server that
@@ -14,6 +17,28 @@ use crate::raft::{Index, Refusal};
 pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) reply: Reply,
+}
+
+/// A way to one server for opaque commands, without a session: a command that is proposed again
+/// is applied again. For state machines that are not the file store.
+#[derive(Clone)]
+pub struct Proposer {
+    pub(crate) server: Addr<Server>,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+impl Proposer {
+    /// Has a command logged and applied, and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`CallError`] says; a server that does not lead refuses.
+    pub async fn propose(&self, command: Bytes) -> Result<Answered, CallError> {
+        let (reply, answer) = oneshot::channel();
+        if self.inbox.push(Call { request: Request::Write(command), reply }) {
+            self.server.do_send(Knock);
+        }
+        answer.await.unwrap_or(Err(CallError::Unknown))
+    }
 }
 
 /// What is asked for.

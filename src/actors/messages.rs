@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`FromPeer`], [`Replicate`] | server | server | part of the model |
 //! | [`Knock`] | network | server | a bug: calls wait at the door |
+//! | [`Tick`] | the server's timer | server | a bug |
 //! | [`Wake`], [`Disrupt`], [`Retime`] | supervisor | server | a bug |
 //! | [`Observe`], [`End`] | supervisor | server | a bug |
 //! | [`Apply`], [`Query`], [`Inspect`] | server, supervisor | state machine | a bug |
@@ -44,6 +45,11 @@ pub(crate) struct Knock;
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
+/// The time has come that the server's timer was set to.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tick;
+
 /// Stand for election now.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -77,8 +83,19 @@ pub(crate) struct Observation {
 pub(crate) struct Apply {
     pub(crate) first: Index,
     pub(crate) entries: Entries,
-    /// Whether somebody waits for the answers.
-    pub(crate) answers: bool,
+    pub(crate) report: Report,
+}
+
+/// What the state machine is to say when it has applied a batch. Its progress shows in
+/// [`Life`](super::network::Life) anyway; a message nobody waits for costs a turn of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Report {
+    /// Nothing.
+    Nothing,
+    /// That it is done.
+    Done,
+    /// What it answers to each entry.
+    Answers,
 }
 
 /// Entries were applied.

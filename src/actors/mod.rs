@@ -18,12 +18,12 @@ mod state_machine;
 mod status;
 mod supervisor;
 
-pub use call::{Answered, CallError};
-pub use client::{Client, ClientError, Done, Source};
+pub use call::{Answered, CallError, Proposer};
+pub use client::{Client, ClientError, Done, NotDone, Source};
 pub use clock::Clock;
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
 pub use state_machine::Machine;
 pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
-pub use supervisor::OrderError;
+pub use supervisor::{MachineFactory, OrderError};

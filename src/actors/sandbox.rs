@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::Bytes;
 
+use super::call::Proposer;
 use super::client::Client;
 use super::clock::Clock;
 use super::network::Network;
@@ -34,7 +35,8 @@ pub struct SandboxOptions {
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
     pub trace: Option<Box<dyn Write>>,
-    machine: MachineFactory,
+    /// Builds the empty state machine of a server that starts.
+    pub machine: MachineFactory,
 }
 
 /// A cluster in one process, with its supervisor.
@@ -156,6 +158,13 @@ impl Sandbox {
         Client::new(self.network.clone(), self.clock, luck)
     }
 
+    /// A way to one server for opaque commands, if it runs. It ends with the server's life, and
+    /// no order about speed slows it down.
+    pub fn proposer(&self, server: ServerId) -> Option<Proposer> {
+        let running = self.network.running(server)?;
+        Some(Proposer { server: running.address, inbox: running.inbox })
+    }
+
     /// The server that leads the highest term, as far as the servers know.
     pub fn leader(&self) -> Option<ServerId> {
         self.network.leader()
@@ -169,12 +178,43 @@ impl Sandbox {
         self.network.resolve(servers)
     }
 
+    /// The servers that run and are not that leader.
+    pub fn followers(&self) -> Vec<ServerId> {
+        self.network.followers()
+    }
+
     /// Waits until a server leads. Returns `None` if that takes longer than `patience`.
     pub async fn wait_for_leader(&self, patience: Duration) -> Option<ServerId> {
+        self.poll(patience, async || self.leader()).await
+    }
+
+    /// Waits until the cluster is as `condition` asks, and returns how it is then. Returns `None`
+    /// if that takes longer than `patience`, or if the sandbox has ended.
+    pub async fn wait_until(
+        &self,
+        patience: Duration,
+        condition: impl Fn(&ClusterStatus) -> bool,
+    ) -> Option<ClusterStatus> {
+        self.poll(patience, async || self.status().await.ok().filter(&condition)).await
+    }
+
+    /// Waits until every running server has applied the same entries and holds the same state.
+    /// Returns the index of the last of them, or `None` if that takes longer than `patience`.
+    pub async fn wait_for_agreement(&self, patience: Duration) -> Option<Index> {
+        let agreement = async || {
+            let states = self.states().await.ok()?;
+            let (_, index, digest) = *states.first()?;
+            states.iter().all(|state| (state.1, state.2) == (index, digest)).then_some(index)
+        };
+        self.poll(patience, agreement).await
+    }
+
+    /// Looks every millisecond until there is something to see, or patience ends.
+    async fn poll<T>(&self, patience: Duration, look: impl AsyncFn() -> Option<T>) -> Option<T> {
         let waiting = async {
             loop {
-                if let Some(leader) = self.leader() {
-                    return leader;
+                if let Some(seen) = look().await {
+                    return seen;
                 }
                 self.clock.sleep(Duration::from_millis(1)).await;
             }

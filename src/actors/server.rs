@@ -4,26 +4,26 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use actix::prelude::{
-    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle,
-};
+use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult};
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use tokio::task::JoinHandle;
 
 use super::call::{Answered, Call, CallError, Inbox, Reply, Request, answer};
 use super::clock::Clock;
 use super::messages::{
-    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Wake,
+    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Report,
+    Retime, Tick, Wake,
 };
 use super::network::{Life, Network};
 use super::record::{EventKind, Recorder};
 use super::state_machine::StateMachine;
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, ServerId, Ticket, Time,
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
+    Ticket, Time,
 };
-use crate::storage::{Storage, WriteId};
+use crate::storage::{Durable, Storage, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -37,23 +37,24 @@ pub(crate) struct Server {
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
     inbox: Arc<Inbox>,
-    /// Writes that wait for their entry to be applied, by index, ascending. Bounded by the
-    /// node's limit of uncommitted entries and by what waits to be applied.
+    /// Writes that wait for their entry to be applied, by index, ascending. From [`MAX_PENDING`]
+    /// on no more are taken in.
     pending: VecDeque<(Index, Reply)>,
     /// Reads that wait for the node's word. Bounded by the node's limit.
     reads: BTreeMap<Ticket, (Bytes, Reply)>,
     next_ticket: Ticket,
-    /// Reads that wait for the state machine to reach an index.
-    waiting: VecDeque<(Index, Bytes, Reply)>,
-    applied: Index,
     /// Every entry up to here has been handed to the state machine.
     handed_over: Index,
-    /// The latest write of a vote: nothing may be said before it is durable.
-    vote_written: WriteId,
+    /// What the node has been told is durable.
     durable: WriteId,
+    /// The write of a vote that is not durable yet: nothing may be said before it is.
+    gate: Option<WriteId>,
+    /// Something was written that no sync was asked for yet.
+    wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
-    timer: Option<(Time, SpawnHandle)>,
+    /// When the next wake-up comes, and the task that brings it.
+    timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
 }
 
@@ -88,6 +89,8 @@ enum Source {
 
 /// Most calls that are taken in at a time; then messages have their turn.
 const CALLS_A_TURN: usize = 4096;
+/// Writes in waiting, on the log or on the state machine, at which others are refused.
+const MAX_PENDING: usize = 1 << 17;
 /// Most bytes that the state machine is handed at a time.
 const APPLY_BYTES: u64 = 1 << 20;
 /// Most entries that the state machine has been handed and has not applied.
@@ -99,7 +102,7 @@ impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
             parts;
-        life.set_role(node.role(), node.current_term());
+        life.set_role(node.role(), node.term());
         Self {
             id,
             node,
@@ -115,11 +118,10 @@ impl Server {
             inbox,
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            applied: Index(0),
             handed_over: Index(0),
-            vote_written: WriteId(0),
             durable: WriteId(0),
+            gate: None,
+            wrote: false,
             outbox: VecDeque::new(),
             timer: None,
             scratch: Scratch::default(),
@@ -130,9 +132,8 @@ impl Server {
     fn step(&mut self, input: Input<'_>, source: Source, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         self.step_once(now, input, source);
-        self.storage.sync(now);
         self.settle(now);
-        self.set_timer(now, ctx);
+        self.set_timer(ctx);
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source) {
@@ -145,30 +146,37 @@ impl Server {
         self.scratch.effects = effects;
     }
 
-    /// Tells the node what the disk has done, until there is nothing new.
+    /// Has everything written synced, and tells the node what the disk has done, until there is
+    /// nothing new.
     fn settle(&mut self, now: Time) {
         loop {
+            if std::mem::take(&mut self.wrote) {
+                self.storage.sync(now);
+            }
             let durable = self.storage.durable(now);
             if durable.write == self.durable {
                 return;
             }
             self.durable = durable.write;
-            if self.durable >= self.vote_written {
+            if self.gate.is_some_and(|vote| vote <= durable.write) {
+                self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
                     self.send(to, message);
                 }
             }
-            self.step_once(now, Input::Persisted(durable.log), Source::Nothing);
-            self.storage.sync(now);
+            let Durable { term, last, .. } = durable;
+            self.step_once(now, Input::Persisted { term, last }, Source::Nothing);
         }
     }
 
     fn perform(&mut self, effect: Effect, now: Time, source: &mut Source) {
         match effect {
             Effect::SaveVote { term, voted_for } => {
-                self.vote_written = self.storage.save_vote(term, voted_for);
+                let vote = self.storage.save_vote(term, voted_for);
                 self.storage.sync(now);
-                self.durable = self.durable.max(self.storage.durable(now).write);
+                if self.storage.durable(now).write < vote {
+                    self.gate = Some(vote);
+                }
             }
             Effect::Append { first, entries } => {
                 let appended = match source {
@@ -177,10 +185,12 @@ impl Server {
                     Source::Nothing => return,
                 };
                 self.storage.append(first, appended);
+                self.wrote = true;
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
                 self.storage.append(position.index, vec![entry].into());
+                self.wrote = true;
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(_) => self.hand_over(),
@@ -199,8 +209,7 @@ impl Server {
             }
             Effect::ReadReady { ticket, index } => {
                 if let Some((query, reply)) = self.reads.remove(&ticket) {
-                    self.waiting.push_back((index, query, reply));
-                    self.answer_reads();
+                    self.machine.do_send(Query { query, index, reply });
                 }
             }
             Effect::ReadRefused { ticket, reason } => {
@@ -221,14 +230,14 @@ impl Server {
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
-        let term = self.node.current_term();
+        let term = self.node.term();
         let entry = |command| Entry { term, payload: Payload::Command(command) };
         commands.map(entry).collect::<Vec<_>>().into()
     }
 
     /// Sends a message, once the vote that was written before it is durable.
     fn send(&mut self, to: ServerId, message: Message) {
-        if self.vote_written > self.durable {
+        if self.gate.is_some() {
             if self.outbox.len() == MAX_OUTBOX {
                 self.outbox.pop_front();
             }
@@ -244,25 +253,23 @@ impl Server {
         self.network.send(self.id, to, message, entries);
     }
 
-    /// Hands committed entries to the state machine, in bounded pages.
+    /// Hands committed entries to the state machine, in bounded pages. It answers when somebody
+    /// waits for it: a client, or the entries behind the window.
     fn hand_over(&mut self) {
         let commit_index = self.node.commit_index();
-        while self.handed_over < commit_index && self.handed_over - self.applied < APPLY_WINDOW {
-            let end = commit_index.min(Index(self.applied.0 + APPLY_WINDOW));
+        let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
+        while self.handed_over < commit_index && self.handed_over < window_end {
+            let end = commit_index.min(window_end);
             let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
             let awaited = self.pending.front().is_some_and(|(index, _)| *index <= self.handed_over);
-            self.machine.do_send(Apply { first, entries, answers: awaited });
-        }
-    }
-
-    fn answer_reads(&mut self) {
-        while let Some((index, _, _)) = self.waiting.front()
-            && *index <= self.applied
-            && let Some((index, query, reply)) = self.waiting.pop_front()
-        {
-            self.machine.do_send(Query { query, index, reply });
+            let report = match awaited {
+                true => Report::Answers,
+                false if self.handed_over == window_end => Report::Done,
+                false => Report::Nothing,
+            };
+            self.machine.do_send(Apply { first, entries, report });
         }
     }
 
@@ -285,22 +292,31 @@ impl Server {
     }
 
     /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
-    /// too early is set again: heartbeats put the deadline off far more often than it comes.
-    fn set_timer(&mut self, now: Time, ctx: &mut Context<Self>) {
+    /// too early is set again: heartbeats put the deadline off far more often than it comes. The
+    /// timer is a task beside the actor: a timer of its context is polled with every message.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.deadline();
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
-        if let Some((armed, handle)) = self.timer {
-            if armed <= due {
+        if let Some((armed, task)) = &self.timer {
+            if *armed <= due {
                 return;
             }
-            ctx.cancel_future(handle);
+            task.abort();
         }
-        let handle = ctx.run_later(due.since(now), Self::on_timer);
-        self.timer = Some((due, handle));
+        let (clock, server) = (self.clock, ctx.address().downgrade());
+        let task = actix_rt::spawn(async move {
+            clock.sleep_until(due).await;
+            if let Some(server) = server.upgrade() {
+                server.do_send(Tick);
+            }
+        });
+        self.timer = Some((due, task));
     }
 
     fn on_timer(&mut self, ctx: &mut Context<Self>) {
-        self.timer = None;
+        if let Some((_, task)) = self.timer.take() {
+            task.abort();
+        }
         if self.life.ended() || self.life.paused() {
             return;
         }
@@ -309,7 +325,7 @@ impl Server {
             self.step(Input::Deadline, Source::Nothing, ctx);
         } else {
             self.settle(now);
-            self.set_timer(now, ctx);
+            self.set_timer(ctx);
         }
     }
 
@@ -324,6 +340,9 @@ impl Server {
         let mut replies = Vec::with_capacity(calls.len());
         for Call { request, reply } in calls.drain(..) {
             match request {
+                Request::Write(_) if self.pending.len() >= MAX_PENDING => {
+                    answer(reply, Err(CallError::Refused(Refusal::Busy)));
+                }
                 Request::Write(command) => {
                     commands.push(command);
                     replies.push(reply);
@@ -351,9 +370,8 @@ impl Actor for Server {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let now = self.clock.now();
         self.recorder.record(EventKind::Started(self.id));
-        self.set_timer(now, ctx);
+        self.set_timer(ctx);
     }
 }
 
@@ -378,7 +396,7 @@ impl Handler<Knock> for Server {
     type Result = ();
 
     fn handle(&mut self, _: Knock, ctx: &mut Context<Self>) {
-        if !self.life.ended() {
+        if !self.life.ended() && !self.life.paused() {
             self.take_calls(ctx);
         }
     }
@@ -391,7 +409,6 @@ impl Handler<Applied> for Server {
         if self.life.ended() {
             return;
         }
-        self.applied = last;
         let first = Index(last.0 + 1 - answers.len() as u64);
         while let Some((index, _)) = self.pending.front()
             && *index <= last
@@ -401,8 +418,15 @@ impl Handler<Applied> for Server {
             let result = result.map(|answer| Answered { index, answer });
             answer(reply, result.ok_or(CallError::Unknown));
         }
-        self.answer_reads();
         self.hand_over();
+    }
+}
+
+impl Handler<Tick> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Context<Self>) {
+        self.on_timer(ctx);
     }
 }
 
@@ -411,10 +435,9 @@ impl Handler<Wake> for Server {
 
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
-        if let Some((_, handle)) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
         self.on_timer(ctx);
+        // Calls may have waited at the door.
+        ctx.notify(Knock);
     }
 }
 
@@ -433,7 +456,9 @@ impl Handler<Retime> for Server {
 
     fn handle(&mut self, Retime(timing): Retime, ctx: &mut Context<Self>) {
         if !self.life.ended() {
-            self.step(Input::Retime(timing), Source::Nothing, ctx);
+            // No more than the timers: a paused server must not say what its disk did meanwhile.
+            self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
+            self.set_timer(ctx);
         }
     }
 }
@@ -442,7 +467,7 @@ impl Handler<Observe> for Server {
     type Result = MessageResult<Observe>;
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Observation { raft: self.node.status(), applied: self.applied })
+        MessageResult(Observation { raft: self.node.status(), applied: self.life.applied() })
     }
 }
 

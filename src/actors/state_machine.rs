@@ -6,11 +6,11 @@ use std::time::Duration;
 use actix::prelude::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient};
 use bytes::Bytes;
 
-use super::call::{Answered, answer};
-use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, SetPace, Wake};
+use super::call::{Answered, CallError, answer};
+use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, Report, SetPace, Wake};
 use super::network::Life;
 use super::record::{EventKind, Recorder};
-use crate::raft::{Index, Payload, RoleKind, ServerId};
+use crate::raft::{Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
 /// commands bring every copy to the same state and the same answers; whatever differs between
@@ -36,15 +36,19 @@ pub(crate) struct StateMachine {
     server: Recipient<Applied>,
     life: Life,
     recorder: Recorder,
-    applied: Index,
     /// What is to be applied. The server hands over no more than it has answers pending for, so
     /// this is bounded by its window.
     queue: VecDeque<Apply>,
+    /// Queries about a state that is not reached yet; beyond [`MAX_WAITING`] they are refused.
+    waiting: Vec<Query>,
     /// How long a batch takes; `None` while the state machine is stalled.
     pace: Option<Duration>,
     /// A slow batch is being applied.
     working: bool,
 }
+
+/// Most queries that wait for the state to be reached that they are about.
+const MAX_WAITING: usize = 1 << 16;
 
 impl StateMachine {
     pub(crate) fn new(
@@ -55,17 +59,8 @@ impl StateMachine {
         recorder: Recorder,
         pace: Option<Duration>,
     ) -> Self {
-        Self {
-            id,
-            machine,
-            server,
-            life,
-            recorder,
-            applied: Index(0),
-            queue: VecDeque::new(),
-            pace,
-            working: false,
-        }
+        let (queue, waiting) = Default::default();
+        Self { id, machine, server, life, recorder, queue, waiting, pace, working: false }
     }
 
     /// Applies what waits, each batch taking as long as the pace says.
@@ -97,7 +92,11 @@ impl StateMachine {
     fn apply(&mut self, batch: &Apply) {
         let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
         let tell = leads && self.recorder.records_commands();
-        let mut answers = Vec::with_capacity(if batch.answers { batch.entries.len() } else { 0 });
+        let mut answers = Vec::new();
+        let answered = batch.report == Report::Answers;
+        if answered {
+            answers.reserve_exact(batch.entries.len());
+        }
         let mut index = batch.first;
         for entry in batch.entries.iter() {
             let answer = match &entry.payload {
@@ -114,14 +113,30 @@ impl StateMachine {
                     self.machine.apply(index, command)
                 }
             };
-            if batch.answers {
+            if answered {
                 answers.push(answer);
             }
-            self.applied = index;
+            self.life.set_applied(index);
             index = index.next();
         }
-        self.server.do_send(Applied { last: self.applied, answers });
+        let applied = index.previous();
+        self.answer_waiting();
+        if batch.report != Report::Nothing {
+            self.server.do_send(Applied { last: applied, answers });
+        }
     }
+
+    fn answer_waiting(&mut self) {
+        let applied = self.life.applied();
+        for query in self.waiting.extract_if(.., |query| query.index <= applied) {
+            answer_query(&*self.machine, query);
+        }
+    }
+}
+
+fn answer_query(machine: &dyn Machine, query: Query) {
+    let Query { query, index, reply } = query;
+    answer(reply, Ok(Answered { index, answer: machine.query(&query) }));
 }
 
 impl Actor for StateMachine {
@@ -140,9 +155,14 @@ impl Handler<Apply> for StateMachine {
 impl Handler<Query> for StateMachine {
     type Result = ();
 
-    fn handle(&mut self, message: Query, _: &mut Context<Self>) {
-        let Query { query, index, reply } = message;
-        answer(reply, Ok(Answered { index, answer: self.machine.query(&query) }));
+    fn handle(&mut self, query: Query, _: &mut Context<Self>) {
+        if query.index <= self.life.applied() && !self.life.paused() {
+            answer_query(&*self.machine, query);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push(query);
+        } else {
+            answer(query.reply, Err(CallError::Refused(Refusal::Busy)));
+        }
     }
 }
 
@@ -150,7 +170,7 @@ impl Handler<Inspect> for StateMachine {
     type Result = MessageResult<Inspect>;
 
     fn handle(&mut self, _: Inspect, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Inspection { applied: self.applied, digest: self.machine.digest() })
+        MessageResult(Inspection { applied: self.life.applied(), digest: self.machine.digest() })
     }
 }
 
@@ -167,6 +187,7 @@ impl Handler<Wake> for StateMachine {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.answer_waiting();
         self.work(ctx);
     }
 }

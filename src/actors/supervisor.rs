@@ -25,7 +25,7 @@ use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId,
 use crate::storage::{DiskSpeed, MemoryDisk, Storage};
 
 /// Builds an empty state machine, for a server that starts.
-pub(crate) type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
+pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
 
 /// The actor that a sandbox obeys.
 pub(crate) struct Supervisor {
@@ -63,6 +63,12 @@ pub enum OrderError {
     /// The server runs already.
     #[error("{0} runs already")]
     Running(ServerId),
+    /// A frozen server does nothing, not even what it is told.
+    #[error("{0} is paused; `resume {n}` lets it go on", n = .0.0)]
+    Paused(ServerId),
+    /// A probability that is none.
+    #[error("a probability is a number from 0 to 1")]
+    Probability,
     /// Timeouts that cannot work.
     #[error("{0}")]
     Timing(&'static str),
@@ -120,6 +126,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
+    /// A supervisor whose servers run.
     pub(crate) fn new(
         seed: u64,
         options: Options,
@@ -129,7 +136,7 @@ impl Supervisor {
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
-        Self {
+        let mut supervisor = Self {
             seed,
             options,
             machine,
@@ -139,7 +146,12 @@ impl Supervisor {
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+        };
+        // At once, so that a client whose call comes first does not find everyone down.
+        for id in servers {
+            Self::start(&mut supervisor, id);
         }
+        supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
@@ -215,6 +227,20 @@ impl Supervisor {
         Ok(running)
     }
 
+    /// The running servers that are meant and can do something, as above.
+    fn resolve_awake(&self, servers: &Servers) -> Result<Vec<Running>, OrderError> {
+        let named = matches!(servers, Servers::Leader | Servers::Only(_));
+        let mut awake = Vec::new();
+        for (id, server) in self.resolve_running(servers)? {
+            match server.life.paused() {
+                false => awake.push(server),
+                true if named => return Err(OrderError::Paused(id)),
+                true => {}
+            }
+        }
+        Ok(awake)
+    }
+
     fn resolve_down(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
         let mut down = Vec::new();
         for id in self.network.resolve(servers)? {
@@ -266,17 +292,20 @@ impl Supervisor {
                 (rule.latency, rule.jitter) = (*latency, *jitter);
             })?,
             Order::Loss { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.loss = *probability)?;
+                let loss = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.loss = loss)?;
             }
             Order::Duplicate { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.duplicate = *probability)?;
+                let duplicate = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.duplicate = duplicate)?;
             }
             Order::Reorder { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.reorder = *probability)?;
+                let reorder = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.reorder = reorder)?;
             }
             Order::Heal => self.network.heal(),
             Order::Timeout(servers) => {
-                for (_, server) in self.resolve_running(servers)? {
+                for server in self.resolve_awake(servers)? {
                     server.address.do_send(Disrupt);
                 }
             }
@@ -403,12 +432,17 @@ impl Supervisor {
     }
 }
 
+fn possible(probability: f64) -> Result<f64, OrderError> {
+    (0.0..=1.0).contains(&probability).then_some(probability).ok_or(OrderError::Probability)
+}
+
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
+    /// The servers end with it, whether the sandbox was ended or dropped.
+    fn stopped(&mut self, _: &mut Context<Self>) {
         for id in self.network.servers() {
-            self.start(id);
+            self.end(id, Condition::Stopped);
         }
     }
 }
@@ -460,9 +494,9 @@ impl Handler<GetLog> for Supervisor {
             const MAX_BYTES: u64 = 16 << 20;
             let Some(disk) = self.disks.get(&id) else { return Vec::new() };
             let machine = (self.machine)();
-            let indexes = (after.0 + 1..).map(Index);
+            let indexes = (after.0..).skip(1).map(Index);
             let entries = disk.read(after, last, MAX_BYTES);
-            let line = |(index, entry): (Index, &Entry)| LogLine {
+            let line = |(entry, index): (&Entry, Index)| LogLine {
                 index,
                 term: entry.term,
                 command: match &entry.payload {
@@ -470,7 +504,7 @@ impl Handler<GetLog> for Supervisor {
                     Payload::Command(command) => machine.describe(command),
                 },
             };
-            indexes.zip(entries.iter()).map(line).collect()
+            entries.iter().zip(indexes).map(line).collect()
         }))
     }
 }
@@ -499,9 +533,6 @@ impl Handler<EndAll> for Supervisor {
 
     fn handle(&mut self, _: EndAll, ctx: &mut Context<Self>) {
         use actix::ActorContext;
-        for id in self.network.servers() {
-            self.end(id, Condition::Stopped);
-        }
         ctx.stop();
     }
 }

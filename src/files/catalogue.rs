@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
+use super::content::Content;
 use super::file::File;
 use super::name::FileName;
 use super::refusal::Refusal;
@@ -96,17 +97,18 @@ impl Catalogue {
         Some(file)
     }
 
-    /// Lets `grow` add to the file's content.
-    pub(super) fn grow<T>(
+    /// Lets `grow` add to the file's content, as one change at log index `index`.
+    pub(super) fn grow(
         &mut self,
         uuid: Uuid,
-        grow: impl FnOnce(&mut File) -> T,
-    ) -> Result<T, Refusal> {
+        index: u64,
+        grow: impl FnOnce(&mut Content),
+    ) -> Result<&File, Refusal> {
         let file = self.files.get_mut(&uuid).ok_or(Refusal::Gone { uuid })?;
         let before = file.size();
-        let result = grow(file);
+        file.grow(index, grow);
         self.bytes += file.size() - before;
-        Ok(result)
+        Ok(file)
     }
 
     /// Gives the file a name that is free. Answers its revision now.
@@ -141,14 +143,13 @@ fn uuids_beginning_with(text: &str) -> Option<(Uuid, Uuid)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Content;
     use super::*;
 
     fn catalogue(files: &[(u128, &str)]) -> Catalogue {
         let mut catalogue = Catalogue::default();
         for &(uuid, name) in files {
             let name = FileName::new(name).unwrap();
-            catalogue.insert(Uuid::from_u128(uuid), File::new(name, Content::default(), None, 1));
+            catalogue.insert(Uuid::from_u128(uuid), File::new(name, Content::default(), 1));
         }
         catalogue
     }

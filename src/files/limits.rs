@@ -12,7 +12,7 @@ pub const MAX_DATA: usize = 1024 * 1024;
 pub const MAX_READ: usize = 1024 * 1024;
 
 /// The most files one [`Query::List`](super::Query::List) returns.
-pub const MAX_PAGE: usize = 1000;
+pub const MAX_PAGE: usize = 500;
 
 /// What the store holds at most. Must be equal on all servers: a refusal is part of the
 /// replicated history.
@@ -31,7 +31,8 @@ pub struct Limits {
     pub chunks_ahead: usize,
     /// Sessions; opening one more expires the least recently used. Default 4096.
     pub sessions: usize,
-    /// Answers kept for one session because the client has not acknowledged them. Default 256.
+    /// Answers kept for one session because the client has not acknowledged them; most have less
+    /// than 100 bytes, none more than 16 KiB. Default 256.
     pub unacknowledged: usize,
 }
 

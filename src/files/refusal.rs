@@ -61,7 +61,11 @@ pub enum Refusal {
         file: String,
     },
     /// Several uuids begin with these digits.
-    #[error("`{prefix}` begins several uuids: {}; give more digits", listed(candidates, *more))]
+    #[error(
+        "`{}` begins several uuids: {}; give more digits",
+        printable(prefix),
+        listed(candidates, *more)
+    )]
     Ambiguous {
         /// The digits.
         prefix: String,
@@ -143,7 +147,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// The data of one command is larger than allowed.
-    #[error("a command with {bytes} bytes of data; the limit is {limit} ({}): send chunks", Size(*limit))]
+    #[error("{bytes} bytes in one command; the limit is {limit} ({}): send chunks", Size(*limit))]
     DataTooLarge {
         /// Bytes that came.
         bytes: u64,
@@ -151,7 +155,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// The store would hold more bytes than it may.
-    #[error("no room for {} more: the limit of the store is {}; delete files", Size(*bytes), Size(*limit))]
+    #[error("no room for {} more in the store of {}: delete files", Size(*bytes), Size(*limit))]
     StoreFull {
         /// Bytes to be added.
         bytes: u64,

@@ -108,3 +108,91 @@ impl Sessions {
         Ok(Admission::New(session))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::append;
+    use super::*;
+
+    const SMALL: fn() -> Limits = || Limits { sessions: 2, unacknowledged: 2, ..Limits::default() };
+
+    fn request(session: u64, serial: u64, acknowledged: u64) -> Request {
+        Request { session, serial, acknowledged, command: append("a") }
+    }
+
+    /// Admits a request and records an answer if it is new.
+    fn apply(
+        sessions: &mut Sessions,
+        index: u64,
+        request: &Request,
+    ) -> Result<Option<Bytes>, Refusal> {
+        match sessions.admit(index, request, &SMALL())? {
+            Admission::Applied(reply) => Ok(Some(reply)),
+            Admission::New(session) => {
+                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
+                Ok(None)
+            }
+        }
+    }
+
+    fn table() -> Sessions {
+        let mut sessions = Sessions::default();
+        sessions.open(1, &SMALL());
+        sessions
+    }
+
+    #[test]
+    fn an_applied_serial_is_answered_from_the_table() {
+        let mut sessions = table();
+        assert_eq!(apply(&mut sessions, 2, &request(1, 8, 0)), Ok(None));
+        // A lower one that comes later is new: requests may overtake each other.
+        assert_eq!(apply(&mut sessions, 3, &request(1, 5, 0)), Ok(None));
+        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(Bytes::from(vec![8]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(Bytes::from(vec![5]))));
+    }
+
+    #[test]
+    fn acknowledged_answers_are_dropped_and_their_serials_refused() {
+        let mut sessions = table();
+        apply(&mut sessions, 2, &request(1, 1, 0)).unwrap();
+        apply(&mut sessions, 3, &request(1, 2, 2)).unwrap();
+        assert_eq!(sessions.sessions[&1].replies.len(), 1);
+        let refused = Err(Refusal::AlreadyAcknowledged { serial: 1, acknowledged: 2 });
+        // An older request repeats an older acknowledgement, which takes nothing back.
+        assert_eq!(apply(&mut sessions, 4, &request(1, 1, 0)), refused);
+        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(Bytes::from(vec![2]))));
+    }
+
+    #[test]
+    fn a_full_session_refuses_until_answers_are_acknowledged() {
+        let mut sessions = table();
+        apply(&mut sessions, 2, &request(1, 1, 0)).unwrap();
+        apply(&mut sessions, 3, &request(1, 2, 0)).unwrap();
+        let full = Err(Refusal::TooManyUnacknowledged { limit: 2 });
+        assert_eq!(apply(&mut sessions, 4, &request(1, 3, 0)), full);
+        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(Bytes::from(vec![1]))));
+        assert_eq!(apply(&mut sessions, 6, &request(1, 3, 2)), Ok(None));
+    }
+
+    #[test]
+    fn the_least_recently_used_session_expires() {
+        let mut sessions = table();
+        assert_eq!(sessions.open(2, &SMALL()), None);
+        apply(&mut sessions, 3, &request(1, 1, 0)).unwrap();
+        assert_eq!(sessions.open(4, &SMALL()), Some(2));
+        let expired = Err(Refusal::SessionExpired { session: 2 });
+        assert_eq!(apply(&mut sessions, 5, &request(2, 1, 0)), expired);
+        // A retry counts as use.
+        apply(&mut sessions, 6, &request(1, 1, 0)).unwrap();
+        assert_eq!(sessions.open(7, &SMALL()), Some(4));
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_closed_session_is_unknown() {
+        let mut sessions = table();
+        assert_eq!(sessions.close(1), Ok(()));
+        assert_eq!(sessions.close(1), Err(Refusal::SessionExpired { session: 1 }));
+        assert!(apply(&mut sessions, 2, &request(1, 1, 0)).is_err());
+    }
+}

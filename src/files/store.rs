@@ -52,7 +52,7 @@ impl FileStore {
             hasher.update(&(name.len() as u64).to_le_bytes());
             hasher.update(name);
             hasher.update(&file.size().to_le_bytes());
-            hasher.update(&file.hash().0);
+            hasher.update(&file.content().hash().0);
             hasher.update(&file.revision().to_le_bytes());
         }
         hasher.finalize().into()
@@ -105,7 +105,7 @@ impl FileStore {
             }
             Query::Read { uuid, offset, limit } => {
                 let file = catalogue.get(uuid).ok_or(Refusal::Gone { uuid })?;
-                let bytes = file.read(offset, bounded(limit, MAX_READ));
+                let bytes = file.content().read(offset, bounded(limit, MAX_READ));
                 Ok(Answer::Content { offset, size: file.size(), bytes })
             }
             Query::Checksum => Ok(Answer::Checksum {
@@ -119,4 +119,129 @@ impl FileStore {
 
 fn bounded(wanted: u64, limit: usize) -> usize {
     usize::try_from(wanted).map_or(limit, |wanted| wanted.min(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, append, create_from, uuid};
+    use super::super::{Command, close_session};
+    use super::*;
+
+    #[test]
+    fn a_store_can_move_to_another_thread() {
+        fn assert_send<T: Send>() {}
+        assert_send::<FileStore>();
+    }
+
+    #[test]
+    fn a_session_is_the_index_it_was_opened_at() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"").unwrap();
+        assert_eq!((bench.open(), bench.store.open_sessions()), (3, 2));
+    }
+
+    #[test]
+    fn an_unknown_session_is_refused_and_nothing_applied() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"x").unwrap();
+        let command = append("a");
+        let request = Request { session: 99, serial: 1, acknowledged: 0, command };
+        let expired = Err(Refusal::SessionExpired { session: 99 });
+        assert_eq!(bench.apply(request.encode(b"y")), expired);
+        assert_eq!(bench.apply(close_session(99)), expired);
+        assert_eq!(bench.cat("a").unwrap(), b"x");
+    }
+
+    #[test]
+    fn closing_or_expiring_a_session_drops_its_uploads() {
+        let mut bench = Bench::with(Limits { sessions: 2, ..Limits::default() });
+        bench.stage(9, 0, b"abc").unwrap();
+        assert_eq!(bench.store.files.uploads.bytes(), 3);
+        bench.apply(close_session(bench.session)).unwrap();
+        assert_eq!(bench.store.files.uploads.bytes(), 0);
+
+        bench.session = bench.open();
+        bench.stage(9, 0, b"abc").unwrap();
+        bench.open();
+        bench.open();
+        assert_eq!(bench.store.files.uploads.bytes(), 0);
+        assert_eq!(bench.store.open_sessions(), 2);
+    }
+
+    #[test]
+    fn an_upload_belongs_to_its_session() {
+        let mut bench = Bench::new();
+        bench.stage(9, 0, b"abc").unwrap();
+        bench.session = bench.open();
+        let none = Err(Refusal::NoSuchUpload { upload: uuid(9) });
+        assert_eq!(bench.run(create_from(1, "a", 3, 9), b""), none);
+        assert_eq!(bench.run(Command::Discard { upload: uuid(9) }, b""), none);
+    }
+
+    #[test]
+    fn files_are_listed_page_by_page() {
+        let mut bench = Bench::new();
+        for (number, name) in [(1, "c"), (2, "a"), (3, "b")] {
+            bench.create(number, name, b"").unwrap();
+        }
+        let page = |after: Option<&str>, limit| {
+            let after = after.map(str::to_owned);
+            match bench.query(&Query::List { after, limit }) {
+                Ok(Answer::List { files, more }) => {
+                    let names: Vec<_> = files.iter().map(|file| file.name.to_string()).collect();
+                    (names.join(" "), more)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(page(None, 2), ("a b".to_owned(), true));
+        assert_eq!(page(Some("b"), 2), ("c".to_owned(), false));
+        assert_eq!(page(None, u64::MAX), ("a b c".to_owned(), false));
+        assert_eq!(page(None, 0), (String::new(), true));
+    }
+
+    #[test]
+    fn one_read_returns_at_most_its_limit() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", &vec![0; MAX_READ]).unwrap();
+        bench.append("a", b"end").unwrap();
+        let read = |offset, limit| match bench.query(&Query::Read { uuid: uuid(1), offset, limit })
+        {
+            Ok(Answer::Content { bytes, size, .. }) => (bytes.len(), size),
+            other => panic!("{other:?}"),
+        };
+        let size = MAX_READ as u64 + 3;
+        assert_eq!(read(0, u64::MAX), (MAX_READ, size));
+        assert_eq!(read(MAX_READ as u64, 2), (2, size));
+        assert_eq!(read(size, 2), (0, size));
+    }
+
+    #[test]
+    fn a_file_replaced_while_it_is_read_is_gone() {
+        let bench = Bench::new();
+        let read = Query::Read { uuid: uuid(1), offset: 0, limit: 1 };
+        assert_eq!(bench.query(&read), Err(Refusal::Gone { uuid: uuid(1) }));
+    }
+
+    #[test]
+    fn the_digest_covers_name_content_and_revision() {
+        let digest = |history: &[(&str, &[u8])]| {
+            let mut bench = Bench::new();
+            bench.create(1, history[0].0, history[0].1).unwrap();
+            for (file, data) in &history[1..] {
+                bench.append(file, data).unwrap();
+            }
+            bench.store.digest()
+        };
+        let digests = [
+            FileStore::default().digest(),
+            digest(&[("a", b"xy")]),
+            digest(&[("b", b"xy")]),
+            digest(&[("a", b"xz")]),
+            digest(&[("a", b"x"), ("a", b"y")]),
+        ];
+        for (i, one) in digests.iter().enumerate() {
+            assert!(digests[..i].iter().all(|other| other != one), "{i} equals another");
+        }
+    }
 }

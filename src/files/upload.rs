@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use blake3::Hasher;
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -11,23 +10,13 @@ use super::content::{self, Content};
 use super::limits::Limits;
 use super::refusal::Refusal;
 
-/// The file an upload will be appended to, as it was when its first chunk was applied: its
-/// content is known by its size, since the content of one uuid only grows.
-#[derive(Debug)]
-pub(super) struct Base {
-    pub(super) file: Uuid,
-    pub(super) size: u64,
-    /// Fed with the file's content.
-    pub(super) hasher: Box<Hasher>,
-}
-
 /// One staged upload. Chunks are hashed as the gapless beginning grows, so that using the upload
 /// costs the same whatever its size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Upload {
-    /// The file and the size that `hasher` started from; `None` is an empty start.
+    /// The file, and the size it had, that `content` is hashed as following; `None` is a new file.
+    /// Its content is known by its size, since the content of one uuid only grows.
     base: Option<(Uuid, u64)>,
-    hasher: Box<Hasher>,
     /// The gapless beginning.
     content: Content,
     /// Chunks beyond a gap, by offset; they do not overlap.
@@ -40,9 +29,8 @@ struct Upload {
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) content: Content,
-    /// Fed with all that the content is put after, then the content; `None` if that has changed
-    /// since the upload began.
-    pub(super) hasher: Option<Box<Hasher>>,
+    /// Whether it is hashed as following what it is going to follow.
+    pub(super) follows: bool,
 }
 
 /// Every upload of every session. An upload belongs to the session that staged it.
@@ -53,12 +41,10 @@ pub(super) struct Uploads {
 }
 
 impl Upload {
-    fn new(base: Option<Base>) -> Self {
-        let (base, hasher) = match base {
-            Some(Base { file, size, hasher }) => (Some((file, size)), hasher),
-            None => (None, Box::default()),
-        };
-        Self { base, hasher, content: Content::default(), ahead: BTreeMap::new(), bytes: 0 }
+    fn new(base: Option<(Uuid, &Content)>) -> Self {
+        let Some((file, content)) = base else { return Self::default() };
+        let (base, content) = (Some((file, content.size())), Content::following(content));
+        Self { base, content, ..Self::default() }
     }
 
     /// Whether the chunk is to be added; one that is here already is not.
@@ -97,18 +83,13 @@ impl Upload {
             self.ahead.insert(offset, content::kept(data));
             return;
         }
-        self.extend(data);
+        self.content.append(data);
         while let Some(next) = self.ahead.first_entry()
             && *next.key() == self.content.size()
         {
             let chunk = next.remove();
-            self.extend(&chunk);
+            self.content.append(&chunk);
         }
-    }
-
-    fn extend(&mut self, data: &Bytes) {
-        self.content.append(data);
-        self.hasher.update(data);
     }
 }
 
@@ -121,17 +102,17 @@ impl Uploads {
     /// Stages a chunk; `base` is asked for at the first one. A chunk that is already there changes
     /// nothing. `room` is how many more bytes the store takes. Answers how many bytes the gapless
     /// beginning has.
-    pub(super) fn stage(
+    pub(super) fn stage<'a>(
         &mut self,
         (session, upload): (u64, Uuid),
         (offset, data): (u64, &Bytes),
-        base: impl FnOnce() -> Option<Base>,
+        base: impl FnOnce() -> Option<(Uuid, &'a Content)>,
         room: u64,
         limits: &Limits,
     ) -> Result<u64, Refusal> {
-        let size = offset.saturating_add(data.len() as u64);
-        if size > limits.file_bytes {
-            let file = format!("upload {upload}");
+        let bytes = data.len() as u64;
+        if offset.checked_add(bytes).is_none_or(|size| size > limits.file_bytes) {
+            let (file, size) = (format!("upload {upload}"), offset.saturating_add(bytes));
             return Err(Refusal::FileTooLarge { file, size, limit: limits.file_bytes });
         }
         match self.uploads.get(&(session, upload)) {
@@ -143,7 +124,6 @@ impl Uploads {
             }
             _ => {}
         }
-        let bytes = data.len() as u64;
         if bytes > room {
             return Err(Refusal::StoreFull { bytes, limit: limits.store_bytes });
         }
@@ -177,8 +157,7 @@ impl Uploads {
         }
         let upload = entry.remove();
         self.bytes -= upload.bytes;
-        let hasher = (upload.base == base).then_some(upload.hasher);
-        Ok(Staged { content: upload.content, hasher })
+        Ok(Staged { follows: upload.base == base, content: upload.content })
     }
 
     /// Drops an upload. Answers how many bytes that freed.
@@ -195,6 +174,124 @@ impl Uploads {
         while let Some((&key, upload)) = self.uploads.range(of_session.clone()).next() {
             self.bytes -= upload.bytes;
             self.uploads.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: (u64, Uuid) = (1, Uuid::from_u128(7));
+    const UPLOAD: Uuid = KEY.1;
+
+    fn limits() -> Limits {
+        Limits { file_bytes: 100, uploads: 2, chunks_ahead: 2, ..Limits::default() }
+    }
+
+    fn stage(uploads: &mut Uploads, offset: u64, data: &'static str) -> Result<u64, Refusal> {
+        uploads.stage(KEY, (offset, &Bytes::from(data)), || None, 1000, &limits())
+    }
+
+    fn taken(uploads: &mut Uploads, size: u64) -> Result<Bytes, Refusal> {
+        let staged = uploads.take(KEY.0, UPLOAD, size, None)?;
+        assert!(staged.follows);
+        Ok(staged.content.read(0, 1000))
+    }
+
+    #[test]
+    fn chunks_come_in_any_order_and_repeatedly() {
+        let mut uploads = Uploads::default();
+        for (offset, data, received) in
+            [(6, "678", 0), (3, "345", 0), (6, "678", 0), (0, "012", 9), (3, "345", 9), (9, "", 9)]
+        {
+            assert_eq!(stage(&mut uploads, offset, data), Ok(received));
+        }
+        assert_eq!(uploads.bytes(), 9);
+        assert_eq!(taken(&mut uploads, 9).unwrap(), "012345678");
+        assert_eq!(uploads.bytes(), 0);
+    }
+
+    #[test]
+    fn overlapping_chunks_are_refused() {
+        let mut uploads = Uploads::default();
+        stage(&mut uploads, 0, "0123").unwrap();
+        stage(&mut uploads, 8, "89").unwrap();
+        for (offset, data) in [(3, "34"), (7, "789"), (7, "78"), (8, "8"), (9, "9a"), (8, "89a")] {
+            let refused = Err(Refusal::Overlap { upload: UPLOAD, offset });
+            assert_eq!(stage(&mut uploads, offset, data), refused);
+        }
+        assert_eq!(uploads.bytes(), 6);
+    }
+
+    #[test]
+    fn only_a_complete_upload_of_the_announced_size_is_taken() {
+        let mut uploads = Uploads::default();
+        assert_eq!(taken(&mut uploads, 0), Err(Refusal::NoSuchUpload { upload: UPLOAD }));
+        stage(&mut uploads, 0, "01").unwrap();
+        stage(&mut uploads, 4, "45").unwrap();
+        let incomplete = Refusal::UploadIncomplete { upload: UPLOAD, received: 2, size: 6 };
+        assert_eq!(taken(&mut uploads, 6), Err(incomplete));
+        stage(&mut uploads, 2, "23").unwrap();
+        assert_eq!(taken(&mut uploads, 5), Err(Refusal::SizeMismatch { size: 5, received: 6 }));
+        assert_eq!(taken(&mut uploads, 6).unwrap(), "012345");
+    }
+
+    #[test]
+    fn every_limit_is_inclusive_and_refuses_beyond() {
+        let mut uploads = Uploads::default();
+        let file = format!("upload {UPLOAD}");
+        let too_large = Refusal::FileTooLarge { file, size: 101, limit: 100 };
+        assert_eq!(stage(&mut uploads, 98, "abc"), Err(too_large));
+        assert_eq!(stage(&mut uploads, 98, "ab"), Ok(0));
+        assert_eq!(stage(&mut uploads, 10, "a"), Ok(0));
+        let too_far = Refusal::TooFarAhead { upload: UPLOAD, received: 0 };
+        assert_eq!(stage(&mut uploads, 20, "a"), Err(too_far));
+        assert_eq!(stage(&mut uploads, 0, "a"), Ok(1), "the chunk that is waited for");
+        let data = Bytes::from_static(b"abc");
+        let limit = limits().store_bytes;
+        let mut other = |number, room| {
+            let key = (1, Uuid::from_u128(number));
+            uploads.stage(key, (0, &data), || None, room, &limits())
+        };
+        assert_eq!(other(8, 2), Err(Refusal::StoreFull { bytes: 3, limit }));
+        assert_eq!(other(8, 3), Ok(3));
+        assert_eq!(other(9, 3), Err(Refusal::TooManyUploads { limit: 2 }));
+    }
+
+    #[test]
+    fn a_session_loses_its_own_uploads_only() {
+        let mut uploads = Uploads::default();
+        let data = Bytes::from_static(b"abc");
+        for session in [1, 2, 3] {
+            for upload in [Uuid::nil(), UPLOAD] {
+                let limits = Limits::default();
+                uploads.stage((session, upload), (0, &data), || None, 9, &limits).unwrap();
+            }
+        }
+        uploads.discard_all(2);
+        assert_eq!(uploads.bytes(), 12);
+        assert_eq!(uploads.discard(2, UPLOAD), Err(Refusal::NoSuchUpload { upload: UPLOAD }));
+        assert_eq!(uploads.discard(3, UPLOAD), Ok(3));
+    }
+
+    #[test]
+    fn an_upload_follows_only_the_base_it_began_with() {
+        let file = Uuid::from_u128(1);
+        let mut content = Content::default();
+        content.append(&Bytes::from_static(b"abc"));
+        let cases = [
+            (Some((file, 3)), true),
+            (Some((file, 4)), false),
+            (Some((UPLOAD, 3)), false),
+            (None, false),
+        ];
+        for (base, follows) in cases {
+            let mut uploads = Uploads::default();
+            let chunk = Bytes::from_static(b"def");
+            let began = || Some((file, &content));
+            uploads.stage(KEY, (0, &chunk), began, 9, &limits()).unwrap();
+            assert_eq!(uploads.take(KEY.0, UPLOAD, 3, base).unwrap().follows, follows);
         }
     }
 }

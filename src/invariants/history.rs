@@ -152,6 +152,10 @@ impl History {
     }
 
     /// Records the answer to a call of this history.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "taking the pending call away is what keeps it from being answered twice"
+    )]
     pub fn answer(&mut self, call: PendingCall, outcome: Outcome, now: u64) {
         let at = self.moment(now);
         let PendingCall(place) = call;

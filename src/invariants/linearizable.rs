@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use self::model::{Model, touched};
-use self::search::Search;
+use self::search::{Search, Supply};
 use super::history::{Call, Content, History, Outcome};
 
 /// What was checked and found linearizable.
@@ -47,8 +47,11 @@ pub struct Violation {
 /// invocation and its answer (Herlihy and Wing 1990). A call with an unknown outcome may have taken
 /// effect at any time since its invocation, or never.
 ///
-/// Memory is bounded by a small multiple of the history and 4 million remembered configurations
-/// (some 100 MB) for each group of files tied together by renames, one group after the other.
+/// The verdict is always certain, and takes a fraction of a second for ten thousand calls of twenty
+/// clients, one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard is
+/// a file of which many calls say little, such as appends of equal bytes, or many renames of
+/// unknown outcome among the same few names. Memory is bounded by a small multiple of the history
+/// and some 150 MB for the configurations remembered.
 ///
 /// # Errors
 ///
@@ -59,12 +62,31 @@ pub fn check_linearizable(history: &History) -> Result<Summary, Violation> {
     for calls in independent(history) {
         let model = Model::new(&calls);
         summary.files += model.names.len();
-        Search::new(&model).run()?;
+        explain(&model)?;
     }
     summary.calls = history.calls().len();
     let unknown = history.calls().iter().filter(|call| *call.outcome() == Outcome::Unknown);
     summary.unknown = unknown.count();
     Ok(summary)
+}
+
+/// Finds an order that explains the answers, or that there is none.
+///
+/// If calls with unknown outcome may take effect repeatedly, far fewer configurations differ: what
+/// cannot be explained even so is wrong, and an explanation in which none does is right. Which of
+/// the two searches is the short one depends on the history, so they take turns, ever longer ones.
+fn explain(model: &Model<'_>) -> Result<(), Violation> {
+    let mut patience = 1 << 13;
+    loop {
+        for supply in [Supply::Single, Supply::Endless] {
+            match Search::new(model, supply).run(patience) {
+                Some(Ok(explained)) if explained.each_once => return Ok(()),
+                Some(Err(violation)) => return Err(violation),
+                _ => {}
+            }
+        }
+        patience = patience.saturating_mul(4);
+    }
 }
 
 /// The calls that may have happened, grouped so that calls in different groups concern different

@@ -65,11 +65,13 @@ impl Node {
         }
     }
 
-    /// Gives its vote of this term; one of the three things that reset the election timer.
+    /// Gives its vote of this term; one of the three things that reset the election timer. To a
+    /// candidate that has it already nothing is given: a doubled request buys no time.
     fn vote_for(&mut self, candidate: ServerId, context: &mut Context<'_>) {
-        if self.voted_for.is_none() {
-            self.save_vote(self.current_term, Some(candidate), context);
+        if self.voted_for == Some(candidate) {
+            return;
         }
+        self.save_vote(self.current_term, Some(candidate), context);
         if !matches!(self.role, Role::Follower(_)) {
             self.become_follower(self.current_term, None, Why::Voted(candidate), context);
         }
@@ -94,9 +96,7 @@ impl Node {
         if reply.vote.is_ok() && reply.term != asked_for {
             return;
         }
-        if campaign.vote_of(from).is_none() {
-            campaign.votes.push((from, reply.vote.is_ok()));
-        }
+        campaign.note_vote(from, reply.vote.is_ok());
         self.count_votes(context);
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::Term;
 
@@ -40,7 +41,7 @@ pub struct EntryMeta {
 /// carry it and every in-process log that keeps it are views of the same blocks.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Entries {
-    slices: Vec<Slice>,
+    slices: SmallVec<[Slice; 1]>,
 }
 
 #[derive(Clone)]
@@ -68,6 +69,12 @@ impl Slice {
 
     fn len(&self) -> usize {
         (self.to - self.from) as usize
+    }
+
+    /// From the `start`th entry up to, not including, the `end`th, which must be there.
+    fn part(&self, start: usize, end: usize) -> Option<Slice> {
+        let (from, to) = (self.from + start as u32, self.from + end as u32);
+        (from < to).then(|| Slice { block: self.block.clone(), from, to })
     }
 }
 
@@ -103,17 +110,17 @@ impl Entries {
     /// The entries from the `start`th up to, not including, the `end`th; both are cut to what
     /// there is.
     pub fn slice(&self, start: usize, end: usize) -> Entries {
+        if let [only] = &self.slices[..] {
+            // Most runs are one slice.
+            let (from, to) = (start.min(only.len()), end.min(only.len()));
+            return Entries::of(only.part(from, to));
+        }
         let mut result = Entries::default();
         let mut passed = 0;
         for slice in &self.slices {
             let (from, to) = (start.max(passed), end.min(passed + slice.len()));
             if from < to {
-                let offset = |place: usize| slice.from + (place - passed) as u32;
-                result.slices.push(Slice {
-                    block: slice.block.clone(),
-                    from: offset(from),
-                    to: offset(to),
-                });
+                result.slices.extend(slice.part(from - passed, to - passed));
             }
             passed += slice.len();
             if passed >= end {
@@ -121,6 +128,10 @@ impl Entries {
             }
         }
         result
+    }
+
+    fn of(slice: Option<Slice>) -> Entries {
+        Entries { slices: slice.into_iter().collect() }
     }
 
     /// Adds the entries of `other` behind these.
@@ -139,7 +150,7 @@ impl From<Vec<Entry>> for Entries {
             return Self::default();
         }
         let to = u32::try_from(entries.len()).expect("invariant: a batch holds less than 2^32");
-        Self { slices: vec![Slice { block: entries.into(), from: 0, to }] }
+        Self { slices: smallvec![Slice { block: entries.into(), from: 0, to }] }
     }
 }
 

@@ -47,6 +47,10 @@ pub struct Round(pub u64);
 pub struct Time(u64);
 
 impl Term {
+    /// No cluster gets so far: a message that speaks of a later term is garbage, and counting on
+    /// from this one cannot overflow.
+    pub(crate) const LAST: Self = Self(u64::MAX / 2);
+
     /// The term after this one.
     pub(crate) fn next(self) -> Self {
         Self(self.0 + 1)

@@ -30,8 +30,15 @@ pub enum Input<'a> {
         /// The read's number, never used before by this server, in this life or an earlier one.
         ticket: Ticket,
     },
-    /// Every entry up to this one is on disk.
-    Persisted(Position),
+    /// The disk has every entry up to `last` that it was asked to keep while the server was in
+    /// `term`, or before. Writes end in the order in which they were asked for, so the last of
+    /// several speaks for all.
+    Persisted {
+        /// The server's term when the write was asked for; not the entry's.
+        term: Term,
+        /// The last entry of the write.
+        last: Index,
+    },
     /// The moment that [`Node::deadline`](super::Node::deadline) named is here (or past, or not
     /// yet come: waking too early does nothing).
     Deadline,

@@ -195,7 +195,7 @@ impl fmt::Display for VoteRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             VoteRefusal::StaleTerm => f.write_str("stale term"),
-            VoteRefusal::LeaderAlive(leader) => write!(f, "hears from {leader}"),
+            VoteRefusal::LeaderAlive(leader) => write!(f, "{leader} leads"),
             VoteRefusal::AlreadyVoted(candidate) => write!(f, "voted for {candidate}"),
             VoteRefusal::LogBehind => f.write_str("candidate's log is behind"),
         }
@@ -225,15 +225,16 @@ impl fmt::Display for AppendEntriesReply {
 
 impl fmt::Display for ReadIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReadIndex term={}", self.term)
+        write!(f, "ReadIndex term={} read={}", self.term, self.ticket.0)
     }
 }
 
 impl fmt::Display for ReadIndexReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReadIndexReply term={} read={} ", self.term, self.ticket.0)?;
         match self.index {
-            Some(index) => write!(f, "ReadIndexReply term={} index={index}", self.term),
-            None => write!(f, "ReadIndexReply term={} refused", self.term),
+            Some(index) => write!(f, "index={index}"),
+            None => f.write_str("refused"),
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Node {
     pub(super) log: Log,
     /// Every entry up to here is on this server's disk.
     pub(super) durable_index: Index,
+    /// The term in which entries were last replaced; writes of earlier ones may be undone.
+    pub(super) truncated_in: Term,
     /// Volatile: every entry up to here is committed. Starts at 0, never falls.
     pub(super) commit_index: Index,
     pub(super) role: Role,
@@ -158,6 +160,7 @@ impl Node {
             voted_for,
             log,
             durable_index,
+            truncated_in: Term(0),
             commit_index: Index(0),
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
@@ -178,7 +181,7 @@ impl Node {
             }
             Input::Propose { sizes } => self.on_propose(sizes, context),
             Input::Read { ticket } => self.on_read(ticket, context),
-            Input::Persisted(position) => self.on_persisted(position, context),
+            Input::Persisted { term, last } => self.on_persisted(term, last, context),
             Input::Deadline => self.on_deadline(context),
             Input::Campaign => {
                 if self.configuration.is_voter(self.id) {
@@ -204,7 +207,7 @@ impl Node {
     }
 
     /// `current_term`.
-    pub fn current_term(&self) -> Term {
+    pub fn term(&self) -> Term {
         self.current_term
     }
 
@@ -232,6 +235,9 @@ impl Node {
         context: &mut Context<'_>,
     ) {
         let term = message.term();
+        if term > Term::LAST {
+            return; // As good as lost (TRAPS 21).
+        }
         if term > self.current_term {
             match &message {
                 // Only asks, or only answers about a term that nobody has entered.
@@ -294,14 +300,21 @@ impl Node {
                 self.become_follower(self.current_term, None, Why::QuorumLost, context);
             }
             Role::Leader(_) => self.begin_round(context),
-            _ if !self.configuration.is_voter(self.id) => {
-                let deadline = self.new_election_deadline(context);
-                if let Role::Follower(follower) = &mut self.role {
-                    follower.election_deadline = deadline;
-                }
-            }
+            _ if !self.configuration.is_voter(self.id) => self.lose_leader(context),
             _ if self.options.pre_vote => self.become_pre_candidate(context),
             _ => self.become_candidate(false, Why::ElectionTimeout, context),
+        }
+    }
+
+    /// What an election timeout means to a server that may not stand: its leader is gone, and
+    /// with it the answers to its reads.
+    fn lose_leader(&mut self, context: &mut Context<'_>) {
+        if self.leader().is_some() {
+            self.become_follower(self.current_term, None, Why::ElectionTimeout, context);
+        }
+        let deadline = self.new_election_deadline(context);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.election_deadline = deadline;
         }
     }
 

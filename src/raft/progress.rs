@@ -51,11 +51,8 @@ impl Progress {
         self.match_index = self.match_index.max(index);
         self.next_index = self.next_index.max(index.next());
         match &mut self.flow {
-            Flow::Probe { .. } => {
-                // What was optimistically behind the agreed part is sent again from there.
-                self.next_index = self.match_index.next();
-                self.flow = Flow::Pipeline { unanswered: VecDeque::new() };
-            }
+            // The peer holds `prev_log`, be it not on its disk yet: nothing is sent again.
+            Flow::Probe { .. } => self.flow = Flow::Pipeline { unanswered: VecDeque::new() },
             Flow::Pipeline { unanswered } => {
                 while unanswered.front().is_some_and(|last| *last <= self.match_index) {
                     unanswered.pop_front();
@@ -69,7 +66,7 @@ impl Progress {
     /// answer to what the leader believes now, and not a late one.
     pub(crate) fn rejected(&mut self, prev: Index, agreed: Index) -> bool {
         let current = match self.flow {
-            Flow::Probe { .. } => prev.next() == self.next_index,
+            Flow::Probe { .. } => prev == self.next_index.previous(),
             Flow::Pipeline { .. } => prev > self.match_index && prev < self.next_index,
         };
         if current {

@@ -5,7 +5,7 @@ use super::progress::Flow;
 use super::role::{Follower, Leader, Role};
 use super::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, EntryMeta, Index, Message, Position,
-    Refusal, Round, ServerId, Why,
+    Refusal, Round, ServerId, Term, Why,
 };
 
 impl Node {
@@ -88,6 +88,9 @@ impl Node {
         let heartbeat = self.options.timing.heartbeat;
         let Role::Leader(leader) = &mut self.role else { return };
         leader.round = Round(leader.round.0 + 1);
+        if leader.rounds.len() == Leader::ROUNDS {
+            leader.rounds.pop_front();
+        }
         leader.rounds.push_back((leader.round, context.now));
         leader.heartbeat_due = context.now + heartbeat;
         for place in 0..leader.peers.len() {
@@ -130,7 +133,7 @@ impl Node {
             self.id,
             self.current_term
         );
-        if append.last.0 != append.prev_log.index.0 + entries.len() as u64 {
+        if append.prev_log.index.0.checked_add(entries.len() as u64) != Some(append.last.0) {
             return; // Not the entries that it names (TRAPS 9): as good as lost.
         }
         self.follow(from, append.round, context);
@@ -146,9 +149,8 @@ impl Node {
         let durable = self.durable_index;
         if let Role::Follower(Follower { leader: Some(leader), .. }) = &mut self.role {
             leader.matched = leader.matched.max(append.last);
-            if written {
-                leader.owes_answer = true;
-            } else {
+            leader.owes_answer = leader.matched > durable;
+            if !written {
                 let matched = append.last.min(durable);
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }
@@ -190,6 +192,7 @@ impl Node {
             assert!(first > self.commit_index, "invariant: committed entries are never removed");
             self.log.truncate(first);
             self.durable_index = self.durable_index.min(first.previous());
+            self.truncated_in = self.current_term;
         }
         for entry in &entries[known..] {
             self.log.append(*entry);
@@ -205,17 +208,19 @@ impl Node {
         context.send(leader.id, Message::AppendEntriesReply(reply));
     }
 
-    /// The disk has everything up to `position`, unless that was replaced meanwhile (TRAPS 15).
-    pub(super) fn on_persisted(&mut self, position: Position, context: &mut Context<'_>) {
-        if !self.log.contains(position) || position.index <= self.durable_index {
+    /// The disk has what was asked for up to `last`, unless that was replaced since: the same
+    /// entries may even have come back (TRAPS 15). Whatever replaced them is confirmed later,
+    /// and speaks for them too. Within one term nothing that was asked for is replaced.
+    pub(super) fn on_persisted(&mut self, term: Term, last: Index, context: &mut Context<'_>) {
+        if term < self.truncated_in || last <= self.durable_index {
             return;
         }
-        self.durable_index = position.index;
+        self.durable_index = last.min(self.log.last().index);
         match &mut self.role {
             Role::Leader(_) => self.advance_commit(context),
             Role::Follower(Follower { leader: Some(leader), .. }) if leader.owes_answer => {
-                leader.owes_answer = leader.matched > position.index;
-                let matched = leader.matched.min(position.index);
+                leader.owes_answer = leader.matched > last;
+                let matched = leader.matched.min(last);
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }
             _ => {}

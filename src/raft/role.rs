@@ -61,8 +61,7 @@ pub(crate) struct Leader {
     pub(crate) heartbeat_due: Time,
     /// The latest round begun.
     pub(crate) round: Round,
-    /// When each round began that no quorum has answered yet, oldest first. No longer than the
-    /// rounds of one election timeout plus one, because a leader steps down after that.
+    /// When each round began that no quorum has answered yet, oldest first; no more than `ROUNDS`.
     pub(crate) rounds: VecDeque<(Round, Time)>,
     /// The latest round that a quorum has answered, and when it began.
     pub(crate) confirmed: (Round, Time),
@@ -104,7 +103,22 @@ impl Role {
     }
 }
 
+impl Leader {
+    /// Rounds that may wait for a quorum's answer. With check-quorum a leader steps down long
+    /// before; without it, the oldest are given up and the later ones confirm what they would.
+    pub(crate) const ROUNDS: usize = 1024;
+}
+
 impl Campaign {
+    /// Notes an answer. A vote once given is given; a refusal may be a late one, to a question
+    /// that was asked before.
+    pub(crate) fn note_vote(&mut self, voter: ServerId, granted: bool) {
+        match self.votes.iter_mut().find(|(id, _)| *id == voter) {
+            Some((_, vote)) => *vote |= granted,
+            None => self.votes.push((voter, granted)),
+        }
+    }
+
     pub(crate) fn vote_of(&self, voter: ServerId) -> Option<bool> {
         self.votes.iter().find(|(id, _)| *id == voter).map(|(_, granted)| *granted)
     }

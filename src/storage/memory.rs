@@ -152,6 +152,10 @@ impl Storage for MemoryDisk {
 }
 
 impl Disk {
+    fn all_written(&self) -> Durable {
+        Durable { write: self.written, term: self.term, last: self.log.last.index }
+    }
+
     fn wrote(&mut self) -> WriteId {
         self.written = WriteId(self.written.0 + 1);
         self.written
@@ -168,7 +172,7 @@ impl Disk {
                     self.syncing = None;
                 }
                 (None, _) if self.wanted => {
-                    let covered = Durable { write: self.written, log: self.log.last };
+                    let covered = self.all_written();
                     self.syncing = Some((covered, now));
                     self.wanted = false;
                 }
@@ -179,7 +183,7 @@ impl Disk {
 
     fn finish_all(&mut self) {
         self.undo.clear();
-        self.durable = Durable { write: self.written, log: self.log.last };
+        self.durable = self.all_written();
         (self.syncing, self.wanted) = (None, false);
     }
 }
@@ -223,8 +227,8 @@ impl MemoryLog {
         for (first, run) in self.runs.range(self.run_of(next)..) {
             let start = (next - *first) as usize;
             let end = run.len().min((last.next() - *first) as usize);
-            let mut fitting = start;
-            for entry in run.iter().skip(start).take(end - start) {
+            let mut fitting = if max_bytes == u64::MAX { end } else { start };
+            for entry in run.iter().skip(fitting).take(end - fitting) {
                 bytes += u64::from(entry.meta().bytes);
                 if bytes > max_bytes && (fitting > start || !result.is_empty()) {
                     break;
@@ -246,9 +250,12 @@ impl MemoryLog {
 
     /// The place of the run that holds `index`, which must be in the log.
     fn run_of(&self, index: Index) -> usize {
-        match self.runs.back() {
-            Some((first, _)) if *first <= index => self.runs.len() - 1,
-            _ => self.runs.partition_point(|(first, _)| *first <= index).saturating_sub(1),
+        /// Nearly every read is of what was written last.
+        const RECENT: usize = 16;
+        let recent = self.runs.iter().rev().take(RECENT).position(|(first, _)| *first <= index);
+        match recent {
+            Some(back) => self.runs.len() - 1 - back,
+            None => self.runs.partition_point(|(first, _)| *first <= index).saturating_sub(1),
         }
     }
 }
@@ -312,7 +319,7 @@ mod tests {
         assert_eq!(disk.deadline(), Some(ms(10)));
         assert_eq!(disk.durable(ms(9)), Durable::default());
         let first = disk.durable(ms(10));
-        assert_eq!((first.write, first.log.index), (vote, Index(0)));
+        assert_eq!((first.write, first.term, first.last), (vote, Term(3), Index(0)));
         assert_eq!(disk.deadline(), Some(ms(20)), "the second began when the first ended");
         disk.crash();
         let kept = disk.load();
@@ -329,10 +336,7 @@ mod tests {
         disk.crash();
         let kept = disk.append(Index(1), entries(2, &["kept"]));
         disk.sync(ms(20));
-        assert_eq!(
-            disk.durable(ms(30)),
-            Durable { write: kept, log: Position::new(Term(2), Index(1)) }
-        );
+        assert_eq!(disk.durable(ms(30)), Durable { write: kept, term: Term(0), last: Index(1) });
         disk.crash();
         assert_eq!(texts(&disk), ["kept"]);
     }

@@ -6,7 +6,7 @@
 
 mod memory;
 
-use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
+use crate::raft::{Entries, Index, Persistent, ServerId, Term, Time};
 
 pub use memory::{DiskSpeed, MemoryDisk};
 
@@ -44,6 +44,8 @@ pub struct WriteId(pub u64);
 pub struct Durable {
     /// Every write up to this one is.
     pub write: WriteId,
+    /// `current_term` as of that write.
+    pub term: Term,
     /// The last entry of the log as of that write.
-    pub log: Position,
+    pub last: Index,
 }

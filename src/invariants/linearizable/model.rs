@@ -37,7 +37,7 @@ pub(super) enum Effect<'h> {
     /// Moves the file.
     Rename { from: usize, to: usize },
     /// An answer that no state of the files can give.
-    Impossible,
+    Impossible { name: usize },
 }
 
 /// The slots that an effect changes: at most two.
@@ -119,7 +119,7 @@ impl<'h> Model<'h> {
             Effect::Rename { from, to } => {
                 (exists(from) && !exists(to), [Some((from, Slot::Absent)), Some((to, slots[from]))])
             }
-            Effect::Impossible => (false, [None, None]),
+            Effect::Impossible { .. } => (false, [None, None]),
         };
         possible.then_some(changes)
     }
@@ -138,7 +138,7 @@ impl<'h> Model<'h> {
             (Operation::Create { replace: false, .. }, Outcome::NameExists) => {
                 Effect::Exists { name, exists: true }
             }
-            (Operation::Create { .. }, Outcome::NoSuchFile) => Effect::Impossible,
+            (Operation::Create { .. }, Outcome::NoSuchFile) => Effect::Impossible { name },
             (_, Outcome::NoSuchFile) => Effect::Exists { name, exists: false },
             (Operation::Read { .. }, Outcome::Observed(content)) => {
                 let rank = self.observed.binary_search(&&content.0[..]);
@@ -160,7 +160,7 @@ impl<'h> Model<'h> {
             (Operation::Rename { to, .. }, Outcome::Done | Outcome::Unknown) => {
                 Effect::Rename { from: name, to: place(to) }
             }
-            _ => Effect::Impossible,
+            _ => Effect::Impossible { name },
         }
     }
 
@@ -192,10 +192,24 @@ impl<'h> Model<'h> {
 }
 
 impl Effect<'_> {
+    /// The names that the call changes or looks at.
+    pub(super) fn names(&self) -> impl Iterator<Item = usize> + use<> {
+        let (name, other) = match *self {
+            Self::Exists { name, .. }
+            | Self::Read { name, .. }
+            | Self::Create { name, .. }
+            | Self::Append { name, .. }
+            | Self::Delete { name }
+            | Self::Impossible { name } => (name, None),
+            Self::Rename { from, to } => (from, Some(to)),
+        };
+        std::iter::once(name).chain(other)
+    }
+
     /// Whether the call leaves every state as it is.
     pub(super) fn changes_nothing(&self) -> bool {
         match self {
-            Self::Exists { .. } | Self::Read { .. } | Self::Impossible => true,
+            Self::Exists { .. } | Self::Read { .. } | Self::Impossible { .. } => true,
             Self::Rename { from, to } => from == to,
             _ => false,
         }

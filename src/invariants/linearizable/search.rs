@@ -1,16 +1,19 @@
 //! The search for an order, depth first, without recursion.
 //!
 //! A configuration is the set of calls placed so far and the state of the files after them. The
-//! next call is one that was invoked before any unplaced call was answered. The number of
-//! configurations stays small for four reasons:
+//! next call is one that was invoked before any unplaced call was answered. What keeps the number
+//! of configurations small:
 //!
 //! * A call that changes nothing (a read, a refusal) is placed as soon as it fits: whatever order
 //!   works with it later works with it now.
 //! * Of calls with equal effects, only the one answered first is tried: in any order that works
 //!   with another of them here, the two can be exchanged.
-//! * Calls with unknown outcome are tried last, and only where they change something.
-//! * A configuration is left at once when the next read of some file saw a content that the file's
-//!   present one does not begin, and no call is left that could put such a beginning there.
+//! * A configuration is left at once if the next read of some file saw a content that can no longer
+//!   come about, or if a content that is still to be read was just lost.
+//! * Calls on files that have nothing to do with the answer due next wait (`Search::scope`).
+//! * Calls with unknown outcome are tried last, only where they change something, and only right
+//!   before a call on the same files. A configuration reached before with fewer of them is not
+//!   entered again.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +21,13 @@ use super::Violation;
 use super::model::{Effect, Model, Slot, Step};
 use crate::invariants::history::{Call, Content, Operation, Outcome};
 
-/// How much is remembered of the configurations entered, in words of 8 bytes. Beyond, the search
-/// may repeat itself: slower, not wrong.
+/// How much is remembered of the configurations entered, in words of 8 bytes (a million of them,
+/// 128 MB). Beyond, the search may repeat itself: slower, not wrong.
 const REMEMBERED: usize = 1 << 24;
 
 pub(super) struct Search<'m, 'h> {
     model: &'m Model<'h>,
+    supply: Supply,
     /// The answered calls, then those with unknown outcome.
     steps: Vec<Step<'h>>,
     answered: usize,
@@ -42,21 +46,43 @@ pub(super) struct Search<'m, 'h> {
     sources: Vec<usize>,
     /// Exclusive or of the keys of the answered calls placed and of the slots.
     fingerprint: u128,
-    /// Which calls with unknown outcome are placed: one bit each.
+    /// Which calls with unknown outcome are placed, of those in short supply: one bit each.
     used: Vec<u64>,
     /// For each fingerprint, the sets of such calls it was entered with.
     seen: BTreeMap<u128, Vec<Box<[u64]>>>,
     remembered: usize,
 }
 
+/// How often a call with unknown outcome may be placed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Supply {
+    /// Once, as is right.
+    Single,
+    /// Any number of times if it leaves nothing that reads observe: it deletes, renames, or creates
+    /// a file of unobserved content. Which of those are used up need not be remembered then, so
+    /// that much fewer configurations differ.
+    Endless,
+}
+
+/// An order of the calls that explains every answer.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Explained {
+    /// Whether each call takes effect once at most in it.
+    pub(super) each_once: bool,
+}
+
 struct Placed {
     step: usize,
+    /// Whether it was placed before.
+    again: bool,
     before: [Option<(usize, Slot)>; 2],
 }
 
 /// One configuration on the way: the alternatives not yet tried, the best one last.
 struct Fork {
     depth: usize,
+    /// Only calls on these names are tried.
+    scope: Vec<bool>,
     choices: Vec<usize>,
     with_unknown: bool,
 }
@@ -70,7 +96,7 @@ struct Reads {
 }
 
 impl<'m, 'h> Search<'m, 'h> {
-    pub(super) fn new(model: &'m Model<'h>) -> Self {
+    pub(super) fn new(model: &'m Model<'h>, supply: Supply) -> Self {
         let steps: Vec<_> = model.answered.iter().chain(&model.unknown).copied().collect();
         let mut reads: Vec<Reads> = model.names.iter().map(|_| Reads::default()).collect();
         let (mut creates, mut renames) = (Vec::new(), Vec::new());
@@ -106,6 +132,7 @@ impl<'m, 'h> Search<'m, 'h> {
             fingerprint: 0,
             seen: BTreeMap::new(),
             model,
+            supply,
             steps,
             reads,
             creates,
@@ -113,53 +140,58 @@ impl<'m, 'h> Search<'m, 'h> {
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), Violation> {
+    /// Searches until there is a verdict, or until this many configurations were entered.
+    pub(super) fn run(mut self, patience: usize) -> Option<Result<Explained, Violation>> {
+        let mut entered = 0;
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
-        let mut entered = 0;
+        let mut unused = None;
         loop {
+            let depth = self.trail.len();
             self.place_what_changes_nothing();
-            entered += 1;
+            if self.trail[depth..].iter().any(|placed| self.share(placed.step, unused)) {
+                unused = None;
+            }
             if self.events.is_empty() {
-                eprintln!("entered {entered} remembered {}", self.seen.len());
-                return Ok(());
+                let each_once = !self.trail.iter().any(|placed| placed.again);
+                return Some(Ok(Explained { each_once }));
             }
-            if entered % 100000 == 0 {
-                eprintln!(
-                    "{entered}: {} of {}, slots {:?}, unknown used {:?} next {:?}",
-                    self.trail.len(),
-                    self.answered,
-                    self.slots,
-                    self.used.iter().map(|u| u.count_ones()).sum::<u32>(),
-                    self.events
-                        .candidates()
-                        .map(|s| self.steps[s].call.to_string())
-                        .collect::<Vec<_>>()
-                );
+            entered += 1;
+            if entered > patience {
+                return None;
             }
-            if self.has_hope() && self.is_new() {
-                let (depth, choices) = (self.trail.len(), self.answered_choices());
-                forks.push(Fork { depth, choices, with_unknown: false });
-            } else if self.trail.len() > longest.len() {
-                longest = self.trail.iter().map(|placed| placed.step).collect();
+            if self.has_hope() && self.is_new(unused) {
+                let scope = self.scope(unused);
+                let (depth, choices) = (self.trail.len(), self.answered_choices(&scope));
+                forks.push(Fork { depth, scope, choices, with_unknown: false });
+            } else {
+                self.keep_longest(&mut longest);
             }
             loop {
-                let Some(fork) = forks.last_mut() else { return Err(self.violation(&longest)) };
+                let Some(fork) = forks.last_mut() else {
+                    return Some(Err(self.violation(&longest)));
+                };
                 self.take_back_to(fork.depth);
                 if let Some(step) = fork.choices.pop() {
                     self.place(step);
+                    unused = (step >= self.answered).then_some(step);
                     break;
                 }
                 if !fork.with_unknown {
                     fork.with_unknown = true;
-                    fork.choices = self.unknown_choices();
+                    fork.choices = self.unknown_choices(&fork.scope);
                     continue;
                 }
-                if fork.depth > longest.len() {
-                    longest = self.trail.iter().map(|placed| placed.step).collect();
-                }
                 forks.pop();
+                self.keep_longest(&mut longest);
             }
+        }
+    }
+
+    fn keep_longest(&self, longest: &mut Vec<usize>) {
+        if self.trail.len() > longest.len() && !self.trail.iter().any(|placed| placed.again) {
+            longest.clear();
+            longest.extend(self.trail.iter().map(|placed| placed.step));
         }
     }
 
@@ -172,14 +204,19 @@ impl<'m, 'h> Search<'m, 'h> {
         for (name, slot) in changes.into_iter().flatten() {
             self.set(name, slot);
         }
-        self.mark(step, true);
-        self.trail.push(Placed { step, before });
+        let again = self.placed[step];
+        if !again {
+            self.mark(step, true);
+        }
+        self.trail.push(Placed { step, again, before });
         true
     }
 
     fn take_back_to(&mut self, depth: usize) {
-        for Placed { step, before } in self.trail.split_off(depth).into_iter().rev() {
-            self.mark(step, false);
+        for Placed { step, again, before } in self.trail.split_off(depth).into_iter().rev() {
+            if !again {
+                self.mark(step, false);
+            }
             for (name, slot) in before.into_iter().flatten() {
                 self.set(name, slot);
             }
@@ -196,6 +233,7 @@ impl<'m, 'h> Search<'m, 'h> {
     fn mark(&mut self, step: usize, placed: bool) {
         self.placed[step] = placed;
         match step.checked_sub(self.answered) {
+            Some(_) if self.is_endless(step) => {}
             Some(unknown) => self.used[unknown / 64] ^= 1 << (unknown % 64),
             None => {
                 self.fingerprint ^= key(0, [step, 0, 0, 0]);
@@ -226,28 +264,30 @@ impl<'m, 'h> Search<'m, 'h> {
     }
 
     /// The answered calls to try next, the one answered first at the end.
-    fn answered_choices(&self) -> Vec<usize> {
-        let mut choices = self.fitting(self.events.candidates());
+    fn answered_choices(&self, scope: &[bool]) -> Vec<usize> {
+        let mut choices = self.fitting(self.events.candidates(), scope);
         choices.sort_by_key(|step| std::cmp::Reverse(self.steps[*step].returned));
         choices
     }
 
     /// The calls with unknown outcome to try next, the one invoked first at the end.
-    fn unknown_choices(&self) -> Vec<usize> {
-        let first_answer = self.events.first_answer();
-        let unknown = (self.answered..self.steps.len())
-            .take_while(|step| self.steps[*step].invoked <= first_answer)
-            .filter(|step| !self.placed[*step]);
-        let mut choices = self.fitting(unknown);
+    fn unknown_choices(&self, scope: &[bool]) -> Vec<usize> {
+        let first_answer = self.steps[self.events.first_answered()].returned;
+        let invoked = (self.answered..self.steps.len())
+            .take_while(|step| self.steps[*step].invoked <= first_answer);
+        let fresh = invoked.clone().filter(|step| !self.placed[*step]);
+        let again = invoked.filter(|step| self.placed[*step] && self.is_endless(*step));
+        let unknown = fresh.chain(again);
+        let mut choices = self.fitting(unknown, scope);
         choices.retain(|step| self.helps(self.steps[*step].effect));
         choices.sort_unstable_by(|one, other| other.cmp(one));
         choices
     }
 
     /// Of the calls that fit, one for each effect: the first answered.
-    fn fitting(&self, steps: impl Iterator<Item = usize>) -> Vec<usize> {
+    fn fitting(&self, steps: impl Iterator<Item = usize>, scope: &[bool]) -> Vec<usize> {
         let mut best: BTreeMap<Effect<'h>, usize> = BTreeMap::new();
-        for step in steps {
+        for step in steps.filter(|step| self.steps[*step].effect.names().any(|name| scope[name])) {
             let Step { effect, returned, .. } = self.steps[step];
             let kept = best.entry(effect).or_insert(step);
             if returned < self.steps[*kept].returned {
@@ -264,6 +304,54 @@ impl<'m, 'h> Search<'m, 'h> {
         let changes = self.model.apply(effect, &self.slots).into_iter().flatten().flatten();
         let hides = |slot| matches!(effect, Effect::Append { .. }) && slot == Slot::Unobserved;
         changes.into_iter().any(|(name, slot)| self.slots[name] != slot && !hides(slot))
+    }
+
+    /// The names that the next call must touch.
+    ///
+    /// A call with unknown outcome that was just placed could as well be placed later, as long as
+    /// nothing placed touches what it touched: so what comes next does. Otherwise some call has to
+    /// be placed before the first answer that is due, and those on names that no rename ties to its
+    /// own could as well be placed after it.
+    fn scope(&self, unused: Option<usize>) -> Vec<bool> {
+        let mut scope = vec![false; self.slots.len()];
+        let due = unused.unwrap_or_else(|| self.events.first_answered());
+        self.steps[due].effect.names().for_each(|name| scope[name] = true);
+        if unused.is_some() {
+            return scope;
+        }
+        let first_answer = self.steps[due].returned;
+        let open = |step: &&usize| self.is_open(**step, first_answer);
+        let renames: Vec<_> = self.renames.iter().filter(open).collect();
+        let mut size = 0;
+        while size != scope.iter().filter(|inside| **inside).count() {
+            size = scope.iter().filter(|inside| **inside).count();
+            for rename in &renames {
+                let effect = self.steps[**rename].effect;
+                if effect.names().any(|name| scope[name]) {
+                    effect.names().for_each(|name| scope[name] = true);
+                }
+            }
+        }
+        scope
+    }
+
+    /// Whether the call can be placed before an answer of that moment.
+    fn is_open(&self, step: usize, answer: u64) -> bool {
+        (!self.placed[step] || self.is_endless(step)) && self.steps[step].invoked <= answer
+    }
+
+    fn is_endless(&self, step: usize) -> bool {
+        let endless = match self.steps[step].effect {
+            Effect::Create { slot, .. } => slot == Slot::Unobserved,
+            Effect::Delete { .. } | Effect::Rename { .. } => true,
+            _ => false,
+        };
+        endless && step >= self.answered && self.supply == Supply::Endless
+    }
+
+    fn share(&self, step: usize, other: Option<usize>) -> bool {
+        let names = |step: usize| self.steps[step].effect.names();
+        other.is_some_and(|other| names(step).any(|name| names(other).any(|other| other == name)))
     }
 
     /// Whether every file can still come to hold what its next read saw, and no content that was
@@ -302,7 +390,7 @@ impl<'m, 'h> Search<'m, 'h> {
     /// Whether an unplaced create or rename may, before that moment, put under this name a content
     /// that begins the observed one.
     fn can_be_put(&self, name: usize, rank: usize, before: u64) -> bool {
-        let open = |step: &usize| !self.placed[*step] && self.steps[*step].invoked <= before;
+        let open = |step: &usize| self.is_open(*step, before);
         let renamed = self.renames.iter().any(|step| {
             open(step)
                 && matches!(self.steps[*step].effect, Effect::Rename { to, .. } if to == name)
@@ -316,28 +404,30 @@ impl<'m, 'h> Search<'m, 'h> {
 
     /// Whether nothing at least as good was seen: the same answered calls placed, the same files,
     /// and no call with unknown outcome placed that is not placed now.
-    fn is_new(&mut self) -> bool {
+    fn is_new(&mut self, unused: Option<usize>) -> bool {
+        let fingerprint = self.fingerprint ^ unused.map_or(0, |step| key(4, [step, 0, 0, 0]));
         let covers = |seen: &[u64]| seen.iter().zip(&self.used).all(|(seen, now)| seen & !now == 0);
-        let known = self.seen.get(&self.fingerprint);
+        let known = self.seen.get(&fingerprint);
         if known.is_some_and(|sets| sets.iter().any(|seen| covers(seen))) {
             return false;
         }
         if self.remembered < REMEMBERED {
-            self.remembered += 2 + self.used.len();
-            self.seen.entry(self.fingerprint).or_default().push(self.used.as_slice().into());
+            self.remembered += 16 + self.used.len();
+            self.seen.entry(fingerprint).or_default().push(self.used.as_slice().into());
         }
         true
     }
 
     /// The longest order found, made longer as far as it goes.
     fn violation(mut self, longest: &[usize]) -> Violation {
+        let everywhere = vec![true; self.slots.len()];
         self.take_back_to(0);
         for step in longest {
             self.place(*step);
         }
         loop {
             self.place_what_changes_nothing();
-            let Some(step) = self.answered_choices().pop() else { break };
+            let Some(step) = self.answered_choices(&everywhere).pop() else { break };
             self.place(step);
         }
         let call = |step: usize| self.steps[step].call.clone();
@@ -378,8 +468,6 @@ fn contents(placed: &[Call]) -> BTreeMap<String, Content> {
 struct Events {
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// The moment of each event.
-    moments: Vec<u64>,
 }
 
 impl Events {
@@ -401,7 +489,7 @@ impl Events {
             last = event;
         }
         previous[Self::HEAD] = last;
-        Self { next, previous, moments }
+        Self { next, previous }
     }
 
     fn invocation(step: usize) -> usize {
@@ -424,10 +512,10 @@ impl Events {
         std::iter::successors(first, |step| self.invoked_after(Self::invocation(*step)))
     }
 
-    /// The moment of the first answer.
-    fn first_answer(&self) -> u64 {
+    /// The step answered first, of any left.
+    fn first_answered(&self) -> usize {
         let last = self.candidates().last().map_or(Self::HEAD, Self::invocation);
-        self.moments[self.next[last]]
+        (self.next[last] - 1) / 2
     }
 
     fn unlink(&mut self, step: usize) {

@@ -1,0 +1,221 @@
+//! Reads: rows 22 to 30. Every answered read of a `Cluster` is also checked against what was
+//! committed anywhere when it began.
+
+use std::collections::BTreeMap;
+
+use jangada::raft::{
+    Configuration, Effect, Index, Limits, Message, Options, Persistent, Refusal, RoleKind, Ticket,
+};
+
+use crate::support::cluster::Cluster;
+use crate::support::node::*;
+
+fn ready(ticket: u64, index: u64) -> Effect {
+    Effect::ReadReady { ticket: Ticket(ticket), index: Index(index) }
+}
+
+fn refused(ticket: u64, reason: Refusal) -> Effect {
+    Effect::ReadRefused { ticket: Ticket(ticket), reason }
+}
+
+/// 22 (etcd and Consul, 2014): a deposed leader on the small side of a split does not answer.
+#[test]
+fn trap_22_a_leader_without_a_quorum_answers_no_read() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(S1);
+    cluster.partition(&[&[S1, S2], &[S3, S4, S5]]);
+    cluster.run(shortest_timeout());
+    cluster.elect(S3);
+    cluster.propose(S3, &["news"]);
+    cluster.deliver_all();
+    assert_eq!(cluster.role(S1), RoleKind::Leader, "it does not know yet");
+    let reads = [cluster.read(S1), cluster.read(S2)];
+    cluster.deliver_all();
+    assert!(reads.iter().all(|read| cluster.reads[read].outcome.is_none()));
+    cluster.run(longest_timeout() * 2);
+    for read in reads {
+        assert!(matches!(cluster.reads[&read].outcome, Some(Err(_))), "refused, not forgotten");
+    }
+}
+
+/// The same in numbers (openraft d60f1e85): a quorum is a majority, not one less.
+#[test]
+fn trap_22_one_confirmation_of_five_is_no_quorum() {
+    let mut leader = Server::of(5);
+    leader.establish();
+    assert_eq!(sent(&leader.read(1)).len(), 4, "a round begins at once");
+    let (term, round) = (leader.term(), leader.round());
+    assert_eq!(leader.receive(S2, matched(term, 1, round)), []);
+    assert_eq!(leader.receive(S2, matched(term, 1, round)), [], "the same voice again");
+    assert!(leader.receive(S3, matched(term, 1, round)).contains(&ready(1, 1)));
+}
+
+/// 23 (etcd 20418, raft PR 397): a late answer to an earlier round confirms no later read.
+#[test]
+fn trap_23_an_answer_to_an_earlier_round_confirms_no_later_read() {
+    let mut leader = Server::of(3);
+    leader.establish();
+    let (term, before) = (leader.term(), leader.round());
+    leader.read(1);
+    assert_eq!(leader.round(), before + 1);
+    leader.read(2);
+    assert_eq!(leader.round(), before + 1, "it joins the next round");
+    assert_eq!(leader.receive(S2, matched(term, 1, before)), [], "heard before the reads began");
+    let effects = leader.receive(S2, matched(term, 1, before + 1));
+    assert!(effects.contains(&ready(1, 1)));
+    assert!(!effects.contains(&ready(2, 1)), "its round has only begun: {effects:?}");
+    assert_eq!(leader.round(), before + 2);
+    assert_eq!(leader.receive(S3, matched(term, 1, before + 1)), []);
+    assert_eq!(leader.receive(S3, matched(term, 1, before + 2)), [ready(2, 1)]);
+}
+
+/// 23, the follower's side: an answer to a read of an earlier life, or a second one, is dropped.
+#[test]
+fn trap_23_an_answer_to_another_read_is_dropped() {
+    let mut follower = Server::having(3, 1, &[1]);
+    follower.heartbeat(S2, 1);
+    follower.read(8);
+    assert_eq!(follower.receive(S2, read_index_reply(1, 7, Some(1))), []);
+    assert_eq!(follower.receive(S2, read_index_reply(1, 8, Some(1))), [ready(8, 1)]);
+    assert_eq!(follower.receive(S2, read_index_reply(1, 8, Some(1))), []);
+}
+
+/// 24 (etcd raft f9382a4; section 8): before an entry of its term is committed, a leader does not
+/// know what is.
+#[test]
+fn trap_24_a_new_leader_reads_only_after_its_no_op() {
+    let mut leader = Server::having(3, 1, &[1, 1]);
+    leader.elect();
+    leader.persist();
+    assert_eq!(leader.read(1), [], "it joins the round of the election");
+    let (term, mut round) = (leader.term(), leader.round());
+    for _ in 0..3 {
+        let effects = leader.receive(S2, rejected(term, 2, at(1, 1), round));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::ReadReady { .. })));
+        leader.pass(50);
+        leader.wake();
+        round = leader.round();
+    }
+    assert!(leader.receive(S2, matched(term, 3, round)).contains(&ready(1, 3)));
+}
+
+/// 27 (etcd 3879): a server that replays its log after a restart answers from no state of its own.
+#[test]
+fn trap_27_a_restarted_server_reads_only_what_the_leader_confirms() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(S1);
+    cluster.propose(S1, &["a", "b"]);
+    cluster.deliver_all();
+    cluster.beat(S1);
+    cluster.crash(S3);
+    cluster.propose(S1, &["c"]);
+    cluster.deliver_all();
+    cluster.start(S3);
+    let early = cluster.read(S3);
+    assert_eq!(cluster.reads[&early].outcome, Some(Err(Refusal::ElectionRunning)));
+    cluster.beat(S1);
+    let read = cluster.read(S3);
+    cluster.deliver_all();
+    assert_eq!(cluster.reads[&read].outcome, Some(Ok(Index(4))));
+}
+
+/// 28 (Redis-Raft): what is not committed is not visible, though the log has it.
+#[test]
+fn trap_28_a_read_sees_nothing_uncommitted() {
+    let mut leader = Server::of(3);
+    leader.establish();
+    leader.propose(3);
+    leader.persist();
+    leader.read(1);
+    let (term, round) = (leader.term(), leader.round());
+    assert!(leader.receive(S2, matched(term, 1, round)).contains(&ready(1, 1)));
+}
+
+/// 29 (etcd 20418; dqlite raft 99): a leader that was paused trusts nothing from before.
+#[test]
+fn trap_29_a_paused_leader_answers_nothing_when_it_wakes() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(S1);
+    let queued = cluster.read(S1);
+    cluster.lose_if(|packet| packet.from == S1);
+    cluster.propose(S1, &["unheard"]);
+    cluster.lose_if(|packet| packet.from == S1);
+    // S1 sleeps: its deadlines pass unheeded, and the others go on.
+    cluster.now = cluster.now + longest_timeout() * 3;
+    cluster.campaign(S2);
+    while cluster.deliver_if(|packet| packet.to != S1) > 0 {}
+    assert_eq!(cluster.role(S2), RoleKind::Leader);
+    assert_eq!((cluster.role(S1), cluster.committed.len()), (RoleKind::Leader, 2));
+    let fresh = cluster.read(S1);
+    for read in [queued, fresh] {
+        assert_eq!(cluster.reads[&read].outcome, None);
+    }
+    cluster.wake(S1);
+    assert_eq!(cluster.role(S1), RoleKind::Follower, "no quorum for far too long");
+    for read in [queued, fresh] {
+        assert_eq!(cluster.reads[&read].outcome, Some(Err(Refusal::ElectionRunning)));
+    }
+}
+
+/// 30 (raft-rs 0e6fe65, e6784ab): a follower's read is answered, or fails within a known time.
+#[test]
+fn trap_30_a_read_whose_question_is_lost_fails_in_time() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(S1);
+    let answered = cluster.read(S2);
+    cluster.deliver_all();
+    assert_eq!(cluster.reads[&answered].outcome, Some(Ok(Index(1))));
+    let lost = cluster.read(S2);
+    let question = |message: &Message| matches!(message, Message::ReadIndex(_));
+    assert_eq!(cluster.lose_if(|packet| question(&packet.message)), 1);
+    cluster.run(longest_timeout() + shortest_timeout());
+    assert_eq!(cluster.reads[&lost].outcome, Some(Err(Refusal::NotLeader(S1))));
+}
+
+/// 30, for a learner, which has no election to end its wait.
+#[test]
+fn trap_30_a_learners_read_is_answered_or_fails() {
+    let configuration = Configuration::joint([], [S1, S2], [S3]);
+    let mut cluster = Cluster::of(&configuration, &Options::default(), &BTreeMap::new());
+    cluster.elect(S1);
+    let answered = cluster.read(S3);
+    cluster.deliver_all();
+    assert_eq!(cluster.reads[&answered].outcome, Some(Ok(Index(1))));
+    cluster.crash(S1);
+    cluster.crash(S2);
+    let lost = cluster.read(S3);
+    cluster.run(longest_timeout() * 2);
+    assert_eq!(cluster.reads[&lost].outcome, Some(Err(Refusal::ElectionRunning)));
+    assert_eq!(cluster.status(S3).leader, None);
+}
+
+/// 30: a leader that steps down tells those who asked it, its own clients and other servers.
+#[test]
+fn trap_30_a_deposed_leader_refuses_the_reads_that_wait() {
+    let mut leader = Server::of(3);
+    leader.establish();
+    let term = leader.term();
+    leader.read(1);
+    leader.receive(S3, read_index(term, 9));
+    let effects = leader.receive(S2, matched(term + 1, 0, 0));
+    assert!(effects.contains(&refused(1, Refusal::ElectionRunning)));
+    assert_eq!(sent(&effects), [(S3, read_index_reply(term, 9, None))]);
+}
+
+/// 30: beyond the limit reads are refused at once, at the leader and at a follower.
+#[test]
+fn trap_30_too_many_reads_are_refused() {
+    let limits = Limits { pending_reads: 2, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let mut follower = Server::with(3, options.clone(), Persistent::default());
+    follower.heartbeat(S2, 1);
+    let mut leader = Server::with(3, options, Persistent::default());
+    leader.establish();
+    for server in [&mut follower, &mut leader] {
+        server.read(1);
+        server.read(2);
+        assert_eq!(server.read(3), [refused(3, Refusal::Busy)]);
+    }
+    let effects = leader.receive(S3, read_index(leader.term(), 9));
+    assert_eq!(sent(&effects), [(S3, read_index_reply(leader.term(), 9, None))]);
+}
