@@ -88,7 +88,9 @@
 //! - Linearizable reads ask a majority; neither lease reads nor stale ones are offered.
 
 pub mod actors;
+pub mod console;
 pub mod files;
+pub mod invariants;
 pub mod net;
 pub mod raft;
 pub mod script;

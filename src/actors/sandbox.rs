@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::Bytes;
 
-use super::Order;
 use super::call::Proposer;
 use super::client::Client;
 use super::clock::Clock;
@@ -20,6 +19,7 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::raft::{self, Index, ServerId};
 
@@ -170,6 +170,14 @@ impl Sandbox {
         self.network.leader()
     }
 
+    /// The servers that are meant now, whether they run or not.
+    ///
+    /// # Errors
+    /// If there is no such server, or no leader and one is meant.
+    pub fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        self.network.resolve(servers)
+    }
+
     /// The servers that run and are not that leader.
     pub fn followers(&self) -> Vec<ServerId> {
         self.network.followers()
@@ -222,6 +230,11 @@ impl Sandbox {
     /// The sandbox's clock.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What every random draw comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Ends every server in good order.
