@@ -40,10 +40,12 @@
 //!
 //! | room | answers |
 //! |---|---|
-//! | [`script`] | What does a line of the console or of a scenario mean? |
+//! | [`console`] | How does a person see the cluster, and type to it? |
+//! | [`script`] | What does a line mean, and how is it carried out? |
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
 //! | [`storage`] | What survives a crash? The log, the term and the vote. |
 //! | [`net`] | How does a message travel? What a link does to it. |
+//! | [`invariants`] | What must always hold? So far: what clients saw is linearizable. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
 //! | [`files`] | What is replicated? File commands, sessions, content. |
 //!
@@ -52,13 +54,13 @@
 //! ```text
 //!  main.rs   examples/   tests/
 //!     |
-//!  script/                      text in, orders and file commands out
-//!     |
-//!  actors/                      the only room that knows actix
-//!     |        \
-//!  storage/  net/               what survives; how a message travels
-//!     |        /
-//!   raft/          files/       two leaves that do not know each other
+//!  console/ --> script/               text in; orders and file commands out
+//!                  |
+//!               actors/               the only room that knows actix
+//!              /   |   \
+//!       storage/  net/  invariants/   what survives; what a link does; what must always hold
+//!              \   |   /
+//!               raft/      files/     two leaves that do not know each other
 //! ```
 //!
 //! # The life of one write
