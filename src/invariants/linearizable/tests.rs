@@ -297,6 +297,18 @@ fn every_byte_counts_and_pieces_may_be_cut_anywhere() {
 }
 
 #[test]
+fn a_piece_may_begin_in_what_two_contents_share() {
+    good(&[
+        done(create("a", "p"), 0..1),
+        done(append("a", "qrs"), 2..3),
+        saw("a", "pqrs", 4..5),
+        done(replace("a", "p"), 6..7),
+        done(append("a", "qxy"), 8..9),
+        saw("a", "pqxy", 10..11),
+    ]);
+}
+
+#[test]
 fn files_are_checked_apart() {
     let violation = bad(&[
         done(create("a", "x"), 0..1),
