@@ -7,8 +7,9 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `disk S1 term=3 vote=S2 log="1 1 3"` | before `cluster`: what a server kept of an earlier life |
-//! | `cluster 3 [pre_vote=false] [check_quorum=false] [entries=N] [window=N]` | servers start; at most N entries a message, N unanswered messages |
+//! | `disk S1 term=3 vote=S2 log="1 1 3"` | before `cluster`: what a server kept |
+//! | `cluster 3 [pre_vote=false] [check_quorum=false]` | servers start |
+//! | `cluster 3 [entries=N] [window=N]` | N entries a message, N unanswered messages at most |
 //! | `draw S1 40ms ...` | the next election timeouts of S1 are the shortest plus these |
 //! | `wake S1` | the clock reaches the deadline of S1, and S1 alone notices |
 //! | `pass 100ms`, `run 100ms` | everyone's deadlines come; `run` delivers messages at once |

@@ -39,12 +39,27 @@ struct Shared {
     patience: Cell<Duration>,
 }
 
-/// The numbers of this session's requests.
+/// The numbers of a client's requests, never used twice, not even in different sessions.
 #[derive(Default)]
 struct Serials {
     last: u64,
     /// Those that wait for their answer.
     open: BTreeSet<u64>,
+}
+
+/// A request's number, until its answer is there or nobody waits for it any more.
+struct Serial<'a> {
+    serials: &'a RefCell<Serials>,
+    number: u64,
+    /// The number below which no answer is awaited.
+    acknowledged: u64,
+}
+
+/// What came of a request.
+struct Outcome {
+    answered: Result<Answered, NotDone>,
+    /// A server took it and was not heard again: it may be carried out, whatever others say.
+    taken: bool,
 }
 
 /// What was done, and where it stands in the log.
@@ -249,6 +264,46 @@ impl Client {
         Ok(stat)
     }
 
+    /// Loads bytes in memory as a new file; see [`load`](Self::load).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; refused if the name is taken.
+    pub async fn load_bytes(
+        &self,
+        name: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Done, ClientError> {
+        let content = content.into();
+        self.load(name, content.len() as u64, content, false, |_| {}).await
+    }
+
+    /// Appends bytes in memory to a file; see [`append`](Self::append).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn append_bytes(
+        &self,
+        file: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Done, ClientError> {
+        let content = content.into();
+        self.append(file, content.len() as u64, content, |_| {}).await
+    }
+
+    /// Reads a whole file into memory; see [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn read_bytes(&self, file: &str) -> Result<Bytes, ClientError> {
+        let mut content = Vec::new();
+        let sink = |chunk: &[u8]| {
+            content.extend_from_slice(chunk);
+            Ok(())
+        };
+        self.read(file, sink).await?;
+        Ok(content.into())
+    }
+
     /// Every file, by name.
     ///
     /// # Errors
@@ -272,14 +327,19 @@ impl Client {
     /// As [`ClientError`] says.
     pub async fn change(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
         let session = self.session().await?;
-        let (serial, acknowledged) = self.shared.serials.borrow_mut().begin();
-        let request = files::Request { session, serial, acknowledged, command };
-        let result = self.call(Request::Write(request.encode(data))).await;
-        self.shared.serials.borrow_mut().open.remove(&serial);
-        let result = result.and_then(|answered| decode(&answered));
+        let serial = Serial::begin(&self.shared.serials);
+        let Serial { number, acknowledged, .. } = serial;
+        let request = files::Request { session, serial: number, acknowledged, command };
+        let outcome = self.call(Request::Write(request.encode(data))).await;
+        let taken = outcome.taken;
+        let result = outcome.done();
         if let Err(ClientError::Refused(files::Refusal::SessionExpired { .. })) = &result {
             // The next command opens another.
-            *self.shared.session.lock().await = None;
+            self.shared.session.lock().await.take_if(|open| *open == session);
+            if taken {
+                // Before the session expired, the lost attempt may have been carried out.
+                return Err(ClientError::Unknown);
+            }
         }
         result
     }
@@ -289,7 +349,7 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn query(&self, query: Query) -> Result<Done, ClientError> {
-        decode(&self.call(Request::Read(query.encode())).await?)
+        self.call(Request::Read(query.encode())).await.done()
     }
 
     fn draw_uuid(&self) -> Uuid {
@@ -366,61 +426,57 @@ impl Client {
         if let Some(id) = *session {
             return Ok(id);
         }
-        // Opening one twice is harmless: a session that nobody uses is forgotten in time.
-        let done = decode(&self.call(Request::Write(files::open_session())).await?)?;
+        // Opening one twice is harmless: a session that nobody uses is forgotten in time. So what
+        // was to be done in the session is not done, even where it is not known whether it is open.
+        let outcome = self.call(Request::Write(files::open_session())).await;
+        let done = decode(&outcome.answered.map_err(ClientError::NotDone)?)?;
         let Answer::SessionOpened { session: id } = done.answer else {
             return Err(files::Refusal::UnknownAnswer { bytes: 0 }.into());
         };
-        *self.shared.serials.borrow_mut() = Serials::default();
         *session = Some(id);
         Ok(id)
     }
 
     /// Has one server after the other asked until one answers, or patience ends.
-    async fn call(&self, request: Request) -> Result<Answered, ClientError> {
+    async fn call(&self, request: Request) -> Outcome {
         let shared = &*self.shared;
-        let patience = shared.patience.get();
-        let deadline = shared.clock.now() + patience;
-        // A server took the request and no answer came: it may be carried out.
+        let began = shared.clock.now();
+        let deadline = began + shared.patience.get();
         let mut taken = false;
-        let mut reason = NotDone::Silence(patience);
         loop {
             let target = self.target();
             let (reply, answer) = oneshot::channel();
             shared.network.call(target, Call { request: request.duplicate(), reply });
             let left = deadline.since(shared.clock.now());
-            match tokio::time::timeout(left.min(ATTEMPT), answer).await {
+            let mut reason = match tokio::time::timeout(left.min(ATTEMPT), answer).await {
                 Ok(Ok(Ok(answered))) => {
                     shared.target.set(Some(target));
-                    return Ok(answered);
+                    return Outcome { answered: Ok(answered), taken };
                 }
                 Ok(Ok(Err(CallError::Refused(refusal)))) => {
-                    reason = NotDone::Refused { server: target, refusal };
                     match refusal {
                         Refusal::NotLeader(leader) => shared.target.set(Some(leader)),
                         _ => self.ask_another(target),
                     }
+                    NotDone::Refused { server: target, refusal }
                 }
                 Ok(Ok(Err(CallError::Unreachable))) => {
-                    reason = NotDone::Down(target);
                     self.ask_another(target);
+                    NotDone::Down(target)
                 }
                 Ok(Ok(Err(CallError::Unknown)) | Err(_)) | Err(_) => {
                     taken |= matches!(request, Request::Write(_));
                     self.ask_another(target);
+                    NotDone::Silence(shared.clock.now().since(began))
                 }
-            }
+            };
             let (up, servers) = shared.network.up();
-            if up <= servers / 2 && self.pinned.is_none() {
+            let hopeless = up <= servers / 2 && self.pinned.is_none();
+            if hopeless {
                 reason = NotDone::NoQuorum { up, servers };
             }
-            let hopeless = matches!(reason, NotDone::NoQuorum { .. }) || self.pinned.is_some();
-            if hopeless || shared.clock.now() >= deadline {
-                return Err(if taken {
-                    ClientError::Unknown
-                } else {
-                    ClientError::NotDone(reason)
-                });
+            if hopeless || self.pinned.is_some() || shared.clock.now() >= deadline {
+                return Outcome { answered: Err(reason), taken };
             }
             let nanoseconds = shared.luck.borrow_mut().next_u64() % PAUSE.as_nanos() as u64;
             shared.clock.sleep(Duration::from_nanos(nanoseconds)).await;
@@ -439,12 +495,30 @@ impl Client {
     }
 }
 
-impl Serials {
-    /// A new number, and the number below which no answer is awaited any more.
-    fn begin(&mut self) -> (u64, u64) {
-        self.last += 1;
-        self.open.insert(self.last);
-        (self.last, self.open.first().copied().unwrap_or(self.last))
+impl<'a> Serial<'a> {
+    /// The next number.
+    fn begin(serials: &'a RefCell<Serials>) -> Self {
+        let Serials { last, open } = &mut *serials.borrow_mut();
+        *last += 1;
+        open.insert(*last);
+        let acknowledged = open.first().copied().unwrap_or(*last);
+        Self { serials, number: *last, acknowledged }
+    }
+}
+
+impl Drop for Serial<'_> {
+    fn drop(&mut self) {
+        self.serials.borrow_mut().open.remove(&self.number);
+    }
+}
+
+impl Outcome {
+    fn done(self) -> Result<Done, ClientError> {
+        match self.answered {
+            Ok(answered) => decode(&answered),
+            Err(_) if self.taken => Err(ClientError::Unknown),
+            Err(reason) => Err(ClientError::NotDone(reason)),
+        }
     }
 }
 

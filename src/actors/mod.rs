@@ -19,7 +19,7 @@ mod status;
 mod supervisor;
 
 pub use call::{Answered, CallError, Proposer};
-pub use client::{Client, ClientError, Done, Source};
+pub use client::{Client, ClientError, Done, NotDone, Source};
 pub use clock::Clock;
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use std::time::Duration;
 use actix::Addr;
 use rand_chacha::ChaCha8Rng;
 
+use super::Servers;
 use super::call::{Call, CallError, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate};
 use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
+use super::supervisor::OrderError;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, RoleKind, ServerId, Term, Time};
 
@@ -47,7 +49,7 @@ struct Wires {
 /// Where a server is plugged in.
 struct Port {
     running: Option<Running>,
-    /// Counts the server's lives: what was sent to an earlier one is lost.
+    /// Counts the server's lives.
     life: u64,
     /// Added to every message that the server handles.
     latency: Duration,
@@ -81,7 +83,6 @@ struct Late {
     due: Time,
     order: u64,
     to: ServerId,
-    life: u64,
     parcel: Parcel,
 }
 
@@ -183,6 +184,7 @@ impl Network {
         running.life.0.ended.set(true);
         port.life += 1;
         port.held.clear();
+        wires.lose_in_flight(id);
         wires.still();
         Some(running)
     }
@@ -219,6 +221,38 @@ impl Network {
         wires.ports.iter().filter_map(leads).max().map(|(_, id)| id)
     }
 
+    /// The servers that are meant, whether they run or not.
+    pub(crate) fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        match servers {
+            Servers::All => Ok(self.servers()),
+            Servers::Leader => Ok(vec![self.leader().ok_or(OrderError::NoLeader)?]),
+            Servers::Followers => Ok(self.followers()),
+            Servers::Only(ids) => {
+                // Each once: starting a server twice would give it two lives at a time.
+                let ids: BTreeSet<_> =
+                    ids.iter().map(|id| self.known(*id)).collect::<Result<_, _>>()?;
+                Ok(ids.into_iter().collect())
+            }
+        }
+    }
+
+    /// The server, if there is one of this number.
+    pub(crate) fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
+        let servers = self.servers();
+        if servers.contains(&server) {
+            Ok(server)
+        } else {
+            Err(OrderError::NoSuchServer { server, count: servers.len() })
+        }
+    }
+
+    /// The running servers but the leader.
+    pub(crate) fn followers(&self) -> Vec<ServerId> {
+        let leader = self.leader();
+        let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
+        self.servers().into_iter().filter(follows).collect()
+    }
+
     pub(crate) fn latency(&self, id: ServerId) -> Duration {
         self.0.borrow().ports.get(&id).map_or(Duration::ZERO, |port| port.latency)
     }
@@ -228,7 +262,9 @@ impl Network {
         if let Some(port) = wires.ports.get_mut(&id) {
             port.latency = latency;
         }
+        wires.hurry();
         wires.still();
+        self.arm(wires);
     }
 
     /// Freezes a server, or lets it go on with what arrived meanwhile.
@@ -256,14 +292,18 @@ impl Network {
         } else {
             wires.rules.insert((from, to), rule);
         }
+        wires.hurry();
         wires.still();
+        self.arm(wires);
     }
 
     /// Takes every rule off every link.
     pub(crate) fn heal(&self) {
         let wires = &mut *self.0.borrow_mut();
         wires.rules.clear();
+        wires.hurry();
         wires.still();
+        self.arm(wires);
     }
 
     /// Sends a message from one server to another. Losing it is part of the model.
@@ -307,10 +347,13 @@ impl Network {
         let due = next.due;
         if wires.armed.is_none_or(|armed| due < armed) {
             wires.armed = Some(due);
-            let (network, clock) = (self.clone(), wires.clock);
+            // Waiting must not keep the network alive.
+            let (network, clock) = (Rc::downgrade(&self.0), wires.clock);
             actix_rt::spawn(async move {
                 clock.sleep_until(due).await;
-                network.deliver_due(due);
+                if let Some(wires) = network.upgrade() {
+                    Network(wires).deliver_due(due);
+                }
             });
         }
     }
@@ -324,12 +367,7 @@ impl Network {
         let now = wires.clock.now();
         while wires.late.peek().is_some_and(|Reverse(late)| late.due <= now) {
             let Some(Reverse(late)) = wires.late.pop() else { break };
-            let life = wires.ports.get(&late.to).map(|port| port.life);
-            if life == Some(late.life) {
-                wires.deliver(late.to, late.parcel);
-            } else {
-                wires.lost(late.to, &late.parcel, "the server crashed");
-            }
+            wires.deliver(late.to, late.parcel);
         }
         wires.still();
         self.arm(wires);
@@ -372,10 +410,41 @@ impl Wires {
     }
 
     fn post(&mut self, due: Time, to: ServerId, parcel: Parcel) {
-        let life = self.ports.get(&to).map_or(0, |port| port.life);
         self.sent += 1;
-        self.late.push(Reverse(Late { due, order: self.sent, to, life, parcel }));
+        self.late.push(Reverse(Late { due, order: self.sent, to, parcel }));
         self.quiet = false;
+    }
+
+    /// What is on its way to a server that ended is lost, even if the server is back before it
+    /// would have arrived.
+    fn lose_in_flight(&mut self, to: ServerId) {
+        let (lost, late) = std::mem::take(&mut self.late).into_iter().partition(|it| it.0.to == to);
+        self.late = late;
+        let lost: BinaryHeap<_> = lost;
+        for Reverse(late) in lost.into_sorted_vec().into_iter().rev() {
+            self.lost(to, &late.parcel, "the server crashed");
+        }
+        self.arrivals.retain(|(_, receiver), _| *receiver != to);
+    }
+
+    /// Lets nothing come later than the rules of now would have it: taking a delay away takes it
+    /// from what is on its way, too.
+    fn hurry(&mut self) {
+        let now = self.clock.now();
+        let (rules, ports) = (&self.rules, &self.ports);
+        let latest = |from: Option<ServerId>, to: ServerId| {
+            let latency = ports.get(&to).map_or(Duration::ZERO, |port| port.latency);
+            let rule = from.and_then(|from| rules.get(&(from, to)));
+            now + rule.map_or(Duration::ZERO, LinkRule::longest) + latency
+        };
+        for ((from, to), arrival) in &mut self.arrivals {
+            *arrival = (*arrival).min(latest(Some(*from), *to));
+        }
+        let soon = |Reverse(late): Reverse<Late>| {
+            let due = late.due.min(latest(late.parcel.sender(), late.to));
+            Reverse(Late { due, ..late })
+        };
+        self.late = std::mem::take(&mut self.late).into_iter().map(soon).collect();
     }
 
     /// Hands a parcel to the server, or keeps it while the server is paused.
@@ -440,6 +509,14 @@ impl Wires {
 }
 
 impl Parcel {
+    /// The server that sent it, if it is not a client's.
+    fn sender(&self) -> Option<ServerId> {
+        match self {
+            Parcel::Peer { from, .. } => Some(*from),
+            Parcel::Call(_) => None,
+        }
+    }
+
     /// A second copy, which only messages between servers can have.
     fn copy(&self) -> Option<Parcel> {
         match self {

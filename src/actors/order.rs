@@ -18,6 +18,18 @@ pub enum Servers {
     Only(Vec<ServerId>),
 }
 
+impl From<ServerId> for Servers {
+    fn from(server: ServerId) -> Self {
+        Servers::Only(vec![server])
+    }
+}
+
+impl From<Vec<ServerId>> for Servers {
+    fn from(servers: Vec<ServerId>) -> Self {
+        Servers::Only(servers)
+    }
+}
+
 /// One end of a directed link, or of several.
 pub type Side = Servers;
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::Bytes;
 
-use super::Order;
 use super::call::Proposer;
 use super::client::Client;
 use super::clock::Clock;
@@ -20,6 +19,7 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::raft::{self, Index, ServerId};
 
@@ -170,12 +170,51 @@ impl Sandbox {
         self.network.leader()
     }
 
+    /// The servers that are meant now, whether they run or not.
+    ///
+    /// # Errors
+    /// If there is no such server, or no leader and one is meant.
+    pub fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
+        self.network.resolve(servers)
+    }
+
+    /// The servers that run and are not that leader.
+    pub fn followers(&self) -> Vec<ServerId> {
+        self.network.followers()
+    }
+
     /// Waits until a server leads. Returns `None` if that takes longer than `patience`.
     pub async fn wait_for_leader(&self, patience: Duration) -> Option<ServerId> {
+        self.poll(patience, async || self.leader()).await
+    }
+
+    /// Waits until the cluster is as `condition` asks, and returns how it is then. Returns `None`
+    /// if that takes longer than `patience`, or if the sandbox has ended.
+    pub async fn wait_until(
+        &self,
+        patience: Duration,
+        condition: impl Fn(&ClusterStatus) -> bool,
+    ) -> Option<ClusterStatus> {
+        self.poll(patience, async || self.status().await.ok().filter(&condition)).await
+    }
+
+    /// Waits until every running server has applied the same entries and holds the same state.
+    /// Returns the index of the last of them, or `None` if that takes longer than `patience`.
+    pub async fn wait_for_agreement(&self, patience: Duration) -> Option<Index> {
+        let agreement = async || {
+            let states = self.states().await.ok()?;
+            let (_, index, digest) = *states.first()?;
+            states.iter().all(|state| (state.1, state.2) == (index, digest)).then_some(index)
+        };
+        self.poll(patience, agreement).await
+    }
+
+    /// Looks every millisecond until there is something to see, or patience ends.
+    async fn poll<T>(&self, patience: Duration, look: impl AsyncFn() -> Option<T>) -> Option<T> {
         let waiting = async {
             loop {
-                if let Some(leader) = self.leader() {
-                    return leader;
+                if let Some(seen) = look().await {
+                    return seen;
                 }
                 self.clock.sleep(Duration::from_millis(1)).await;
             }
@@ -191,6 +230,11 @@ impl Sandbox {
     /// The sandbox's clock.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What every random draw comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Ends every server in good order.

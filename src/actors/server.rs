@@ -20,7 +20,8 @@ use super::network::{Life, Network};
 use super::record::{EventKind, Recorder};
 use super::state_machine::StateMachine;
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, ServerId, Ticket, Time,
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
+    Ticket, Time,
 };
 use crate::storage::{Durable, Storage, WriteId};
 
@@ -36,8 +37,8 @@ pub(crate) struct Server {
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
     inbox: Arc<Inbox>,
-    /// Writes that wait for their entry to be applied, by index, ascending. Bounded by the
-    /// node's limit of uncommitted entries and by what waits to be applied.
+    /// Writes that wait for their entry to be applied, by index, ascending. From [`MAX_PENDING`]
+    /// on no more are taken in.
     pending: VecDeque<(Index, Reply)>,
     /// Reads that wait for the node's word. Bounded by the node's limit.
     reads: BTreeMap<Ticket, (Bytes, Reply)>,
@@ -88,6 +89,8 @@ enum Source {
 
 /// Most calls that are taken in at a time; then messages have their turn.
 const CALLS_A_TURN: usize = 4096;
+/// Writes in waiting, on the log or on the state machine, at which others are refused.
+const MAX_PENDING: usize = 1 << 17;
 /// Most bytes that the state machine is handed at a time.
 const APPLY_BYTES: u64 = 1 << 20;
 /// Most entries that the state machine has been handed and has not applied.
@@ -331,12 +334,17 @@ impl Server {
     fn take_calls(&mut self, ctx: &mut Context<Self>) {
         let mut calls = std::mem::take(&mut self.scratch.calls);
         if self.inbox.take(CALLS_A_TURN, &mut calls) {
-            ctx.notify(Knock);
+            // By a task: what an actor tells itself, it handles before any other has its turn.
+            let server = ctx.address();
+            actix_rt::spawn(async move { server.do_send(Knock) });
         }
         let mut commands = Vec::with_capacity(calls.len());
         let mut replies = Vec::with_capacity(calls.len());
         for Call { request, reply } in calls.drain(..) {
             match request {
+                Request::Write(_) if self.pending.len() >= MAX_PENDING => {
+                    answer(reply, Err(CallError::Refused(Refusal::Busy)));
+                }
                 Request::Write(command) => {
                     commands.push(command);
                     replies.push(reply);
@@ -390,7 +398,7 @@ impl Handler<Knock> for Server {
     type Result = ();
 
     fn handle(&mut self, _: Knock, ctx: &mut Context<Self>) {
-        if !self.life.ended() {
+        if !self.life.ended() && !self.life.paused() {
             self.take_calls(ctx);
         }
     }
@@ -430,6 +438,8 @@ impl Handler<Wake> for Server {
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
         self.on_timer(ctx);
+        // Calls may have waited at the door.
+        ctx.notify(Knock);
     }
 }
 
@@ -448,7 +458,9 @@ impl Handler<Retime> for Server {
 
     fn handle(&mut self, Retime(timing): Retime, ctx: &mut Context<Self>) {
         if !self.life.ended() {
-            self.step(Input::Retime(timing), Source::Nothing, ctx);
+            // No more than the timers: a paused server must not say what its disk did meanwhile.
+            self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
+            self.set_timer(ctx);
         }
     }
 }

@@ -92,7 +92,7 @@ impl ClusterStatus {
 
     /// How many servers run and are not frozen.
     pub fn up(&self) -> usize {
-        self.servers.iter().filter(|server| server.condition == Condition::Running).count()
+        self.servers.iter().filter(|server| server.is_up()).count()
     }
 
     /// The server of this number.
@@ -102,6 +102,11 @@ impl ClusterStatus {
 }
 
 impl ServerStatus {
+    /// Whether it runs and is not frozen.
+    pub fn is_up(&self) -> bool {
+        self.condition == Condition::Running
+    }
+
     /// Whether it believes that it leads.
     pub fn leads(&self) -> bool {
         self.role == Some(RoleKind::Leader)

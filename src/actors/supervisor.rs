@@ -63,6 +63,12 @@ pub enum OrderError {
     /// The server runs already.
     #[error("{0} runs already")]
     Running(ServerId),
+    /// A frozen server does nothing, not even what it is told.
+    #[error("{0} is paused; `resume {n}` lets it go on", n = .0.0)]
+    Paused(ServerId),
+    /// A probability that is none.
+    #[error("a probability is a number from 0 to 1")]
+    Probability,
     /// Timeouts that cannot work.
     #[error("{0}")]
     Timing(&'static str),
@@ -120,6 +126,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
+    /// A supervisor whose servers run.
     pub(crate) fn new(
         seed: u64,
         options: Options,
@@ -129,7 +136,7 @@ impl Supervisor {
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
-        Self {
+        let mut supervisor = Self {
             seed,
             options,
             machine,
@@ -138,12 +145,17 @@ impl Supervisor {
             recorder,
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
-            ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+            ended: BTreeMap::new(),
+        };
+        // Here and not when the actor starts: a client that calls at once finds them up.
+        for id in servers {
+            supervisor.start_server(id);
         }
+        supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
-    fn start(&mut self, id: ServerId) {
+    fn start_server(&mut self, id: ServerId) {
         let Some(disk) = self.disks.get(&id).cloned() else { return };
         let now = self.clock.now();
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
@@ -201,35 +213,11 @@ impl Supervisor {
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 
-    /// The servers that are meant, whether they run or not.
-    fn resolve(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
-        match servers {
-            Servers::All => Ok(self.network.servers()),
-            Servers::Leader => Ok(vec![self.network.leader().ok_or(OrderError::NoLeader)?]),
-            Servers::Followers => {
-                let leader = self.network.leader();
-                let follows =
-                    |id: &ServerId| Some(*id) != leader && self.network.running(*id).is_some();
-                Ok(self.network.servers().into_iter().filter(follows).collect())
-            }
-            Servers::Only(ids) => ids.iter().map(|id| self.known(*id)).collect(),
-        }
-    }
-
-    fn known(&self, server: ServerId) -> Result<ServerId, OrderError> {
-        let servers = self.network.servers();
-        if servers.contains(&server) {
-            Ok(server)
-        } else {
-            Err(OrderError::NoSuchServer { server, count: servers.len() })
-        }
-    }
-
     /// The running servers that are meant. Naming one that is down is an error; of `all`, only
     /// those that run are meant.
     fn resolve_running(&self, servers: &Servers) -> Result<Vec<(ServerId, Running)>, OrderError> {
         let mut running = Vec::new();
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             match self.network.running(id) {
                 Some(server) => running.push((id, server)),
                 None if *servers == Servers::All => {}
@@ -239,9 +227,23 @@ impl Supervisor {
         Ok(running)
     }
 
+    /// The running servers that are meant and can do something, as above.
+    fn resolve_awake(&self, servers: &Servers) -> Result<Vec<Running>, OrderError> {
+        let named = matches!(servers, Servers::Leader | Servers::Only(_));
+        let mut awake = Vec::new();
+        for (id, server) in self.resolve_running(servers)? {
+            match server.life.paused() {
+                false => awake.push(server),
+                true if named => return Err(OrderError::Paused(id)),
+                true => {}
+            }
+        }
+        Ok(awake)
+    }
+
     fn resolve_down(&self, servers: &Servers) -> Result<Vec<ServerId>, OrderError> {
         let mut down = Vec::new();
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             match self.network.running(id) {
                 None => down.push(id),
                 Some(_) if *servers == Servers::All => {}
@@ -254,7 +256,7 @@ impl Supervisor {
     fn carry_out(&mut self, order: &Order) -> Result<(), OrderError> {
         match order {
             Order::Speed { servers, latency } => {
-                for id in self.resolve(servers)? {
+                for id in self.network.resolve(servers)? {
                     self.network.set_latency(id, *latency);
                 }
             }
@@ -270,7 +272,7 @@ impl Supervisor {
             }
             Order::Recover(servers) | Order::Start(servers) => {
                 for id in self.resolve_down(servers)? {
-                    self.start(id);
+                    self.start_server(id);
                 }
             }
             Order::Pause(servers) => {
@@ -290,17 +292,20 @@ impl Supervisor {
                 (rule.latency, rule.jitter) = (*latency, *jitter);
             })?,
             Order::Loss { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.loss = *probability)?;
+                let loss = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.loss = loss)?;
             }
             Order::Duplicate { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.duplicate = *probability)?;
+                let duplicate = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.duplicate = duplicate)?;
             }
             Order::Reorder { from, to, probability } => {
-                self.change_links(from, to, |rule| rule.reorder = *probability)?;
+                let reorder = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.reorder = reorder)?;
             }
             Order::Heal => self.network.heal(),
             Order::Timeout(servers) => {
-                for (_, server) in self.resolve_running(servers)? {
+                for server in self.resolve_awake(servers)? {
                     server.address.do_send(Disrupt);
                 }
             }
@@ -324,7 +329,7 @@ impl Supervisor {
 
     fn partition(&self, groups: &[Vec<ServerId>]) -> Result<(), OrderError> {
         for id in groups.iter().flatten() {
-            self.known(*id)?;
+            self.network.known(*id)?;
         }
         let group = |id: ServerId| groups.iter().position(|group| group.contains(&id));
         let servers = self.network.servers();
@@ -344,7 +349,7 @@ impl Supervisor {
         to: &Servers,
         change: impl Fn(&mut LinkRule),
     ) -> Result<(), OrderError> {
-        let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+        let (from, to) = (self.network.resolve(from)?, self.network.resolve(to)?);
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
                 let mut rule = self.network.rule(*from, *to);
@@ -356,7 +361,7 @@ impl Supervisor {
     }
 
     fn set_disk_speed(&self, servers: &Servers, speed: DiskSpeed) -> Result<(), OrderError> {
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             if let Some(disk) = self.disks.get(&id) {
                 disk.set_speed(speed);
             }
@@ -368,7 +373,7 @@ impl Supervisor {
     }
 
     fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {
-        for id in self.resolve(servers)? {
+        for id in self.network.resolve(servers)? {
             self.paces.insert(id, pace);
             if let Some(server) = self.network.running(id) {
                 server.machine.do_send(SetPace(pace));
@@ -427,12 +432,17 @@ impl Supervisor {
     }
 }
 
+fn possible(probability: f64) -> Result<f64, OrderError> {
+    (0.0..=1.0).contains(&probability).then_some(probability).ok_or(OrderError::Probability)
+}
+
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
+    /// The servers end with it, whether the sandbox was ended or dropped.
+    fn stopped(&mut self, _: &mut Context<Self>) {
         for id in self.network.servers() {
-            self.start(id);
+            self.end(id, Condition::Stopped);
         }
     }
 }
@@ -479,14 +489,14 @@ impl Handler<GetLog> for Supervisor {
 
     fn handle(&mut self, message: GetLog, _: &mut Context<Self>) -> Self::Result {
         let GetLog { server, after, last } = message;
-        MessageResult(self.known(server).map(|id| {
+        MessageResult(self.network.known(server).map(|id| {
             /// Most bytes of entries that one look at a log reads.
             const MAX_BYTES: u64 = 16 << 20;
             let Some(disk) = self.disks.get(&id) else { return Vec::new() };
             let machine = (self.machine)();
-            let indexes = (after.0 + 1..).map(Index);
+            let indexes = (after.0..).skip(1).map(Index);
             let entries = disk.read(after, last, MAX_BYTES);
-            let line = |(index, entry): (Index, &Entry)| LogLine {
+            let line = |(entry, index): (&Entry, Index)| LogLine {
                 index,
                 term: entry.term,
                 command: match &entry.payload {
@@ -494,7 +504,7 @@ impl Handler<GetLog> for Supervisor {
                     Payload::Command(command) => machine.describe(command),
                 },
             };
-            indexes.zip(entries.iter()).map(line).collect()
+            entries.iter().zip(indexes).map(line).collect()
         }))
     }
 }
@@ -523,9 +533,6 @@ impl Handler<EndAll> for Supervisor {
 
     fn handle(&mut self, _: EndAll, ctx: &mut Context<Self>) {
         use actix::ActorContext;
-        for id in self.network.servers() {
-            self.end(id, Condition::Stopped);
-        }
         ctx.stop();
     }
 }

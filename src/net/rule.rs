@@ -46,6 +46,12 @@ impl LinkRule {
         *self == Self::default()
     }
 
+    /// The longest that a message can be on its way.
+    pub fn longest(&self) -> Duration {
+        let held = if self.reorder > 0.0 || self.duplicate > 0.0 { HOLD } else { Duration::ZERO };
+        self.latency.saturating_add(self.jitter).saturating_add(held)
+    }
+
     /// Draws what happens to one message. Draws only what the rule leaves to chance.
     pub fn fate(&self, luck: &mut dyn Luck) -> Fate {
         if self.cut {
@@ -54,10 +60,11 @@ impl LinkRule {
         if happens(self.loss, luck) {
             return Fate::Lost("lost on the way");
         }
-        let on_the_way = self.latency + up_to(self.jitter, luck);
+        let on_the_way = self.latency.saturating_add(up_to(self.jitter, luck));
         let overtaken = happens(self.reorder, luck);
-        let after = if overtaken { on_the_way + up_to(HOLD, luck) } else { on_the_way };
-        let again = happens(self.duplicate, luck).then(|| on_the_way + up_to(HOLD, luck));
+        let held = |luck: &mut dyn Luck| on_the_way.saturating_add(up_to(HOLD, luck));
+        let after = if overtaken { held(luck) } else { on_the_way };
+        let again = happens(self.duplicate, luck).then(|| held(luck));
         Fate::Arrives { after, overtaken, again }
     }
 }

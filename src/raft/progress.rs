@@ -51,11 +51,8 @@ impl Progress {
         self.match_index = self.match_index.max(index);
         self.next_index = self.next_index.max(index.next());
         match &mut self.flow {
-            Flow::Probe { .. } => {
-                // What was optimistically behind the agreed part is sent again from there.
-                self.next_index = self.match_index.next();
-                self.flow = Flow::Pipeline { unanswered: VecDeque::new() };
-            }
+            // The peer holds `prev_log`, be it not on its disk yet: nothing is sent again.
+            Flow::Probe { .. } => self.flow = Flow::Pipeline { unanswered: VecDeque::new() },
             Flow::Pipeline { unanswered } => {
                 while unanswered.front().is_some_and(|last| *last <= self.match_index) {
                     unanswered.pop_front();

@@ -122,7 +122,7 @@ impl Display for Role {
 }
 
 /// A word that is written bare where that is unmistakable, and between double quotes otherwise.
-pub(super) struct Bare<'a>(pub(super) &'a str);
+pub(crate) struct Bare<'a>(pub(crate) &'a str);
 
 impl Display for Bare<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -55,6 +55,11 @@ pub fn help_for(topic: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// How a word, or an alias, is used; `None` if there is no such word.
+pub(crate) fn usage(word: &str) -> Option<&'static str> {
+    words::find(WORDS, word).map(|word| word.usage)
+}
+
 fn entry(word: &Word) -> String {
     let Word { usage, help, .. } = word;
     if usage.len() <= COLUMN {

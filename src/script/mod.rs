@@ -40,6 +40,7 @@ mod orders;
 mod parse;
 #[cfg(test)]
 mod properties;
+mod run;
 mod scenario;
 mod statement;
 #[cfg(test)]
@@ -48,11 +49,15 @@ mod value;
 mod words;
 
 pub use complete::{Completion, Known, complete};
+pub(crate) use display::Bare;
 pub use error::ParseError;
+pub(crate) use help::usage;
 pub use help::{help, help_for};
 pub use parse::parse;
+pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, read_scenario};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
     Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
     Statement, Value, Variables, Wait,
 };
+pub(crate) use value::{NORMAL, Percent, SLOW, Time};

@@ -8,7 +8,7 @@ use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
 use crate::raft::ServerId;
 
 /// The longest scenario, in bytes.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most mistakes that are kept; the others are counted.
 const MAX_MISTAKES: usize = 20;

@@ -114,6 +114,13 @@ pub enum FileCommand {
     Stat(String),
 }
 
+impl FileCommand {
+    /// Whether it changes nothing, and shows what was asked for.
+    pub(crate) fn shows(&self) -> bool {
+        matches!(self, Self::List | Self::Cat(_) | Self::Stat(_))
+    }
+}
+
 /// What `load` is to load.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Load {

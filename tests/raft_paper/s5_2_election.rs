@@ -79,6 +79,19 @@ fn s5_2_votes_count_once_and_in_their_term() {
     assert_eq!(server.role(), RoleKind::Leader);
 }
 
+/// The same goes for pre-votes: one that was given for another term says nothing.
+#[test]
+fn s5_2_pre_votes_count_in_their_term() {
+    let mut server = Server::having(3, 3, &[]);
+    server.wake();
+    for term in [3, 5] {
+        server.receive(S2, vote_reply(term, true, Ok(())));
+        assert_eq!((server.role(), server.term()), (RoleKind::PreCandidate, 3));
+    }
+    server.receive(S2, vote_reply(4, true, Ok(())));
+    assert_eq!((server.role(), server.term()), (RoleKind::Candidate, 4));
+}
+
 /// A late refusal, to the question of an earlier campaign, does not outweigh a vote.
 #[test]
 fn s5_2_a_vote_outweighs_a_late_refusal() {

@@ -228,6 +228,16 @@ fn s5_3_agreement_lasts_for_the_term() {
     assert_eq!(cluster.terms(S2), cluster.terms(S1));
 }
 
+/// A follower answers for what is on its disk, but takes more than that: what it holds already is
+/// not sent again because its disk is slow.
+#[test]
+fn s5_3_what_a_slow_disk_has_not_written_is_not_sent_again() {
+    let mut leader = Server::having(3, 2, &[1, 1, 2]);
+    leader.elect();
+    let effects = leader.receive(S2, matched(3, 1, 1));
+    assert_eq!(sent(&effects), [(S2, append_entries(3, at(2, 3), 1, 0, 1))]);
+}
+
 /// In the normal case one round of messages to a majority commits; a single slow follower costs
 /// nothing.
 #[test]

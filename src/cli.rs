@@ -1,0 +1,48 @@
+//! The arguments of the command, and its first step into the library.
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use jangada::console;
+
+const EXAMPLES: &str = "\
+Examples:
+  jangada                             a prompt over five live servers
+  jangada --servers 3 --seed 7        three of them, with a seed of your own
+  jangada < session.jangada           the same words from a file; stops at the first error
+  echo 'load notes.txt' | jangada     or from another command
+  jangada run crash.jangada           a scenario, in virtual time";
+
+/// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
+///
+/// Without a command it opens a prompt over live servers in this process.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    console: console::Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// What to log to standard error: a level, or a filter as `RUST_LOG` has it
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn", global = true)]
+    log: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenario files, each on a cluster of its own.
+    Run(run::Arguments),
+}
+
+/// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
+/// arguments or a scenario are wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::new().parse_filters(&cli.log).init();
+    match cli.command {
+        Some(Command::Run(arguments)) => run::run(&arguments),
+        None => console::main(&cli.console),
+    }
+}

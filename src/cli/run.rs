@@ -1,0 +1,160 @@
+//! `jangada run`: scenario files, one after the other.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::Args;
+use jangada::actors::{ClockKind, Sandbox, SandboxOptions};
+use jangada::script::{Failure, Plain, Runner, Scenario, read_scenario};
+
+/// Servers of a scenario that does not say how many it wants.
+const SERVERS: u64 = 5;
+/// The seed of a scenario that does not say which it wants.
+const SEED: u64 = 1;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The scenarios.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The seed of everything random [default: what the file says, or 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many servers [default: what the file says, or 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
+    servers: Option<u64>,
+    /// Write every message and every event to this file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Let time pass by itself, rather than jump to whatever happens next
+    #[arg(long)]
+    real: bool,
+    /// Show every line, and what comes of it
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Runs the scenarios, after all of them have been found to be free of mistakes.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let mut scenarios = Vec::new();
+    let mut mistaken = false;
+    for path in &arguments.files {
+        match read_scenario(path) {
+            Ok(scenario) => scenarios.push((path.as_path(), scenario)),
+            Err(failure) => {
+                complain(&failure);
+                mistaken = true;
+            }
+        }
+    }
+    if mistaken {
+        return ExitCode::from(2);
+    }
+    let trace = match arguments.trace.as_deref().map(Trace::create).transpose() {
+        Ok(trace) => trace,
+        Err(message) => {
+            complain(&message);
+            return ExitCode::from(2);
+        }
+    };
+    let mut worst = 0;
+    for (path, scenario) in &scenarios {
+        let code = match run_one(arguments, path, scenario, trace.clone()) {
+            Ok(took) => {
+                report(path, arguments.real, &took);
+                0
+            }
+            Err(failure) => {
+                complain(&failure);
+                if failure.is_mistake() { 2 } else { 1 }
+            }
+        };
+        worst = worst.max(code);
+    }
+    if let Some(Err(error)) = trace.map(|mut trace| trace.flush()) {
+        complain(&format!("the trace is not complete: {error}"));
+        worst = worst.max(1);
+    }
+    ExitCode::from(worst)
+}
+
+/// How long a scenario took.
+struct Took {
+    /// By the clock of its cluster.
+    inside: Duration,
+    /// By the clock on the wall.
+    outside: Duration,
+}
+
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "says how long virtual time took in real time, and decides nothing"
+)]
+fn run_one(
+    arguments: &Arguments,
+    path: &Path,
+    scenario: &Scenario,
+    trace: Option<Trace>,
+) -> Result<Took, Failure> {
+    let began = std::time::Instant::now();
+    let clock_kind = if arguments.real { ClockKind::Real } else { ClockKind::Virtual };
+    let done = jangada::actors::run(clock_kind, async {
+        let mut options = SandboxOptions::default();
+        options.servers = arguments.servers.or(scenario.servers).unwrap_or(SERVERS);
+        options.seed = arguments.seed.or(scenario.seed).unwrap_or(SEED);
+        options.trace = trace.map(|trace| Box::new(trace) as Box<dyn Write>);
+        let sandbox = Sandbox::start(options);
+        let clock = sandbox.clock();
+        let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
+        let mut runner = Runner::new(sandbox, screen, clock_kind);
+        let done = runner.scenario(scenario, path).await;
+        let inside = Duration::from_nanos(clock.now().as_nanos());
+        runner.end().await;
+        done.map(|()| inside)
+    });
+    let done = done.map_err(|error| Failure::Other(format!("cannot make a runtime: {error}")))?;
+    done.map(|inside| Took { inside, outside: began.elapsed() })
+}
+
+fn report(path: &Path, real: bool, took: &Took) {
+    let (inside, outside) = (took.inside.as_secs_f64(), took.outside.as_secs_f64());
+    let times = if real {
+        format!("{inside:.1} s")
+    } else {
+        format!("{inside:.1} s virtual, {outside:.2} s")
+    };
+    // Whoever closed standard output does not want to know.
+    let _ = writeln!(io::stdout(), "ok   {} ({times})", path.display());
+}
+
+fn complain(message: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+/// One trace for all scenarios.
+#[derive(Clone)]
+struct Trace(Rc<RefCell<BufWriter<File>>>);
+
+impl Trace {
+    fn create(path: &Path) -> Result<Self, String> {
+        let file = File::create(path)
+            .map_err(|error| format!("cannot write the trace to {}: {error}", path.display()))?;
+        Ok(Self(Rc::new(RefCell::new(BufWriter::new(file)))))
+    }
+}
+
+impl Write for Trace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}

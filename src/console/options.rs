@@ -1,0 +1,31 @@
+//! What the command line says about the console.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::paint::ColorChoice;
+
+/// The options of the console.
+#[derive(Clone, PartialEq, Eq, Debug, clap::Args)]
+pub struct Options {
+    /// How many servers there are, from 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub servers: u64,
+    /// What everything random is drawn from; without it, another one each time
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Go on after an error when the lines come from a file or a pipe
+    #[arg(long)]
+    pub keep_going: bool,
+    /// When to colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+impl Options {
+    /// The seed that was given, or a new one, short enough to be typed.
+    pub(super) fn seed(&self) -> u64 {
+        // The standard library keys its hashers from the operating system.
+        self.seed.unwrap_or_else(|| RandomState::new().hash_one(()) >> 32)
+    }
+}

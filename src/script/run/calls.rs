@@ -1,0 +1,259 @@
+//! Every file command and its answer, as a history that can be checked for linearizability.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::actors::ClientError;
+use crate::files::Refusal;
+use crate::invariants::{
+    Answer, Call, Content, History, Operation, Outcome, Summary, Violation, check_linearizable,
+};
+use crate::raft::Time;
+
+/// Longer contents are not kept: a file that had one is not checked.
+pub(super) const MAX_CONTENT: usize = 1 << 20;
+/// Most bytes of contents that are kept.
+const MAX_BYTES: usize = 64 << 20;
+/// Most calls that are kept; of a longer history the beginning is checked.
+const MAX_CALLS: usize = 20_000;
+
+/// What the clients asked for and were told. Bounded by [`MAX_CALLS`] and [`MAX_BYTES`].
+#[derive(Default)]
+pub(super) struct Calls {
+    calls: Vec<Recorded>,
+    bytes: usize,
+    /// When the last one began or ended: no two do at the same moment.
+    latest: u64,
+    /// Calls were left out because there were too many.
+    full: bool,
+    /// Every name that a uuid was ever seen with, the newest last.
+    names: BTreeMap<Uuid, Vec<String>>,
+    /// Files that had a content too long to keep.
+    unchecked: BTreeSet<String>,
+}
+
+/// A call; its operation names the file as the client did.
+struct Recorded {
+    client: u64,
+    operation: Operation,
+    invoked: u64,
+    answer: Option<Answer>,
+}
+
+/// A call that waits for its answer, or is not recorded.
+pub(super) struct Ticket(Option<usize>);
+
+/// What a check covered.
+pub(super) struct Checked {
+    summary: Summary,
+    unchecked: usize,
+    full: bool,
+}
+
+impl Calls {
+    /// Records that a client calls. `content` is what it writes; `None` is a content that is too
+    /// long to keep.
+    pub(super) fn begin(
+        &mut self,
+        client: u64,
+        now: Time,
+        content: Option<&[u8]>,
+        operation: impl FnOnce(Content) -> Operation,
+    ) -> Ticket {
+        self.full |= self.calls.len() == MAX_CALLS || self.bytes >= MAX_BYTES;
+        if self.full {
+            return Ticket(None);
+        }
+        let kept = Content(Bytes::copy_from_slice(content.unwrap_or_default()));
+        self.bytes += kept.0.len();
+        let operation = operation(kept);
+        if let Operation::Rename { from, to } = &operation {
+            self.may_become(from, to);
+        }
+        if content.is_none() {
+            self.unchecked.extend(self.meant(operation.name()));
+        }
+        let invoked = self.moment(now);
+        self.calls.push(Recorded { client, operation, invoked, answer: None });
+        Ticket(Some(self.calls.len() - 1))
+    }
+
+    /// Records the answer: the outcome, and the name that the file had, if that was told.
+    pub(super) fn end(&mut self, ticket: &Ticket, now: Time, name: Option<&str>, outcome: Outcome) {
+        let Some(place) = ticket.0 else { return };
+        if let Outcome::Observed(content) = &outcome {
+            self.bytes += content.0.len();
+        }
+        let at = self.moment(now);
+        let recorded = &mut self.calls[place];
+        if let Some(name) = name {
+            recorded.operation = about(&recorded.operation, name);
+        } else if is_uuid(recorded.operation.name()) && outcome != Outcome::Unknown {
+            // By name, this refusal says nothing.
+            recorded.answer = Some(Answer { at, outcome: Outcome::NotDone });
+            return;
+        }
+        recorded.answer = Some(Answer { at, outcome });
+    }
+
+    /// Records that a read saw a content too long to keep.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        self.unchecked.insert(name.to_owned());
+    }
+
+    /// Remembers the name of a file.
+    pub(super) fn learn(&mut self, uuid: Uuid, name: &str) {
+        if self.names.len() == MAX_CALLS {
+            return;
+        }
+        let names = self.names.entry(uuid).or_default();
+        names.retain(|known| known != name);
+        names.push(name.to_owned());
+    }
+
+    /// The name of the file that is meant, as far as is known: for a reference that means the
+    /// same in another run.
+    pub(super) fn name_of(&self, reference: &str) -> String {
+        let named = self.names.values().any(|names| names.last().is_some_and(|it| it == reference));
+        if named {
+            return reference.to_owned();
+        }
+        self.meant(reference).pop().unwrap_or_else(|| reference.to_owned())
+    }
+
+    /// Remembers a name that the file may get.
+    fn may_become(&mut self, reference: &str, name: &str) {
+        let meant = self.meant(reference);
+        for names in self.names.values_mut() {
+            if names.iter().any(|known| meant.contains(known)) {
+                names.insert(0, name.to_owned());
+            }
+        }
+    }
+
+    /// Every name that the file may have had.
+    fn meant(&self, reference: &str) -> Vec<String> {
+        let mut names = vec![reference.to_owned()];
+        if is_uuid(reference) {
+            let digits = digits(reference);
+            for (uuid, known) in &self.names {
+                if uuid.simple().to_string().starts_with(&digits) {
+                    names.extend(known.iter().cloned());
+                }
+            }
+        }
+        names
+    }
+
+    /// Whether one copy of the files could have given all answers so far.
+    pub(super) fn check(&self) -> Result<Checked, Violation> {
+        let mut calls: Vec<Call> = self.calls.iter().flat_map(|call| self.possible(call)).collect();
+        let unchecked = self.tied(&calls);
+        calls.retain(|call| touched(&call.operation).all(|name| !unchecked.contains(name)));
+        let history = History::from_calls(calls)
+            .expect("invariant: every moment is later than the one before");
+        let summary = check_linearizable(&history)?;
+        Ok(Checked { summary, unchecked: unchecked.len(), full: self.full })
+    }
+
+    /// The call by the name of its file; by each name that it may have had if nobody was told.
+    fn possible(&self, recorded: &Recorded) -> Vec<Call> {
+        let Recorded { client, operation, invoked, answer } = recorded;
+        let call = |operation| Call {
+            client: *client,
+            operation,
+            invoked: *invoked,
+            answer: answer.clone(),
+        };
+        if answer.as_ref().is_some_and(|answer| answer.outcome != Outcome::Unknown) {
+            return vec![call(operation.clone())];
+        }
+        let names = self.meant(operation.name());
+        names.iter().map(|name| call(about(operation, name))).collect()
+    }
+
+    /// The files that cannot be checked, with those that renames tie to them.
+    fn tied(&self, calls: &[Call]) -> BTreeSet<String> {
+        let mut unchecked = self.unchecked.clone();
+        loop {
+            let before = unchecked.len();
+            for call in calls {
+                if touched(&call.operation).any(|name| unchecked.contains(name)) {
+                    unchecked.extend(touched(&call.operation).map(str::to_owned));
+                }
+            }
+            if unchecked.len() == before {
+                return unchecked;
+            }
+        }
+    }
+
+    fn moment(&mut self, now: Time) -> u64 {
+        self.latest = now.as_nanos().max(self.latest + 1);
+        self.latest
+    }
+}
+
+/// What an error says about the call's effect.
+pub(super) fn outcome_of(error: &ClientError) -> Outcome {
+    match error {
+        ClientError::Refused(refusal) => match refusal {
+            Refusal::NoSuchFile { .. } => Outcome::NoSuchFile,
+            Refusal::NameExists { .. } => Outcome::NameExists,
+            // An earlier attempt may have been carried out.
+            Refusal::SessionExpired { .. }
+            | Refusal::AlreadyAcknowledged { .. }
+            | Refusal::UnknownAnswer { .. } => Outcome::Unknown,
+            _ => Outcome::NotDone,
+        },
+        ClientError::NotDone(_) | ClientError::Source(_) | ClientError::SizeChanged { .. } => {
+            Outcome::NotDone
+        }
+        ClientError::Unknown | ClientError::Damaged { .. } => Outcome::Unknown,
+    }
+}
+
+/// The same operation on the file of this name.
+fn about(operation: &Operation, name: &str) -> Operation {
+    let mut operation = operation.clone();
+    match &mut operation {
+        Operation::Create { name: file, .. }
+        | Operation::Append { name: file, .. }
+        | Operation::Read { name: file }
+        | Operation::Delete { name: file }
+        | Operation::Rename { from: file, .. } => name.clone_into(file),
+    }
+    operation
+}
+
+/// The names that an operation is about.
+fn touched(operation: &Operation) -> impl Iterator<Item = &str> {
+    let to = match operation {
+        Operation::Rename { to, .. } => Some(to.as_str()),
+        _ => None,
+    };
+    std::iter::once(operation.name()).chain(to)
+}
+
+/// Whether a reference may be a uuid or the beginning of one, rather than a name.
+fn is_uuid(reference: &str) -> bool {
+    let digits = digits(reference);
+    (4..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn digits(reference: &str) -> String {
+    reference.replace('-', "").to_ascii_lowercase()
+}
+
+impl std::fmt::Display for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.summary.fmt(f)?;
+        if self.unchecked > 0 {
+            let more = self.unchecked;
+            write!(f, "; {more} files not checked, as they are larger than 1 MiB")?;
+        }
+        if self.full { f.write_str("; later calls not checked") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,428 @@
+//! Carries statements out on a sandbox.
+//!
+//! Paths of the host in a scenario are relative to the directory that holds it; at the prompt, to
+//! the current one. A command that was refused fails its statement, unless `expect refused` asked
+//! for it. Commands in the background tell what came of them when they end; `wait jobs`, and the
+//! end of a scenario, wait for them and fail if one of them failed.
+
+mod call;
+mod calls;
+mod expectations;
+mod failure;
+mod host;
+mod jobs;
+mod plain;
+mod record;
+mod references;
+mod screen;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use failure::{Failure, Unmet};
+pub use host::HostError;
+pub use plain::Plain;
+pub use screen::{Progress, Screen};
+
+use self::call::Caller;
+use self::calls::Calls;
+use self::expectations::followed_leader;
+use self::host::{Input, Output};
+use self::jobs::Jobs;
+use self::record::{Fate, Recording};
+use self::references::{Reference, each_reference};
+use super::value::Time as Text;
+use super::{
+    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
+    Wait, help, help_for, parse,
+};
+use crate::actors::{Client, ClockKind, OrderError, Sandbox, Servers};
+use crate::raft::Index;
+
+/// Carries statements out, one after the other, on one sandbox.
+pub struct Runner {
+    sandbox: Sandbox,
+    screen: Rc<dyn Screen>,
+    clock_kind: ClockKind,
+    /// The session of all file commands.
+    client: Client,
+    variables: Variables,
+    jobs: Jobs,
+    calls: Rc<RefCell<Calls>>,
+    recording: Recording,
+    /// Where relative paths of the host begin.
+    base: PathBuf,
+    /// How many scenarios run inside one another.
+    depth: usize,
+}
+
+/// What comes after a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// The next one.
+    Next,
+    /// Nothing: `quit` was said.
+    Quit,
+}
+
+/// How long `wait leader` waits, unless told otherwise.
+const LEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long `wait jobs` waits.
+const JOBS_PATIENCE: Duration = Duration::from_secs(60);
+/// The time between two looks at what is waited for.
+const POLL: Duration = Duration::from_millis(1);
+/// How deep scenarios may submit one another.
+const MAX_DEPTH: usize = 8;
+/// The latest events that `events` shows unless told otherwise, and entries that `log` shows.
+const SHOWN_EVENTS: usize = 20;
+const SHOWN_ENTRIES: u64 = 50;
+
+impl Runner {
+    /// A runner on this sandbox. `clock_kind` is what [`run`](crate::actors::run) was given.
+    pub fn new(sandbox: Sandbox, screen: Rc<dyn Screen>, clock_kind: ClockKind) -> Self {
+        Self {
+            client: sandbox.client(),
+            sandbox,
+            screen,
+            clock_kind,
+            variables: Variables::new(),
+            jobs: Jobs::default(),
+            calls: Rc::default(),
+            recording: Recording::default(),
+            base: PathBuf::new(),
+            depth: 0,
+        }
+    }
+
+    /// The sandbox.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// The variables and their values.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// Ends the sandbox in good order.
+    pub async fn end(self) {
+        self.sandbox.end().await;
+    }
+
+    /// Carries out one line as it was typed; a blank one does nothing.
+    ///
+    /// # Errors
+    /// If it does not parse, or as [`execute`](Self::execute).
+    pub async fn line(&mut self, text: &str) -> Result<Flow, Failure> {
+        match parse(text, &self.variables) {
+            Ok(None) => Ok(Flow::Next),
+            Ok(Some(statement)) => self.execute(&statement).await,
+            Err(error) => Err(Failure::Mistake(Mistake { number: 1, text: text.into(), error })),
+        }
+    }
+
+    /// Carries out a scenario, up to its end or a `quit`; its `servers` and `seed` are for those
+    /// who make the sandbox. `path` is where it was read from.
+    ///
+    /// # Errors
+    /// [`Failure::At`], with the line that failed; another failure if a command in the background
+    /// failed after the last line.
+    pub async fn scenario(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        let outer = std::mem::replace(&mut self.base, base);
+        self.depth += 1;
+        let done = self.steps(scenario, path).await;
+        self.depth -= 1;
+        self.base = outer;
+        done?;
+        if self.depth == 0 { self.wait_jobs().await } else { Ok(()) }
+    }
+
+    async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
+        for step in &scenario.steps {
+            self.screen.step(step);
+            let at = |cause| Failure::At {
+                file: path.to_owned(),
+                line: step.number,
+                text: step.text.trim().to_owned(),
+                cause: Box::new(cause),
+            };
+            let statement = step.statement(&self.variables).map_err(Failure::Mistake);
+            let statement = statement.map_err(at)?;
+            if self.execute(&statement).await.map_err(at)? == Flow::Quit {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one statement.
+    ///
+    /// # Errors
+    /// If it could not be carried out, or if what it expects does not hold.
+    pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
+        let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
+        // In another run a file has the same name, but another uuid.
+        let mut portable = statement.clone();
+        each_reference(&mut portable, &mut |reference| match reference {
+            Reference::File(file) => *file = self.calls.borrow().name_of(file),
+            Reference::Path(path) => {
+                *path = self.base.join(&*path).to_string_lossy().into_owned();
+            }
+        });
+        let fate = Rc::new(Cell::new(Fate::Open));
+        let done = self.carry_out(statement, &fate).await;
+        if let Some(statement) = recorded(portable, &done, &fate) {
+            self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
+        }
+        done
+    }
+
+    async fn carry_out(
+        &mut self,
+        statement: &Statement,
+        fate: &Rc<Cell<Fate>>,
+    ) -> Result<Flow, Failure> {
+        match statement {
+            Statement::Order(order) => self.sandbox.order(order.clone()).await?,
+            Statement::BothWays { there, back } => {
+                self.sandbox.order(there.clone()).await?;
+                self.sandbox.order(back.clone()).await?;
+            }
+            Statement::File { call, background: true } => {
+                let caller = self.caller(call.at)?;
+                self.jobs.start(caller, call.clone(), fate.clone())?;
+            }
+            Statement::File { call, background: false } => {
+                let done = self.caller(call.at)?.call(&call.command).await;
+                fate.set(Fate::of(&done));
+                let told = done?;
+                // What was asked for has been shown.
+                if !call.command.shows() {
+                    self.screen.confirm(&told);
+                }
+            }
+            Statement::Submit(path) => self.submit(path).await?,
+            Statement::Status => self.screen.status(&self.sandbox.status().await?),
+            Statement::Log(servers) => self.show_logs(servers).await?,
+            Statement::Events(count) => {
+                let count = count.unwrap_or(SHOWN_EVENTS);
+                self.screen.events(&self.sandbox.events().latest(count));
+            }
+            Statement::Watch => {
+                let now = if self.screen.watch() { "on" } else { "off" };
+                self.screen.confirm(&format!("live notices are {now}"));
+            }
+            Statement::Help(None) => self.screen.say(help().trim_end()),
+            Statement::Help(Some(topic)) => {
+                let text = help_for(topic).map_err(Failure::Other)?;
+                self.screen.say(text.trim_end());
+            }
+            Statement::Save(path) => self.save(path)?,
+            Statement::Quit => return Ok(Flow::Quit),
+            Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
+            Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
+            Statement::Wait(Wait::Jobs) => self.wait_jobs().await?,
+            Statement::Let { name, binding } => {
+                let value = self.bind(binding, fate).await?;
+                self.variables.insert(name.clone(), value);
+            }
+            Statement::Expect(expectation) => self.expect(expectation).await?,
+            Statement::Setting(setting) => {
+                return Err(Failure::Other(format!(
+                    "`{setting}` goes at the top of a scenario file, for a cluster that is yet to \
+                     be made; this one keeps its servers and its seed"
+                )));
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    async fn bind(&self, binding: &Binding, fate: &Cell<Fate>) -> Result<Value, Failure> {
+        match binding {
+            Binding::Load(load) => {
+                let done = self.caller(None)?.load(load).await;
+                fate.set(Fate::of(&done));
+                let file = done?;
+                self.screen.confirm(&call::loaded(&file));
+                Ok(Value::File(file.uuid))
+            }
+            Binding::Leader => {
+                let leader = self.sandbox.leader().ok_or(OrderError::NoLeader)?;
+                Ok(Value::Server(leader))
+            }
+            Binding::Follower => {
+                let status = self.sandbox.status().await?;
+                let leader = self.sandbox.leader();
+                let follower = status.servers.iter().find(|it| it.is_up() && Some(it.id) != leader);
+                let none = || Failure::Other("no follower is up; `recover` some server".to_owned());
+                Ok(Value::Server(follower.ok_or_else(none)?.id))
+            }
+        }
+    }
+
+    /// Carries out file commands, by whichever server answers or by this one alone.
+    fn caller(&self, at: Option<OneServer>) -> Result<Caller, Failure> {
+        let server = match at {
+            None => None,
+            Some(OneServer::Number(server)) => {
+                self.sandbox.resolve(&Servers::Only(vec![server]))?;
+                Some(server)
+            }
+            Some(OneServer::Leader) => Some(self.sandbox.leader().ok_or(OrderError::NoLeader)?),
+        };
+        Ok(Caller {
+            client: server.map_or_else(|| self.client.clone(), |server| self.client.at(server)),
+            clock: self.sandbox.clock(),
+            clock_kind: self.clock_kind,
+            screen: self.screen.clone(),
+            calls: self.calls.clone(),
+            number: 0,
+            base: self.base.clone(),
+        })
+    }
+
+    /// How many servers there are.
+    fn servers(&self) -> Result<u64, OrderError> {
+        Ok(self.sandbox.resolve(&Servers::All)?.len() as u64)
+    }
+
+    async fn wait_leader(&self, within: Option<Duration>) -> Result<(), Failure> {
+        let clock = self.sandbox.clock();
+        let within = within.unwrap_or(LEADER_PATIENCE);
+        let deadline = clock.now() + within;
+        loop {
+            let status = self.sandbox.status().await?;
+            if let Some(leader) = followed_leader(&status) {
+                self.screen.confirm(&format!("{leader} leads"));
+                return Ok(());
+            }
+            if clock.now() >= deadline {
+                let (up, servers) = (status.up(), status.servers.len());
+                return Err(Failure::Other(format!(
+                    "no server leads after {}: {up} of {servers} servers are up, {} are needed; \
+                     `status` shows them and their links",
+                    Text(within),
+                    servers / 2 + 1
+                )));
+            }
+            clock.sleep(POLL).await;
+        }
+    }
+
+    async fn wait_jobs(&self) -> Result<(), Failure> {
+        let clock = self.sandbox.clock();
+        let deadline = clock.now() + JOBS_PATIENCE;
+        while self.jobs.running() > 0 {
+            if clock.now() >= deadline {
+                return Err(Failure::Other(format!(
+                    "{} commands in the background have no answer after {}",
+                    self.jobs.running(),
+                    Text(JOBS_PATIENCE)
+                )));
+            }
+            clock.sleep(POLL).await;
+        }
+        self.jobs.look()
+    }
+
+    async fn show_logs(&self, servers: &Servers) -> Result<(), Failure> {
+        let meant = self.sandbox.resolve(servers)?;
+        let status = self.sandbox.status().await?;
+        for server in meant.iter().filter_map(|id| status.server(*id)) {
+            let last = server.last_log.index;
+            let after = Index(last.0.saturating_sub(SHOWN_ENTRIES));
+            self.screen.log(server, &self.sandbox.log(server.id, after, last).await?);
+        }
+        Ok(())
+    }
+
+    async fn submit(&mut self, path: &str) -> Result<(), Failure> {
+        let path = self.base.join(path);
+        if self.depth == MAX_DEPTH {
+            return Err(Failure::Other(format!(
+                "{} is submitted inside {MAX_DEPTH} other scenarios, which is the limit; does one \
+                 submit itself?",
+                path.display()
+            )));
+        }
+        let scenario = read_scenario(&path)?;
+        let servers = self.servers()?;
+        if let Some(wanted) = scenario.servers.filter(|wanted| *wanted != servers) {
+            return Err(Failure::Other(format!(
+                "{} is for {wanted} servers, and there are {servers}; `jangada run {0}` makes a \
+                 cluster for it",
+                path.display()
+            )));
+        }
+        if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
+            let seed = self.sandbox.seed();
+            self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
+        }
+        Box::pin(self.scenario(&scenario, &path)).await
+    }
+
+    fn save(&self, path: &str) -> Result<(), Failure> {
+        let path = self.base.join(path);
+        if path.exists() {
+            let message = format!("{} exists; choose another name, or remove it", path.display());
+            return Err(Failure::Other(message));
+        }
+        let here = path.parent() == Some(Path::new(""));
+        let servers = self.servers()?;
+        let found_from_there = |given: &str| match std::path::absolute(given) {
+            Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
+            _ => given.to_owned(),
+        };
+        let text = self.recording.scenario(servers, self.sandbox.seed(), found_from_there);
+        let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
+        let mut output = Output::create(&path)?;
+        output.write(text.as_bytes()).map_err(|error| HostError::io("write", &path, error))?;
+        output.keep()?;
+        self.screen.confirm(&format!("saved as {}: `jangada run` runs it", path.display()));
+        Ok(())
+    }
+}
+
+/// Reads a scenario file.
+///
+/// # Errors
+/// If it cannot be read, or does not parse.
+pub fn read_scenario(path: &Path) -> Result<Scenario, Failure> {
+    let io = |error| HostError::io("read", path, error);
+    let mut input = Input::open(path)?;
+    let bytes = input.whole(super::scenario::MAX_BYTES).map_err(io)?;
+    let size = input.size;
+    let limit = super::scenario::MAX_BYTES as u64;
+    let too_large = || HostError::TooLarge { path: path.to_owned(), size, limit };
+    let bytes = bytes.ok_or_else(too_large)?;
+    let file = path.to_owned();
+    Scenario::parse(&bytes).map_err(|error| Failure::Scenario { file, error })
+}
+
+/// What a scenario that repeats this statement says, if it says anything.
+fn recorded(
+    statement: Statement,
+    done: &Result<Flow, Failure>,
+    fate: &Cell<Fate>,
+) -> Option<Statement> {
+    match statement {
+        Statement::Let { binding: Binding::Load(load), .. } => {
+            let call = FileCall { at: None, command: FileCommand::Load(load) };
+            recorded(Statement::File { call, background: false }, done, fate)
+        }
+        Statement::File { background: false, .. } => {
+            (fate.get() != Fate::Open).then_some(statement)
+        }
+        Statement::Order(_)
+        | Statement::BothWays { .. }
+        | Statement::File { background: true, .. }
+        | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
+        | Statement::Expect(_) => done.is_ok().then_some(statement),
+        _ => None,
+    }
+}

@@ -1,0 +1,30 @@
+//! The actors in virtual time: what a person would try by hand, and what a seed would.
+//!
+//! | module | what it pins |
+//! |---|---|
+//! | `orders` | elections by order, timings at run time, orders that cannot be carried out |
+//! | `crashes` | what survives a crash, a stop, and the start of everyone |
+//! | `pauses` | frozen servers, and slow ones |
+//! | `links` | partitions, one-way cuts, loss, duplication, reordering, delay |
+//! | `disks` | slow and stalled disks and state machines: no election |
+//! | `clients` | exactly once, unknown outcomes, refusals, sessions, full doors |
+//! | `reads` | linearizable reads from every server |
+//! | `load` | 100,000 proposals at once, 64 MiB at once |
+//! | `determinism` | one seed, one trace, in one process or several |
+//! | `lifetime` | nothing runs on behind an ended sandbox |
+//! | `chaos` | random orders and clients for many seeds |
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test that called")]
+
+mod chaos;
+mod clients;
+mod crashes;
+mod determinism;
+mod disks;
+mod lifetime;
+mod links;
+mod load;
+mod orders;
+mod pauses;
+mod reads;
+mod support;

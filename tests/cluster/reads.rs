@@ -1,0 +1,114 @@
+//! Linearizable reads from every server.
+
+use jangada::actors::{ClientError, Order, SandboxOptions, Servers};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::*;
+
+#[test]
+fn every_server_answers_with_the_last_write() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        for line in 0..20usize {
+            append(&client, &line.to_string()).await.unwrap();
+            for id in others(5, &[]) {
+                assert_eq!(lines(&client.at(id)).await.unwrap().len(), line + 1, "{id}");
+            }
+        }
+    });
+}
+
+/// TRAPS 24: a leader answers no read before an entry of its term is committed.
+#[test]
+fn trap_24_a_new_leader_reads_what_the_old_one_answered() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        for id in others(5, &[]) {
+            append(&client, "before").await.unwrap();
+            let wanted = lines(&client).await.unwrap().len();
+            order(sandbox, Order::Timeout(only(id))).await;
+            for reader in others(5, &[]) {
+                if let Ok(lines) = lines(&client.at(reader)).await {
+                    assert_eq!(lines.len(), wanted, "{reader} after {id} was elected");
+                }
+            }
+        }
+    });
+}
+
+/// TRAPS 22: a leader that was cut off answers no read.
+#[test]
+fn trap_22_a_leader_in_the_minority_answers_no_read() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        order(sandbox, Order::Partition(vec![vec![first]])).await;
+        let read = lines(&client.at(first)).await;
+        assert!(matches!(read, Err(ClientError::NotDone(_))), "{read:?}");
+    });
+}
+
+/// TRAPS 30: a follower's read is answered or refused, whatever becomes of its leader.
+#[test]
+fn trap_30_a_read_forwarded_by_a_follower_is_never_lost() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        let follower = others(5, &[first])[0];
+        let troubles = [
+            Order::Pause(only(first)),
+            Order::Resume(only(first)),
+            Order::Cut { from: only(follower), to: only(first) },
+            Order::Heal,
+            Order::Cut { from: only(first), to: only(follower) },
+            Order::Heal,
+            Order::Crash(only(first)),
+        ];
+        for trouble in troubles {
+            order(sandbox, trouble.clone()).await;
+            let asked = sandbox.clock().now();
+            let _ = lines(&client.at(follower)).await;
+            let waited = sandbox.clock().now().since(asked);
+            assert!(waited < ms(1500), "{trouble}: it took {waited:?}");
+        }
+    });
+}
+
+/// A read that begins after a write was answered sees it, from every server, whoever is cut off.
+#[test]
+fn reads_see_every_answered_write_under_partitions() {
+    for seed in 0..20 {
+        let options = SandboxOptions { seed, ..SandboxOptions::default() };
+        cluster_of(options, async |sandbox| {
+            let mut luck = ChaCha8Rng::seed_from_u64(seed);
+            let client = journal(sandbox).await;
+            client.set_patience(ms(2000));
+            let mut answered = Vec::new();
+            for round in 0..30 {
+                let groups = luck.next_u64();
+                let group = |bit: u64| {
+                    others(5, &[]).into_iter().filter(|id| groups >> id.0 & 1 == bit).collect()
+                };
+                let trouble = match groups % 4 {
+                    0 => Order::Heal,
+                    1 => Order::Partition(vec![group(0), group(1)]),
+                    2 => Order::Cut { from: Servers::Only(group(0)), to: Servers::Leader },
+                    _ => Order::Cut { from: Servers::Leader, to: Servers::Only(group(0)) },
+                };
+                let _ = sandbox.order(trouble).await;
+                let line = format!("{round}");
+                if append(&client, &line).await.is_ok() {
+                    answered.push(line);
+                }
+                for id in others(5, &[]) {
+                    let Ok(seen) = lines(&client.at(id)).await else { continue };
+                    let missing = answered.iter().find(|line| !seen.contains(line));
+                    assert_eq!(missing, None, "seed {seed}, round {round}: {id} lacks a line");
+                }
+            }
+            order(sandbox, Order::Heal).await;
+            assert_converges(sandbox, 5).await;
+        });
+    }
+}
