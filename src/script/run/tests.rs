@@ -74,8 +74,7 @@ impl Screen for Notebook {
 }
 
 fn runner(servers: u64, seed: u64, clock: ClockKind) -> (Runner, Rc<Notebook>) {
-    let mut options = SandboxOptions::default();
-    (options.servers, options.seed) = (servers, seed);
+    let options = SandboxOptions { servers, seed, ..SandboxOptions::default() };
     let notebook = Rc::new(Notebook::default());
     (Runner::new(Sandbox::start(options), notebook.clone(), clock), notebook)
 }
@@ -147,13 +146,12 @@ fn file_commands_say_what_came_of_them() {
     for part in [
         "loaded `notes.txt`: 4 B, uuid ",
         "appended 5 B to `notes.txt`: 9 B now",
-        "file notes.txt 13\n1 files",
-        "content one\\ntwo\\\\none\\n\nthat was `notes.txt`: 13 B",
+        "file notes.txt 13\n",
+        "content one\\ntwo\\\\none\\n\n",
         "`notes.txt` is `diary` now",
         "size      13 bytes\nblake3    ",
         "wrote `diary` to ",
         "deleted `diary`, uuid ",
-        "\n0 files",
     ] {
         assert_contains(&shown, part);
     }
@@ -348,7 +346,10 @@ fn failed_expectations_say_what_was_there() {
         (&["expect refused because zebra delete x"], "it is refused because of: no file"),
         (&["expect unknown load notes.txt"], "it was carried out: loaded"),
         (&["expect unknown delete x"], "it is refused: no file named `x`"),
-        (&["disk all stall", "expect refused load notes.txt"], "its outcome is unknown"),
+        (
+            &["load notes.txt", "disk all stall", "expect refused delete notes.txt"],
+            "its outcome is unknown",
+        ),
     ] {
         let text = failure(directory.path(), text);
         assert_contains(&text, part);
