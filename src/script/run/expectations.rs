@@ -217,7 +217,7 @@ impl Runner {
         let expected = match content {
             Content::Text(text) => blake3::hash(text),
             Content::Path(path) => {
-                let path = self.base.join(path);
+                let path = self.base().join(path);
                 let mut hasher = blake3::Hasher::new();
                 Input::open(&path)?
                     .hash(&mut hasher)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -90,7 +91,7 @@ fn directory() -> TempDir {
 fn lines(directory: &Path, lines: &[&str]) -> (Result<(), Failure>, String) {
     run(ClockKind::Virtual, async {
         let (mut runner, notebook) = runner(3, 1, ClockKind::Virtual);
-        runner.base = directory.to_owned();
+        runner.home = directory.to_owned();
         let mut done = runner.line("wait leader").await.map(|_| ());
         for line in lines {
             done = done.and(runner.line(line).await.map(|_| ()));
@@ -231,7 +232,7 @@ fn a_file_is_read_by_both_clocks() {
     for clock in [ClockKind::Virtual, ClockKind::Real] {
         run(clock, async {
             let (mut runner, notebook) = runner(3, 1, clock);
-            runner.base = directory.path().to_owned();
+            runner.home = directory.path().to_owned();
             let lines = ["wait leader", "load big.bin", "get big.bin copy", "append big.bin more"];
             for line in lines.into_iter().chain(["expect linearizable", "append big.bin @big.bin"])
             {
@@ -416,6 +417,40 @@ fn a_scenario_waits_for_its_commands_in_the_background() {
 }
 
 #[test]
+fn an_interrupted_line_leaves_nothing_behind() {
+    let directory = directory();
+    let path = directory.path().join("inner");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("long.jangada"), "load long.jangada as x\nwait 1h\n").unwrap();
+    let (big, copy) = (directory.path().join("big"), directory.path().join("copy"));
+    fs::write(&big, vec![7; 2 << 20]).unwrap();
+    run(ClockKind::Virtual, async {
+        let (mut runner, notebook) = runner(3, 1, ClockKind::Virtual);
+        runner.home = directory.path().to_owned();
+        runner.line("wait leader").await.unwrap();
+        runner.line("load big").await.unwrap();
+        let second = Duration::from_secs(1);
+        for line in ["submit inner/long.jangada", "apply all stall", "append big @big"] {
+            let _ = tokio::time::timeout(second, runner.line(line)).await;
+        }
+        assert_eq!(notebook.progress.borrow().last(), Some(&None));
+        runner.line("apply all fast").await.unwrap();
+        runner.line("append big @notes.txt").await.unwrap();
+        runner.line("disk all stall").await.unwrap();
+        for _ in 0..300 {
+            let interrupted = Duration::from_millis(1);
+            let _ = tokio::time::timeout(interrupted, runner.line("append big x")).await;
+        }
+        runner.line("disk all fast").await.unwrap();
+        runner.line("append big y").await.unwrap();
+        let _ = tokio::time::timeout(Duration::ZERO, runner.line("get big copy")).await;
+    })
+    .unwrap();
+    assert!(!copy.exists());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3, "notes.txt, big and inner");
+}
+
+#[test]
 fn quit_is_told() {
     run(ClockKind::Virtual, async {
         let (mut runner, _) = runner(1, 1, ClockKind::Virtual);
@@ -430,7 +465,7 @@ fn saved(text: &[&str]) -> String {
     let directory = directory();
     run(ClockKind::Virtual, async {
         let (mut runner, notebook) = runner(5, 7, ClockKind::Virtual);
-        runner.base = directory.path().to_owned();
+        runner.home = directory.path().to_owned();
         for line in text.iter().chain(&["save it.jangada"]) {
             // Some lines are refused; the scenario must expect that.
             if let Err(failure) = runner.line(line).await {
