@@ -102,8 +102,15 @@ impl Terminal {
         self.errors
     }
 
+    /// Says that the line was given up.
+    pub(crate) fn interrupted(&self, why: &str) {
+        self.end_content();
+        self.bar.clear();
+        self.warn(why);
+    }
+
     /// Says something on standard error.
-    pub(crate) fn warn(&self, text: &str) {
+    fn warn(&self, text: &str) {
         warn(&format!("{text}\n"));
     }
 
@@ -149,7 +156,11 @@ impl Terminal {
 
 impl Screen for Terminal {
     fn say(&self, text: &str) {
-        self.show(text);
+        if self.notices.is_some() {
+            self.show(&render::wrapped(text, self.columns.get()));
+        } else {
+            self.show(text);
+        }
     }
 
     fn confirm(&self, text: &str) {
