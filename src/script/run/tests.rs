@@ -516,7 +516,7 @@ fn what_was_done_is_saved_as_a_scenario_that_passes() {
         "expect files equal within 5s",
         "get diary copy.txt",
     ]);
-    assert!(text.contains("\nservers 5\nseed 7\nwait leader\nload "), "{text}");
+    assert_contains(&text, "\nservers 5\nseed 7\nwait leader\nload ");
     for part in [
         "\nappend notes.txt \"two\\\\n\"\n",
         "\ncrash leader\n",
