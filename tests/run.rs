@@ -1,4 +1,5 @@
 //! `jangada run`, as a person starts it.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test that called")]
 
 use std::fs;
 use std::path::Path;
@@ -126,4 +127,18 @@ fn servers_and_seed_are_those_of_the_file_unless_the_arguments_say_otherwise() {
     assert_eq!(shown(&["--servers", "1"]).lines().count(), 1 + 1);
     assert_eq!(shown(&["--seed", "4"]), shown(&[]));
     assert_ne!(shown(&["--seed", "5"]), shown(&[]));
+}
+
+#[test]
+fn every_scenario_of_the_examples_passes() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let names = fs::read_dir(&examples).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(".jangada"));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert!(names.len() >= 14, "{names:?}");
+    for seed in ["1", "2", "3"] {
+        let output = jangada(&examples, &[&["run", "--seed", seed], &names[..]].concat());
+        assert_eq!(output.status.code(), Some(0), "seed {seed}: {}", text(&output.stderr));
+    }
 }
