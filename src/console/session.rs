@@ -103,6 +103,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         }
         lines.done();
     }
+    session.screen.hush();
     session.runner.end().await;
     Ok(status)
 }
