@@ -334,7 +334,9 @@ impl Server {
     fn take_calls(&mut self, ctx: &mut Context<Self>) {
         let mut calls = std::mem::take(&mut self.scratch.calls);
         if self.inbox.take(CALLS_A_TURN, &mut calls) {
-            ctx.notify(Knock);
+            // By a task: what an actor tells itself, it handles before any other has its turn.
+            let server = ctx.address();
+            actix_rt::spawn(async move { server.do_send(Knock) });
         }
         let mut commands = Vec::with_capacity(calls.len());
         let mut replies = Vec::with_capacity(calls.len());

@@ -145,17 +145,17 @@ impl Supervisor {
             recorder,
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
-            ended: servers.iter().map(|id| (*id, Condition::Stopped)).collect(),
+            ended: BTreeMap::new(),
         };
-        // At once, so that a client whose call comes first does not find everyone down.
+        // Here and not when the actor starts: a client that calls at once finds them up.
         for id in servers {
-            Self::start(&mut supervisor, id);
+            supervisor.start_server(id);
         }
         supervisor
     }
 
     /// Starts a server from what its disk kept, and from nothing else.
-    fn start(&mut self, id: ServerId) {
+    fn start_server(&mut self, id: ServerId) {
         let Some(disk) = self.disks.get(&id).cloned() else { return };
         let now = self.clock.now();
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
@@ -272,7 +272,7 @@ impl Supervisor {
             }
             Order::Recover(servers) | Order::Start(servers) => {
                 for id in self.resolve_down(servers)? {
-                    self.start(id);
+                    self.start_server(id);
                 }
             }
             Order::Pause(servers) => {

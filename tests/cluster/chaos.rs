@@ -14,6 +14,7 @@ use bytes::Bytes;
 use jangada::actors::{
     Client, ClientError, ClockKind, EventKind, Order, Sandbox, SandboxOptions, Servers, run,
 };
+use jangada::files::FileInfo;
 use jangada::raft::{RoleKind, ServerId, Time};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -95,7 +96,9 @@ pub(crate) fn run_seed(options: SandboxOptions) -> Tallied {
             patience.await.expect("every call is answered").unwrap();
         }
         assert_converges(&sandbox, 5).await;
-        history.borrow().check(&witness).await;
+        let content = String::from_utf8(get(&witness, FILE).await.unwrap()).unwrap();
+        let files = witness.list().await.unwrap();
+        history.borrow().check(&content, &files);
         assert_sound(&sandbox).await;
         let mut history = history.borrow_mut();
         history.tallied.elections = history.leaders.len() as u64;
@@ -263,8 +266,7 @@ impl History {
         }
     }
 
-    async fn check(&self, witness: &Client) {
-        let content = String::from_utf8(get(witness, FILE).await.unwrap()).unwrap();
+    fn check(&self, content: &str, files: &[FileInfo]) {
         assert!(content.starts_with(&self.seen), "what was read is not there any more");
         let mut places = BTreeMap::new();
         for (place, line) in content.lines().enumerate() {
@@ -280,7 +282,6 @@ impl History {
                 assert!(one < two, "`{earlier}` ended at {end}, `{later}` began at {begin}");
             }
         }
-        let files = witness.list().await.unwrap();
         let files: BTreeMap<_, _> =
             files.iter().map(|info| (info.name.as_str(), (info.size, info.hash.0))).collect();
         for (name, expected) in &self.files {

@@ -15,6 +15,8 @@ mod plain;
 mod record;
 mod references;
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
