@@ -108,11 +108,11 @@ fn wrapped_line(line: &str, width: usize) -> String {
     let mut text = String::new();
     let (mut rest, mut room) = (line, width);
     while rest.chars().count() > room {
-        let end = rest.char_indices().nth(room).map_or(rest.len(), |(at, _)| at);
         // A word that is longer than the terminal is left to it, and so is a line that begins
         // with nothing but blanks.
         let blanks = rest.len() - rest.trim_start().len();
-        let Some(at) = rest[..=end.min(rest.len() - 1)].rfind(' ').filter(|at| *at > blanks) else {
+        let within = rest.char_indices().take(room + 1);
+        let Some((at, _)) = within.filter(|(at, c)| *c == ' ' && *at > blanks).last() else {
             break;
         };
         text.push_str(rest[..at].trim_end());

@@ -82,6 +82,11 @@ impl Terminal {
         self.broken.take().map_or(Ok(()), Err)
     }
 
+    /// Tells nothing more of the cluster: it is about to end, and so is the session.
+    pub(crate) fn hush(&self) {
+        self.watching.set(false);
+    }
+
     /// Says why a line failed. `number` is its number in the input, if nobody types.
     pub(crate) fn fail(&self, failure: &Failure, number: Option<usize>) {
         self.end_content();

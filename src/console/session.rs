@@ -80,8 +80,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         (prompt::piped(), None)
     };
     let screen = Rc::new(Terminal::new(output, errors, notices, bar));
-    let mut sandbox = SandboxOptions::default();
-    (sandbox.servers, sandbox.seed) = (options.servers, seed);
+    let sandbox = SandboxOptions { servers: options.servers, seed, ..SandboxOptions::default() };
     let mut session = Session::start(sandbox, screen, known, typed);
     let mut status = 0;
     while let Some(line) = lines.next().await? {
@@ -103,6 +102,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         }
         lines.done();
     }
+    session.screen.hush();
     session.runner.end().await;
     Ok(status)
 }
