@@ -21,7 +21,7 @@ use super::server::Server;
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use crate::net::{Fate, LinkRule};
-use crate::raft::{Entries, Index, Message, RoleKind, ServerId, Term, Time};
+use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 
 /// A handle to the network of one sandbox.
 #[derive(Clone)]
@@ -93,6 +93,8 @@ enum Parcel {
 
 /// Most messages that wait for a paused server, as a full socket buffer would hold.
 const MAX_HELD: usize = 4096;
+/// Most messages and calls that are on their way at a time.
+const MAX_LATE: usize = 1 << 18;
 
 impl Life {
     /// Whether the server is gone: it must not do anything any more.
@@ -410,6 +412,9 @@ impl Wires {
     }
 
     fn post(&mut self, due: Time, to: ServerId, parcel: Parcel) {
+        if self.late.len() >= MAX_LATE {
+            return self.turn_away(to, parcel, "too much is on its way");
+        }
         self.sent += 1;
         self.late.push(Reverse(Late { due, order: self.sent, to, parcel }));
         self.quiet = false;
@@ -455,11 +460,9 @@ impl Wires {
         };
         if running.life.paused() {
             if port.held.len() < MAX_HELD {
-                port.held.push_back(parcel);
-            } else {
-                self.lost(to, &parcel, "the paused server's buffer is full");
+                return port.held.push_back(parcel);
             }
-            return;
+            return self.turn_away(to, parcel, "the paused server's buffer is full");
         }
         match parcel {
             Parcel::Call(call) => {
@@ -487,6 +490,14 @@ impl Wires {
                     Message::ReadIndexReply(message) => address.do_send(FromPeer { from, message }),
                 }
             }
+        }
+    }
+
+    /// Loses a message for want of room; a caller is told to come later.
+    fn turn_away(&self, to: ServerId, parcel: Parcel, why: &str) {
+        match parcel {
+            Parcel::Call(call) => call.refuse(Refusal::Busy),
+            Parcel::Peer { .. } => self.lost(to, &parcel, why),
         }
     }
 

@@ -73,20 +73,15 @@ fn trap_65_stepping_down_answers_every_waiting_call() {
     cluster(async |sandbox| {
         let client = journal(sandbox).await;
         let first = leader(sandbox).await;
-        order(sandbox, Order::DiskStall(Servers::All)).await;
+        order(sandbox, Order::Cut { from: only(first), to: Servers::All }).await;
         let pinned = client.at(first);
         let write = tokio::task::spawn_local(async move { append(&pinned, "taken").await });
         sleep(ms(10)).await;
-        order(sandbox, Order::DiskLatency { servers: others_of(first), latency: ms(0) }).await;
         order(sandbox, Order::Timeout(only(others(5, &[first])[0]))).await;
-        sleep(ms(20)).await;
+        sleep(ms(10)).await;
         assert!(write.is_finished(), "the old leader keeps its caller waiting");
-        drop(write);
+        assert!(matches!(write.await.unwrap(), Err(ClientError::Unknown)));
     });
-}
-
-fn others_of(server: ServerId) -> Servers {
-    Servers::Only(others(5, &[server]))
 }
 
 #[test]
@@ -344,6 +339,35 @@ fn trap_69_what_waits_to_be_applied_is_bounded() {
         order(sandbox, Order::ApplyLatency { servers: Servers::All, latency: ms(0) }).await;
         sleep(ms(100)).await;
         pinned.change(any_command(), &[]).await.unwrap();
+    });
+}
+
+/// TRAPS 69: nor does the way to a slow or a frozen server hold any number of calls.
+#[test]
+fn trap_69_calls_on_their_way_are_bounded() {
+    cluster_of(SandboxOptions::default().with_machine(Tally::default), async |sandbox| {
+        let client = sandbox.client();
+        client.change(any_command(), &[]).await.unwrap();
+        let first = leader(sandbox).await;
+        for (trouble, most) in [
+            (Order::Pause(only(first)), 1 << 12),
+            (Order::Speed { servers: only(first), latency: ms(100_000) }, 1 << 18),
+        ] {
+            order(sandbox, trouble).await;
+            let calls = at_once(most + 1000, || {
+                let client = client.at(first);
+                async move { client.query(files::Query::Checksum).await }
+            });
+            let mut busy = 0;
+            for call in calls.await {
+                let refused = call.await.unwrap().unwrap_err();
+                let refusal = Refusal::Busy;
+                let expected = NotDone::Refused { server: first, refusal };
+                busy += usize::from(not_done(&refused) == expected);
+            }
+            assert!((1000..1100).contains(&busy), "{busy} were turned away");
+            order(sandbox, Order::Resume(Servers::All)).await;
+        }
     });
 }
 

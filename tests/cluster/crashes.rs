@@ -74,6 +74,30 @@ fn trap_messages_in_flight_to_a_crashed_server_are_lost() {
     });
 }
 
+/// TRAPS "Kill vs crash vs slow" again: nor is what lay in its mailbox handled any more, which
+/// would write to the disk that its next life reads.
+#[test]
+fn trap_a_crashed_server_handles_nothing_from_its_mailbox() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        let crashed = others(5, &[first])[0];
+        sleep(ms(100)).await;
+        let before = server(sandbox, crashed).await.last_log;
+        // The leader has its turn, then the supervisor, then the follower.
+        let write = at_once(1, || {
+            let client = client.clone();
+            async move { append(&client, "in the mailbox").await }
+        });
+        let write = write.await.remove(0);
+        order(sandbox, Order::Crash(only(crashed))).await;
+        sleep(ms(10)).await;
+        let entry = write.await.unwrap().unwrap().index;
+        assert!(entry > before.index);
+        assert_eq!(server(sandbox, crashed).await.last_log, before, "written by a dead server");
+    });
+}
+
 #[test]
 fn a_crash_loses_what_no_sync_covered() {
     cluster(async |sandbox| {
