@@ -226,7 +226,13 @@ impl Schedule {
             }
             183..189 if !up => self.cluster.start(one),
             189..191 if one != other => self.cluster.cut(one, other),
-            191 => self.cluster.partition(&[&[leader.unwrap_or(one)]]),
+            // A leader that is cut off without knowing it, and one who would succeed it.
+            191 => {
+                self.cluster.partition(&[&[leader.unwrap_or(one)]]);
+                if Some(other) != leader && self.cluster.is_up(other) {
+                    self.cluster.campaign(other);
+                }
+            }
             192..195 => self.cluster.heal(),
             195..198 => self.cluster.server_mut(one).disk.stalled = kind > 195,
             _ => {}
