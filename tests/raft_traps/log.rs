@@ -81,7 +81,8 @@ proptest! {
         for message in [request_vote(9, at(term, index)), pre_vote(9, at(term, index))] {
             let mut voter = Server::having(3, 3, &mine);
             let vote = vote_of(&voter.receive(S2, message)).vote;
-            let up_to_date = term > last(&mine).0 || term == last(&mine).0 && index >= last(&mine).1;
+            let (my_term, my_index) = last(&mine);
+            let up_to_date = term > my_term || term == my_term && index >= my_index;
             prop_assert_eq!(vote, if up_to_date { Ok(()) } else { Err(VoteRefusal::LogBehind) });
         }
     }
