@@ -1,7 +1,7 @@
 //! A server that was away for a hundred writes is brought up to date.
 //!
-//! Watch: the leader finds the place where the logs part, and sends all that is missing within
-//! two heartbeats, while it takes further writes.
+//! Watch: the leader finds the place where the logs part, and sends all that is missing,
+//! while it takes further writes.
 //!
 //! Run: `cargo run --example catch_up [-- --real] [--seed N]`
 

@@ -4,7 +4,7 @@
 //! Watch: with one neighbour the leader has no majority and steps down; one of the three in the
 //! middle takes over. The servers that do not hear it try to be elected, and are refused by
 //! those that do (pre-vote, leader stickiness): the term stays where it is. Without that, leaders
-//! would depose each other for ever.
+//! could depose each other for ever.
 //!
 //! Run: `cargo run --example chain_partition [-- --real] [--seed N]`
 

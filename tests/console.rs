@@ -15,10 +15,12 @@ fn console(directory: &Path, arguments: &[&str], lines: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("the binary starts");
     // A console that ends early reads no further.
-    let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut input = child.stdin.take().expect("a pipe was asked for");
+    let _ = input.write_all(lines.as_bytes());
+    drop(input);
+    child.wait_with_output().expect("it ends")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -27,7 +29,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Runs the console and demands its status and what it says on standard error.
 fn demand(arguments: &[&str], lines: &str, status: i32, errors: &str) -> String {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let output = console(directory.path(), arguments, lines);
     let (shown, told) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(status), "{shown}\n{told}");

@@ -81,7 +81,8 @@ struct Schedule {
     cluster: Cluster,
     random: ChaCha8Rng,
     ids: Vec<ServerId>,
-    voters: Vec<ServerId>,
+    /// The voters, and those on their way out if there are any.
+    halves: Vec<Vec<ServerId>>,
     proposed: u64,
     /// How often a log became shorter, or its end another.
     replaced: u64,
@@ -119,10 +120,14 @@ impl Schedule {
         let (pre_vote, check_quorum) = (below(4) > 0, below(4) > 0);
         let options = Options { pre_vote, check_quorum, limits, ..Options::default() };
         let voters: Vec<_> = (1..=3 + below(3)).map(ServerId).collect();
-        let configuration = match below(4) {
-            0 => Configuration::joint([], voters.clone(), [ServerId(9)]),
-            1 => Configuration::joint(voters[..2].to_vec(), voters.clone(), []),
-            _ => Configuration::new(voters.clone()),
+        let (configuration, halves) = match below(4) {
+            0 => (Configuration::joint([], voters.clone(), [ServerId(9)]), vec![voters]),
+            1 => {
+                let outgoing = vec![ServerId(1), ServerId(2), ServerId(8)];
+                let joint = Configuration::joint(outgoing.clone(), voters.clone(), []);
+                (joint, vec![voters, outgoing])
+            }
+            _ => (Configuration::new(voters.clone()), vec![voters]),
         };
         let mut cluster = Cluster::of(&configuration, &options, &BTreeMap::new());
         for id in cluster.ids() {
@@ -137,7 +142,7 @@ impl Schedule {
             cluster,
             random,
             ids,
-            voters,
+            halves,
             proposed: 0,
             replaced: 0,
             leaders: BTreeMap::new(),
@@ -221,7 +226,13 @@ impl Schedule {
             }
             183..189 if !up => self.cluster.start(one),
             189..191 if one != other => self.cluster.cut(one, other),
-            191 => self.cluster.partition(&[&[leader.unwrap_or(one)]]),
+            // A leader that is cut off without knowing it, and one who would succeed it.
+            191 => {
+                self.cluster.partition(&[&[leader.unwrap_or(one)]]);
+                if Some(other) != leader && self.cluster.is_up(other) {
+                    self.cluster.campaign(other);
+                }
+            }
             192..195 => self.cluster.heal(),
             195..198 => self.cluster.server_mut(one).disk.stalled = kind > 195,
             _ => {}
@@ -320,12 +331,14 @@ impl Schedule {
         }
     }
 
-    /// What is committed is on the disks of a majority of the voters, and stays there.
+    /// What is committed is on the disks of a majority of each half, and stays there.
     fn check_durability(&self) {
         let committed = &self.cluster.committed;
         let keeps = |id: &&ServerId| self.cluster.server(**id).disk.log.starts_with(committed);
-        let copies = self.voters.iter().filter(keeps).count();
-        assert!(copies > self.voters.len() / 2, "{} entries on {copies} disks", committed.len());
+        for half in &self.halves {
+            let copies = half.iter().filter(keeps).count();
+            assert!(copies > half.len() / 2, "{} entries on {copies} disks", committed.len());
+        }
     }
 
     /// Mends everything, and demands a leader, a commit by everyone and an answer to every read.

@@ -105,11 +105,12 @@ fn run_one(
     let began = std::time::Instant::now();
     let clock_kind = if arguments.real { ClockKind::Real } else { ClockKind::Virtual };
     let done = jangada::actors::run(clock_kind, async {
-        let mut options = SandboxOptions::default();
-        options.servers = arguments.servers.or(scenario.servers).unwrap_or(SERVERS);
-        options.seed = arguments.seed.or(scenario.seed).unwrap_or(SEED);
-        options.trace = trace.map(|trace| Box::new(trace) as Box<dyn Write>);
-        let sandbox = Sandbox::start(options);
+        let sandbox = Sandbox::start(SandboxOptions {
+            servers: arguments.servers.or(scenario.servers).unwrap_or(SERVERS),
+            seed: arguments.seed.or(scenario.seed).unwrap_or(SEED),
+            trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
+            ..SandboxOptions::default()
+        });
         let clock = sandbox.clock();
         let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
         let mut runner = Runner::new(sandbox, screen, clock_kind);

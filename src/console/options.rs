@@ -7,17 +7,17 @@ use super::paint::ColorChoice;
 /// The options of the console.
 #[derive(Clone, PartialEq, Eq, Debug, clap::Args)]
 pub struct Options {
-    /// How many servers there are, from 1 to 64.
+    /// How many servers there are, from 1 to 64
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=64))]
     pub servers: u64,
-    /// What everything random is drawn from; without it, another one each time.
+    /// What everything random is drawn from; without it, another one each time
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Goes on after an error when the lines come from a file or a pipe.
+    /// Go on after an error when the lines come from a file or a pipe
     #[arg(long)]
     pub keep_going: bool,
-    /// When to colour.
+    /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 }

@@ -96,6 +96,33 @@ pub(crate) fn event(event: &Event, paint: Paint) -> String {
     paint.paint(color, event)
 }
 
+/// The text with its long lines broken at blanks, and what follows set below the last column of
+/// the line.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    text.lines().map(|line| wrapped_line(line, width) + "\n").collect()
+}
+
+fn wrapped_line(line: &str, width: usize) -> String {
+    let column = line.rfind("  ").map_or(0, |at| at + 2);
+    let indent = if column <= width / 2 { column } else { 4 };
+    let mut text = String::new();
+    let (mut rest, mut room) = (line, width);
+    while rest.chars().count() > room {
+        // A word that is longer than the terminal is left to it, and so is a line that begins
+        // with nothing but blanks.
+        let blanks = rest.len() - rest.trim_start().len();
+        let within = rest.char_indices().take(room + 1);
+        let Some((at, _)) = within.filter(|(at, c)| *c == ' ' && *at > blanks).last() else {
+            break;
+        };
+        text.push_str(rest[..at].trim_end());
+        text.push_str(&format!("\n{:indent$}", ""));
+        rest = rest[at..].trim_start();
+        room = width.saturating_sub(indent).max(1);
+    }
+    text + rest
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -178,6 +205,26 @@ uuid                                   size  revision  name
 ";
         assert_eq!(text, expected);
         assert!(files(&[], Paint::PLAIN).starts_with("no files"));
+    }
+
+    #[test]
+    fn long_lines_go_on_below_their_last_column() {
+        let text = "  crash SERVERS  Ends servers at once: what is not synced is lost\nshort\n";
+        let expected = "  crash SERVERS  Ends servers at
+                 once: what is not
+                 synced is lost
+short
+";
+        assert_eq!(wrapped(text, 34), expected);
+        assert_eq!(wrapped(text, 80), text);
+        for (hard, width) in
+            [("✓✓✓✓ ✓✓✓✓", 5), ("unbreakable", 3), ("      x", 2), ("", 0), ("a b", 0)]
+        {
+            let broken = wrapped(hard, width);
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words(&broken), words(hard));
+        }
+        assert_eq!(wrapped("✓✓✓✓ ✓✓✓✓", 5), "✓✓✓✓\n✓✓✓✓\n");
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Terminal {
         self.broken.take().map_or(Ok(()), Err)
     }
 
+    /// Tells nothing more of the cluster: it is about to end, and so is the session.
+    pub(crate) fn hush(&self) {
+        self.watching.set(false);
+    }
+
     /// Says why a line failed. `number` is its number in the input, if nobody types.
     pub(crate) fn fail(&self, failure: &Failure, number: Option<usize>) {
         self.end_content();
@@ -102,8 +107,15 @@ impl Terminal {
         self.errors
     }
 
+    /// Says that the line was given up.
+    pub(crate) fn interrupted(&self, why: &str) {
+        self.end_content();
+        self.bar.clear();
+        self.warn(why);
+    }
+
     /// Says something on standard error.
-    pub(crate) fn warn(&self, text: &str) {
+    fn warn(&self, text: &str) {
         warn(&format!("{text}\n"));
     }
 
@@ -149,7 +161,11 @@ impl Terminal {
 
 impl Screen for Terminal {
     fn say(&self, text: &str) {
-        self.show(text);
+        if self.notices.is_some() {
+            self.show(&render::wrapped(text, self.columns.get()));
+        } else {
+            self.show(text);
+        }
     }
 
     fn confirm(&self, text: &str) {

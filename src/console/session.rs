@@ -27,6 +27,10 @@ const MAX_NAMES: u64 = 1000;
 /// How long completion waits for these names.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What is said of a write that was interrupted.
+const OUTCOME_UNKNOWN: &str = "interrupted: outcome unknown, it may be carried out or not; \
+                               `list` and `stat` show it";
+
 /// Someone who gives lines, and a cluster.
 struct Session {
     runner: Runner,
@@ -76,8 +80,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         (prompt::piped(), None)
     };
     let screen = Rc::new(Terminal::new(output, errors, notices, bar));
-    let mut sandbox = SandboxOptions::default();
-    (sandbox.servers, sandbox.seed) = (options.servers, seed);
+    let sandbox = SandboxOptions { servers: options.servers, seed, ..SandboxOptions::default() };
     let mut session = Session::start(sandbox, screen, known, typed);
     let mut status = 0;
     while let Some(line) = lines.next().await? {
@@ -99,6 +102,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         }
         lines.done();
     }
+    session.screen.hush();
     session.runner.end().await;
     Ok(status)
 }
@@ -123,11 +127,7 @@ impl Session {
         let flow = tokio::select! {
             biased;
             () = interrupt(), if self.typed => {
-                self.screen.warn(match changes {
-                    true => "interrupted; outcome unknown: it may have been carried out, or may \
-                             be yet (`list` shows whether it was)",
-                    false => "interrupted",
-                });
+                self.screen.interrupted(if changes { OUTCOME_UNKNOWN } else { "interrupted" });
                 Ok(Flow::Next)
             }
             flow = self.runner.line(text) => flow,

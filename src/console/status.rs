@@ -115,13 +115,11 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
 }
 
 fn role(server: &ServerStatus) -> String {
-    let role = match server.role {
-        Some(role) if server.stale => format!("{role} (stale)"),
-        Some(role) => role.to_string(),
-        None => String::new(),
-    };
+    let role = server.role.map_or(String::new(), |role| role.to_string());
     match server.condition {
+        Condition::Running if server.stale => format!("{role} (stale)"),
         Condition::Running => role,
+        Condition::Paused if server.stale => format!("{role} (stale, paused)"),
         Condition::Paused => format!("{role} (paused)"),
         Condition::Crashed => "crashed".to_owned(),
         Condition::Stopped => "stopped".to_owned(),

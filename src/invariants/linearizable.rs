@@ -48,8 +48,8 @@ pub struct Violation {
 /// effect at any time since its invocation, or never.
 ///
 /// The verdict is always certain, and takes a fraction of a second for ten thousand calls of twenty
-/// clients, one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard is
-/// a file of which many calls say little, such as appends of equal bytes, or many renames of
+/// clients, one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard
+/// is a file of which many calls say little, such as appends of equal bytes, or many renames of
 /// unknown outcome among the same few names. Memory is bounded by a small multiple of the history
 /// and some 150 MB for the configurations remembered.
 ///

@@ -147,6 +147,26 @@ fn trap_48_a_candidate_with_a_lower_term_completes_its_pre_vote() {
     assert_eq!(cluster.leader(), Some(S1));
 }
 
+/// 48: a pre-vote for a term that the voter is in already is refused: it could not be won.
+#[test]
+fn trap_48_a_pre_vote_for_a_term_that_has_begun_is_refused() {
+    let mut voter = Server::having(3, 4, &[1]);
+    let reply = vote_of(&voter.receive(S2, pre_vote(4, at(1, 1))));
+    assert_eq!((reply.term, reply.vote), (Term(4), Err(VoteRefusal::StaleTerm)));
+}
+
+/// 48: however late they come, answers to pre-votes are not votes.
+#[test]
+fn trap_48_pre_votes_elect_nobody() {
+    let mut candidate = Server::with(3, without_pre_vote(), Persistent::default());
+    candidate.wake();
+    for term in [1, 2] {
+        candidate.receive(S2, vote_reply(term, true, Ok(())));
+        candidate.receive(S3, vote_reply(term, true, Ok(())));
+    }
+    assert_eq!((candidate.role(), candidate.term()), (RoleKind::Candidate, 1));
+}
+
 /// 49 (etcd raft 3c7359d; raft-rs PR 42): some ask before they stand and some do not: a leader is
 /// found, and found again.
 #[test]
@@ -180,6 +200,22 @@ fn trap_50_a_deaf_leader_is_replaced() {
     cluster.run(longest_timeout());
     assert!(cluster.leader().is_some_and(|leader| leader != S1));
     assert!(progresses(&mut cluster));
+}
+
+/// 50: what keeps a leader is when the answered message left, not when its answer came.
+#[test]
+fn trap_50_late_answers_keep_no_leader() {
+    let mut leader = Server::of(3);
+    leader.establish();
+    leader.wake();
+    let (asked, round) = (leader.now, leader.round());
+    leader.pass(longest_timeout().as_millis() as u64 - 1);
+    leader.receive(S2, matched(1, 1, round));
+    assert_eq!(leader.role(), RoleKind::Leader);
+    while leader.role() == RoleKind::Leader {
+        leader.wake();
+    }
+    assert_eq!(leader.now, asked + longest_timeout());
 }
 
 /// 51: a leader that hears and is not heard is replaced too, and follows when it is heard again.

@@ -81,7 +81,8 @@ proptest! {
         for message in [request_vote(9, at(term, index)), pre_vote(9, at(term, index))] {
             let mut voter = Server::having(3, 3, &mine);
             let vote = vote_of(&voter.receive(S2, message)).vote;
-            let up_to_date = term > last(&mine).0 || term == last(&mine).0 && index >= last(&mine).1;
+            let (my_term, my_index) = last(&mine);
+            let up_to_date = term > my_term || term == my_term && index >= my_index;
             prop_assert_eq!(vote, if up_to_date { Ok(()) } else { Err(VoteRefusal::LogBehind) });
         }
     }
@@ -143,12 +144,12 @@ fn trap_04_only_what_conflicts_is_replaced_and_in_one_write() {
 #[test]
 fn trap_05_a_delayed_duplicate_cuts_nothing() {
     let mut follower = Server::having(3, 1, &[1]);
-    follower.append(S2, 1, at(1, 1), &[1, 1, 1], 4);
+    follower.append(S2, 1, at(1, 1), &[1, 1, 1], 2);
     follower.persist();
     for (prev, terms) in
         [(at(1, 1), &[1][..]), (at(1, 1), &[1, 1]), (at(1, 3), &[]), (at(0, 0), &[])]
     {
-        let effects = follower.append(S2, 1, prev, terms, 4);
+        let effects = follower.append(S2, 1, prev, terms, 2);
         let last = prev.index.0 + terms.len() as u64;
         assert_eq!(answer_of(&effects).outcome, AppendOutcome::Matched(Index(last)));
         assert_eq!(follower.log(), [1, 1, 1, 1]);
@@ -447,4 +448,25 @@ fn trap_33_a_joint_configuration_holds_from_the_start() {
     assert_eq!(server.commit(), 0);
     server.receive(S3, matched(1, 1, 1));
     assert_eq!(server.commit(), 1);
+}
+
+/// 33: and the half that is on its way out is needed like the one that comes.
+#[test]
+fn trap_33_both_halves_of_a_joint_configuration_are_needed() {
+    for (outgoing, voters) in [([S1, S4, S5], [S1, S2, S3]), ([S1, S2, S3], [S1, S4, S5])] {
+        let joint = Configuration::joint(outgoing, voters, []);
+        let mut server = Server::member(joint, without_pre_vote(), Persistent::default());
+        server.wake();
+        server.receive(S2, vote_reply(1, false, Ok(())));
+        server.receive(S3, vote_reply(1, false, Ok(())));
+        assert_eq!(server.role(), RoleKind::Candidate);
+        server.receive(S4, vote_reply(1, false, Ok(())));
+        assert_eq!(server.role(), RoleKind::Leader);
+        server.persist();
+        server.receive(S4, matched(1, 1, 1));
+        server.receive(S5, matched(1, 1, 1));
+        assert_eq!(server.commit(), 0);
+        server.receive(S3, matched(1, 1, 1));
+        assert_eq!(server.commit(), 1);
+    }
 }

@@ -5,5 +5,8 @@ mod report;
 mod tasks;
 
 pub use log::Log;
-pub use report::{Args, Measured, Meter, WARM_UP, exit_code, report};
+pub use report::{
+    Args, LoadReport, Measured, Meter, Report, WARM_UP, cpu_seconds, exit_code, peak_bytes,
+    print_json, report,
+};
 pub use tasks::{Cluster, Command, Peer, Threads, run};

@@ -1,8 +1,9 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use serde::{Deserialize, Serialize};
 
 /// How long the clients write before the measurement begins.
 pub const WARM_UP: Duration = Duration::from_millis(500);
@@ -78,23 +79,78 @@ impl Meter {
     }
 }
 
-/// User and system time of this process, in seconds.
-fn cpu_seconds() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("invariant: RUSAGE_SELF is always known");
+/// What a program prints of a measurement, as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// Name and version.
+    pub system: String,
+    /// How it is arranged, in words.
+    pub arrangement: String,
+    /// Clients, each in a closed loop.
+    pub clients: u32,
+    /// Bytes of a command.
+    pub bytes: u32,
+    /// Answers during the measurement.
+    pub writes: u64,
+    /// Length of the measurement.
+    pub seconds: f64,
+    /// Writes of one second of the clock on the wall.
+    pub writes_per_second: f64,
+    /// User and system time of the whole process during the measurement.
+    pub cpu_seconds: f64,
+}
+
+/// What `jangada load` prints, as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// Size of the file.
+    pub bytes: u64,
+    /// From the first byte read until all three servers have the file.
+    pub load_seconds: f64,
+    /// User and system time of that.
+    pub load_cpu_seconds: f64,
+    /// Copying the file three times, each copy synced to disk.
+    pub copy_seconds: f64,
+    /// The most memory that the process held, before it copied.
+    pub peak_bytes: u64,
+}
+
+fn usage() -> Usage {
+    getrusage(UsageWho::RUSAGE_SELF).expect("invariant: RUSAGE_SELF is always known")
+}
+
+/// The most memory that this process has held so far, in bytes.
+pub fn peak_bytes() -> u64 {
+    // Linux counts it in KiB.
+    usage().max_rss().unsigned_abs() * 1024
+}
+
+/// User and system time of this process so far, in seconds.
+pub fn cpu_seconds() -> f64 {
+    let usage = usage();
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     micros as f64 / 1e6
 }
 
-/// Prints the result as one line of JSON. `system` and `arrangement` are plain ASCII.
+/// Prints the result as one line of JSON.
 pub fn report(system: &str, arrangement: &str, args: &Args, measured: &Measured) {
-    let Args { clients, bytes, .. } = args;
-    let Measured { writes, seconds, cpu_seconds } = measured;
-    let rate = *writes as f64 / seconds;
-    println!(
-        "{{\"system\": {system:?}, \"arrangement\": {arrangement:?}, \"clients\": {clients}, \
-         \"bytes\": {bytes}, \"writes\": {writes}, \"seconds\": {seconds:.3}, \
-         \"writes_per_second\": {rate:.0}, \"cpu_seconds\": {cpu_seconds:.3}}}"
-    );
+    let &Measured { writes, seconds, cpu_seconds } = measured;
+    print_json(&Report {
+        system: system.to_owned(),
+        arrangement: arrangement.to_owned(),
+        clients: args.clients,
+        bytes: args.bytes,
+        writes,
+        seconds,
+        writes_per_second: writes as f64 / seconds,
+        cpu_seconds,
+    });
+}
+
+/// Prints one line of JSON.
+pub fn print_json(report: &impl Serialize) {
+    let line = serde_json::to_string(report).expect("invariant: names, numbers and text are JSON");
+    println!("{line}");
 }
 
 /// Ends the program: an error is said on standard error.

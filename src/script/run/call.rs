@@ -99,9 +99,9 @@ impl Caller {
             content,
             replace: load.replace,
         });
-        let progress = self.progress(format!("load {name}"), &data);
+        let transfer = self.transfer(format!("load {name}"), data.size);
+        let progress = |done| transfer.show(done);
         let done = self.client.load(&name, data.size, data.chunks, load.replace, progress).await;
-        self.end_progress();
         let done = self.end(&ticket, Some(&name), done);
         let Answer::Created { file, .. } = done.map_err(|error| reading(error, &path))?.answer
         else {
@@ -127,9 +127,9 @@ impl Caller {
             name: file.to_owned(),
             content,
         });
-        let progress = self.progress(format!("append to {file}"), &data);
+        let transfer = self.transfer(format!("append to {file}"), data.size);
+        let progress = |done| transfer.show(done);
         let done = self.client.append(file, data.size, data.chunks, progress).await;
-        self.end_progress();
         let done = self.end(&ticket, None, done).map_err(|error| reading(error, &path))?;
         let Answer::Appended { name, size, added, .. } = done.answer else {
             return Err(strange());
@@ -140,16 +140,15 @@ impl Caller {
     async fn get(&self, file: &str, path: &str) -> Result<String, Failure> {
         let path = self.base.join(path);
         let mut output = Output::create(&path)?;
-        let total = self.stat(file).await?.size;
+        let size = self.stat(file).await?.size;
+        let transfer = self.transfer(format!("get {file}"), size);
         let mut done = 0;
-        let what = format!("get {file}");
         let write = |bytes: &[u8]| {
             done += bytes.len() as u64;
-            self.show_progress(&what, done, total);
+            transfer.show(done);
             output.write(bytes)
         };
         let read = self.read(file, write).await;
-        self.end_progress();
         let (file, _) = read.map_err(|error| match error {
             ClientError::Source(error) => HostError::io("write", &path, error).into(),
             error => Failure::File(error),
@@ -272,22 +271,32 @@ impl Caller {
         Ok(done)
     }
 
-    /// Tells the screen how far a transfer is.
-    fn progress(&self, what: String, data: &Data) -> impl FnMut(u64) + use<> {
-        let (caller, total) = (self.clone(), data.size);
-        move |done| caller.show_progress(&what, done, total)
+    /// Lets the screen show how far a transfer is, if it is a larger one of the foreground.
+    fn transfer(&self, what: String, total: u64) -> Transfer<'_> {
+        let larger = self.number == 0 && total > MAX_CONTENT as u64;
+        Transfer { screen: larger.then_some(&*self.screen), what, total }
     }
+}
 
-    /// Shows how far a transfer of the foreground is, if it is a larger one.
-    fn show_progress(&self, what: &str, done: u64, total: u64) {
-        if self.number == 0 && total > MAX_CONTENT as u64 {
-            self.screen.progress(Some(&Progress { what: what.to_owned(), done, total }));
+/// A transfer that goes on until this is dropped.
+struct Transfer<'a> {
+    screen: Option<&'a dyn Screen>,
+    what: String,
+    total: u64,
+}
+
+impl Transfer<'_> {
+    fn show(&self, done: u64) {
+        if let Some(screen) = self.screen {
+            screen.progress(Some(&Progress { what: self.what.clone(), done, total: self.total }));
         }
     }
+}
 
-    fn end_progress(&self) {
-        if self.number == 0 {
-            self.screen.progress(None);
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        if let Some(screen) = self.screen {
+            screen.progress(None);
         }
     }
 }

@@ -257,3 +257,111 @@ impl std::fmt::Display for Checked {
         if self.full { f.write_str("; later calls not checked") } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(calls: &mut Calls, name: &str, content: Option<&[u8]>) {
+        let uuid = Uuid::from_u128(0xabcd_ef00 << 96 | name.len() as u128);
+        let name = name.to_owned();
+        let ticket = calls.begin(0, Time::default(), content, |content| Operation::Create {
+            name: name.clone(),
+            content,
+            replace: false,
+        });
+        calls.learn(uuid, &name);
+        calls.end(&ticket, Time::default(), Some(&name), Outcome::Done);
+    }
+
+    fn append(calls: &mut Calls, file: &str, name: Option<&str>, outcome: Outcome) {
+        let ticket = calls.begin(0, Time::default(), Some(b"x"), |content| Operation::Append {
+            name: file.to_owned(),
+            content,
+        });
+        calls.end(&ticket, Time::default(), name, outcome);
+    }
+
+    fn rename(calls: &mut Calls, from: &str, to: &str, outcome: Outcome) {
+        let ticket = calls.begin(0, Time::default(), Some(&[]), |_| Operation::Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        });
+        calls.end(&ticket, Time::default(), None, outcome);
+    }
+
+    fn read(calls: &mut Calls, name: &str, content: &str) {
+        let ticket = calls
+            .begin(0, Time::default(), Some(&[]), |_| Operation::Read { name: name.to_owned() });
+        let outcome = Outcome::Observed(content.into());
+        calls.end(&ticket, Time::default(), Some(name), outcome);
+    }
+
+    #[test]
+    fn an_append_that_is_seen_twice_is_found() {
+        let mut calls = Calls::default();
+        create(&mut calls, "a", Some(b"a"));
+        append(&mut calls, "a", Some("a"), Outcome::Done);
+        read(&mut calls, "a", "ax");
+        assert!(calls.check().is_ok());
+        read(&mut calls, "a", "axx");
+        assert!(calls.check().is_err());
+    }
+
+    #[test]
+    fn an_unknown_append_by_uuid_may_have_changed_the_file_under_every_name_it_had() {
+        for (content, holds) in [("ax", true), ("a", true), ("ay", false)] {
+            let mut calls = Calls::default();
+            create(&mut calls, "a", Some(b"a"));
+            rename(&mut calls, "a", "b", Outcome::Unknown);
+            append(&mut calls, "abcdef", None, Outcome::Unknown);
+            read(&mut calls, "b", content);
+            assert_eq!(calls.check().is_ok(), holds, "{content}");
+        }
+    }
+
+    #[test]
+    fn what_a_uuid_does_not_find_says_nothing_about_a_name() {
+        let mut calls = Calls::default();
+        create(&mut calls, "a", Some(b"a"));
+        append(&mut calls, "abcdef", None, Outcome::NoSuchFile);
+        assert!(calls.check().is_ok());
+        append(&mut calls, "a", None, Outcome::NoSuchFile);
+        assert!(calls.check().is_err());
+    }
+
+    #[test]
+    fn files_with_long_contents_and_what_is_tied_to_them_are_left_out() {
+        let mut calls = Calls::default();
+        create(&mut calls, "long", None);
+        rename(&mut calls, "long", "other", Outcome::Done);
+        read(&mut calls, "other", "nonsense");
+        let checked = calls.check().unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(
+            checked.to_string().ends_with("; 2 files not checked, as they are larger than 1 MiB")
+        );
+        read(&mut calls, "third", "nonsense");
+        assert!(calls.check().is_err());
+    }
+
+    #[test]
+    fn of_too_many_calls_the_first_are_checked() {
+        let mut calls = Calls::default();
+        create(&mut calls, "a", Some(b"a"));
+        (0..MAX_CALLS).for_each(|_| read(&mut calls, "a", "a"));
+        assert_eq!(calls.calls.len(), MAX_CALLS);
+        assert!(calls.check().is_ok_and(|checked| checked.to_string().ends_with("not checked")));
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_latest_name() {
+        let mut calls = Calls::default();
+        create(&mut calls, "a", Some(b"a"));
+        calls.learn(Uuid::from_u128(0xabcd_ef00 << 96 | 1), "diary");
+        for (reference, name) in
+            [("abcdef00", "diary"), ("ABCD", "diary"), ("diary", "diary"), ("other", "other")]
+        {
+            assert_eq!(calls.name_of(reference), name);
+        }
+    }
+}

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Runner;
 use super::failure::{Failure, Unmet};
 use super::host::{HostError, Input};
-use crate::actors::{ClientError, ClusterStatus, Condition, LogLine, ServerStatus, Servers};
+use crate::actors::{
+    ClientError, ClusterStatus, Condition, LogLine, ServerStatus, Servers, Source,
+};
 use crate::files::{Refusal, Size};
 use crate::invariants;
 use crate::raft::{Index, RoleKind, ServerId};
@@ -217,11 +219,13 @@ impl Runner {
         let expected = match content {
             Content::Text(text) => blake3::hash(text),
             Content::Path(path) => {
-                let path = self.base.join(path);
+                let path = self.base().join(path);
+                let mut chunks = Input::open(&path)?.chunks(self.clock_kind);
                 let mut hasher = blake3::Hasher::new();
-                Input::open(&path)?
-                    .hash(&mut hasher)
-                    .map_err(|error| HostError::io("read", &path, error))?;
+                let io = |error| HostError::io("read", &path, error);
+                while let Some(chunk) = chunks.next().await.map_err(io)? {
+                    hasher.update(&chunk);
+                }
                 hasher.finalize()
             }
         };

@@ -97,11 +97,6 @@ impl Input {
         Ok(Some(bytes.into()))
     }
 
-    /// Feeds it to a hash.
-    pub(super) fn hash(mut self, hasher: &mut blake3::Hasher) -> io::Result<()> {
-        hasher.update_reader(&mut self.file).map(|_| ())
-    }
-
     /// Its chunks. In real time another thread reads them, so that a slow disk delays no
     /// heartbeat; in virtual time there is no other thread to wait for, and nothing to delay.
     pub(super) fn chunks(self, clock: ClockKind) -> Chunks {

@@ -15,6 +15,8 @@ mod plain;
 mod record;
 mod references;
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -52,10 +54,10 @@ pub struct Runner {
     jobs: Jobs,
     calls: Rc<RefCell<Calls>>,
     recording: Recording,
-    /// Where relative paths of the host begin.
-    base: PathBuf,
-    /// How many scenarios run inside one another.
-    depth: usize,
+    /// Where relative paths of the host begin at the prompt: the current directory.
+    home: PathBuf,
+    /// The directories of the scenarios that run inside one another, where theirs begin.
+    places: Vec<PathBuf>,
 }
 
 /// What comes after a statement.
@@ -91,8 +93,8 @@ impl Runner {
             jobs: Jobs::default(),
             calls: Rc::default(),
             recording: Recording::default(),
-            base: PathBuf::new(),
-            depth: 0,
+            home: PathBuf::new(),
+            places: Vec::new(),
         }
     }
 
@@ -111,11 +113,14 @@ impl Runner {
         self.sandbox.end().await;
     }
 
-    /// Carries out one line as it was typed; a blank one does nothing.
+    /// Carries out one line as it was typed; a blank one does nothing. The future may be dropped
+    /// to interrupt it: a file command may then have been carried out or not.
     ///
     /// # Errors
     /// If it does not parse, or as [`execute`](Self::execute).
     pub async fn line(&mut self, text: &str) -> Result<Flow, Failure> {
+        // An interrupted line may have left scenarios that no longer run.
+        self.places.clear();
         match parse(text, &self.variables) {
             Ok(None) => Ok(Flow::Next),
             Ok(Some(statement)) => self.execute(&statement).await,
@@ -130,14 +135,11 @@ impl Runner {
     /// [`Failure::At`], with the line that failed; another failure if a command in the background
     /// failed after the last line.
     pub async fn scenario(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        let outer = std::mem::replace(&mut self.base, base);
-        self.depth += 1;
+        self.places.push(path.parent().unwrap_or(Path::new("")).to_owned());
         let done = self.steps(scenario, path).await;
-        self.depth -= 1;
-        self.base = outer;
+        self.places.pop();
         done?;
-        if self.depth == 0 { self.wait_jobs().await } else { Ok(()) }
+        if self.places.is_empty() { self.wait_jobs().await } else { Ok(()) }
     }
 
     async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
@@ -169,7 +171,7 @@ impl Runner {
         each_reference(&mut portable, &mut |reference| match reference {
             Reference::File(file) => *file = self.calls.borrow().name_of(file),
             Reference::Path(path) => {
-                *path = self.base.join(&*path).to_string_lossy().into_owned();
+                *path = self.base().join(&*path).to_string_lossy().into_owned();
             }
         });
         let fate = Rc::new(Cell::new(Fate::Open));
@@ -280,8 +282,13 @@ impl Runner {
             screen: self.screen.clone(),
             calls: self.calls.clone(),
             number: 0,
-            base: self.base.clone(),
+            base: self.base().to_owned(),
         })
+    }
+
+    /// Where relative paths of the host begin now.
+    fn base(&self) -> &Path {
+        self.places.last().unwrap_or(&self.home)
     }
 
     /// How many servers there are.
@@ -340,8 +347,8 @@ impl Runner {
     }
 
     async fn submit(&mut self, path: &str) -> Result<(), Failure> {
-        let path = self.base.join(path);
-        if self.depth == MAX_DEPTH {
+        let path = self.base().join(path);
+        if self.places.len() == MAX_DEPTH {
             return Err(Failure::Other(format!(
                 "{} is submitted inside {MAX_DEPTH} other scenarios, which is the limit; does one \
                  submit itself?",
@@ -365,7 +372,7 @@ impl Runner {
     }
 
     fn save(&self, path: &str) -> Result<(), Failure> {
-        let path = self.base.join(path);
+        let path = self.base().join(path);
         if path.exists() {
             let message = format!("{} exists; choose another name, or remove it", path.display());
             return Err(Failure::Other(message));

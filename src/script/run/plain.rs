@@ -55,7 +55,7 @@ impl<W: Write> Screen for Plain<W> {
     fn status(&self, status: &ClusterStatus) {
         let head = ["", "role", "term", "vote", "leader", "log", "commit", "applied", "timer"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows[0].push("else".to_owned());
+        rows[0].push("conditions".to_owned());
         rows.extend(status.servers.iter().map(row));
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
@@ -67,7 +67,8 @@ impl<W: Write> Screen for Plain<W> {
 
     fn files(&self, files: &[FileInfo]) {
         for FileInfo { uuid, name, size, revision, .. } in files {
-            self.line(format_args!("{uuid}  {:>10}  revision {revision:<4}  {name}", Size(*size)));
+            let size = Size(*size).to_string();
+            self.line(format_args!("{uuid}  {size:>10}  revision {revision:<4}  {name}"));
         }
     }
 

@@ -101,16 +101,18 @@ impl Recording {
         if self.is_full() {
             return Err(too_long());
         }
-        let mut text = String::from("# What was done by hand, as a scenario.\n");
+        let mut text = String::from(
+            "# What was done by hand. Where servers are named, `timeout` sees to it that the same\n\
+             # one leads as then.\n\n",
+        );
         let mut line = |statement: &Statement| {
             writeln!(text, "{statement}").expect("invariant: a string takes every text");
         };
         line(&Statement::Setting(Setting::Servers(servers)));
         line(&Statement::Setting(Setting::Seed(seed)));
         for entry in &self.entries {
-            let pause = in_milliseconds(entry.pause);
-            if !pause.is_zero() {
-                line(&Statement::Wait(Wait::Time(pause.min(MAX_DURATION))));
+            if let Some(pause) = pause(entry.pause) {
+                line(&Statement::Wait(Wait::Time(pause)));
             }
             if let Some(server) = entry.leader {
                 let servers = Servers::Only(vec![server]);
@@ -156,7 +158,8 @@ impl Entry {
     }
 }
 
-/// Rounds up to whole milliseconds.
-fn in_milliseconds(duration: Duration) -> Duration {
-    Duration::from_millis(duration.as_nanos().div_ceil(1_000_000) as u64)
+/// The pause in whole milliseconds, rounded up; none where the next line followed at once.
+fn pause(pause: Duration) -> Option<Duration> {
+    let milliseconds = pause.as_nanos().div_ceil(1_000_000) as u64;
+    (milliseconds > 1).then(|| Duration::from_millis(milliseconds).min(MAX_DURATION))
 }
