@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::Write;
 use std::rc::Rc;
 
-use super::Order;
 use super::clock::Clock;
+use super::{Order, OrderError};
 use crate::raft::{Index, RoleKind, ServerId, Term, Time, Why};
 
 /// Something that happened, and when.
@@ -25,6 +25,8 @@ pub struct Event {
 pub enum EventKind {
     /// The supervisor carried out an order.
     Ordered(Order),
+    /// The supervisor did not carry out the order before this, and changed nothing.
+    OrderRefused(OrderError),
     /// A server runs, from what its disk kept.
     Started(ServerId),
     /// A server ended: crashed, or stopped in good order.
@@ -157,6 +159,7 @@ impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EventKind::Ordered(order) => write!(f, "order: {order}"),
+            EventKind::OrderRefused(error) => write!(f, "order refused: {error}"),
             EventKind::Started(server) => write!(f, "{server} started"),
             EventKind::Ended { server, orderly: true } => write!(f, "{server} stopped"),
             EventKind::Ended { server, orderly: false } => write!(f, "{server} crashed"),

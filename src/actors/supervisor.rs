@@ -1,7 +1,7 @@
 //! The omniscient supervisor: creates the servers of a sandbox, and slows, freezes, cuts off,
 //! crashes and revives them as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,6 +69,9 @@ pub enum OrderError {
     /// A probability that is none.
     #[error("a probability is a number from 0 to 1")]
     Probability,
+    /// A partition puts each server on one side.
+    #[error("{0} is named twice; each server is on one side of a partition")]
+    NamedTwice(ServerId),
     /// Timeouts that cannot work.
     #[error("{0}")]
     Timing(&'static str),
@@ -328,8 +331,11 @@ impl Supervisor {
     }
 
     fn partition(&self, groups: &[Vec<ServerId>]) -> Result<(), OrderError> {
+        let mut named = BTreeSet::new();
         for id in groups.iter().flatten() {
-            self.network.known(*id)?;
+            if !named.insert(self.network.known(*id)?) {
+                return Err(OrderError::NamedTwice(*id));
+            }
         }
         let group = |id: ServerId| groups.iter().position(|group| group.contains(&id));
         let servers = self.network.servers();
@@ -453,7 +459,11 @@ impl Handler<Carry> for Supervisor {
     fn handle(&mut self, Carry(order): Carry, _: &mut Context<Self>) -> Self::Result {
         // Recorded first: what the order causes comes after it.
         self.recorder.record(EventKind::Ordered(order.clone()));
-        self.carry_out(&order)
+        let result = self.carry_out(&order);
+        if let Err(error) = &result {
+            self.recorder.record(EventKind::OrderRefused(error.clone()));
+        }
+        result
     }
 }
 

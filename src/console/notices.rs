@@ -75,7 +75,7 @@ impl Choice {
     /// Neither are the chunks of a load, that followers follow, or that servers start at first.
     pub(crate) fn notice(&mut self, event: &Event, paint: Paint) -> Option<Notice> {
         let told = match &event.kind {
-            EventKind::Ordered(_) => false,
+            EventKind::Ordered(_) | EventKind::OrderRefused(_) => false,
             EventKind::Applied { .. } => true,
             EventKind::Started(server) => self.ended.remove(server),
             EventKind::Ended { server, .. } => {

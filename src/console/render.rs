@@ -85,7 +85,7 @@ pub(crate) fn events(events: &[Event], paint: Paint) -> String {
 /// One event, without a newline.
 pub(crate) fn event(event: &Event, paint: Paint) -> String {
     let color = match &event.kind {
-        EventKind::Ordered(_) => Color::Cyan,
+        EventKind::Ordered(_) | EventKind::OrderRefused(_) => Color::Cyan,
         EventKind::Ended { .. } => Color::Red,
         EventKind::Became { role: RoleKind::Leader, .. } => Color::Green,
         EventKind::Became { role: RoleKind::Candidate | RoleKind::PreCandidate, .. } => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jangada::actors::{Condition, Order, OrderError, SandboxOptions, Servers};
+use jangada::actors::{Condition, EventKind, Order, OrderError, SandboxOptions, Servers};
 use jangada::raft::{Index, ServerId};
 
 use crate::support::*;
@@ -182,6 +182,21 @@ fn without_a_leader_nobody_is_meant_by_leader() {
 }
 
 /// Numbers that only a program would give.
+#[test]
+fn a_refused_order_changes_nothing_and_is_recorded_as_refused() {
+    cluster(async |sandbox| {
+        leader(sandbox).await;
+        let ids = |numbers: &[u64]| numbers.iter().map(|id| ServerId(*id)).collect::<Vec<_>>();
+        let twice = Order::Partition(vec![ids(&[1, 2]), ids(&[2, 3])]);
+        let refused = sandbox.order(twice).await;
+        assert_eq!(refused, Err(OrderError::NamedTwice(ServerId(2))));
+        let status = sandbox.status().await.unwrap();
+        assert!(status.servers.iter().all(|server| server.links.is_empty()));
+        let events = sandbox.events().latest(1);
+        assert!(matches!(&events[0].kind, EventKind::OrderRefused(OrderError::NamedTwice(_))));
+    });
+}
+
 #[test]
 fn absurd_numbers_are_refused_or_harmless() {
     cluster(async |sandbox| {
