@@ -83,29 +83,18 @@ pub(crate) struct Observation {
 pub(crate) struct Apply {
     pub(crate) first: Index,
     pub(crate) entries: Entries,
-    pub(crate) report: Report,
+    /// Who waits for the answer to which of them, ascending.
+    pub(crate) replies: Vec<(Index, Reply)>,
+    /// Whether the server waits for it to be done. The progress shows in
+    /// [`Life`](super::network::Life) anyway; a message nobody waits for costs a turn of the
+    /// server.
+    pub(crate) report: bool,
 }
 
-/// What the state machine is to say when it has applied a batch. Its progress shows in
-/// [`Life`](super::network::Life) anyway; a message nobody waits for costs a turn of the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Report {
-    /// Nothing.
-    Nothing,
-    /// That it is done.
-    Done,
-    /// What it answers to each entry.
-    Answers,
-}
-
-/// Entries were applied.
+/// Entries that the server waits for were applied.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Applied {
-    pub(crate) last: Index,
-    /// The answers to the last entries, up to `last`, if they were asked for.
-    pub(crate) answers: Vec<Bytes>,
-}
+pub(crate) struct Applied;
 
 /// Answer this query from the state as it is.
 #[derive(Message)]

@@ -10,11 +10,11 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinHandle;
 
-use super::call::{Answered, Call, CallError, Inbox, Reply, Request, answer};
+use super::call::{Call, CallError, Inbox, Reply, Request, answer};
 use super::clock::Clock;
 use super::messages::{
-    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Report,
-    Retime, Tick, Wake,
+    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
+    Tick, Wake,
 };
 use super::network::{Life, Network};
 use super::record::{EventKind, Recorder};
@@ -37,14 +37,16 @@ pub(crate) struct Server {
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
     inbox: Arc<Inbox>,
-    /// Writes that wait for their entry to be applied, by index, ascending. From [`MAX_PENDING`]
-    /// on no more are taken in.
+    /// Writes whose entry is not handed to the state machine yet, by index, ascending. From
+    /// [`MAX_PENDING`] on, with those that are handed over, no more are taken in.
     pending: VecDeque<(Index, Reply)>,
     /// Reads that wait for the node's word. Bounded by the node's limit.
     reads: BTreeMap<Ticket, (Bytes, Reply)>,
     next_ticket: Ticket,
     /// Every entry up to here has been handed to the state machine.
     handed_over: Index,
+    /// A query waits for the state machine to be here.
+    wanted: Index,
     /// What the node has been told is durable.
     durable: WriteId,
     /// The write of a vote that is not durable yet: nothing may be said before it is.
@@ -78,13 +80,22 @@ struct Scratch {
     effects: Vec<Effect>,
     metas: Vec<EntryMeta>,
     calls: Vec<Call>,
+    proposals: Proposals,
+}
+
+/// Commands that are proposed together, at most [`CALLS_A_TURN`].
+#[derive(Default)]
+struct Proposals {
+    commands: Vec<Bytes>,
+    sizes: Vec<u32>,
+    replies: Vec<Reply>,
 }
 
 /// What the entries of an [`Effect::Append`] are.
-enum Source {
+enum Source<'a> {
     Nothing,
-    Message(Entries),
-    Proposals { commands: Vec<Bytes>, replies: Vec<Reply> },
+    Message(&'a Entries),
+    Proposals { commands: &'a mut Vec<Bytes>, replies: &'a mut Vec<Reply> },
 }
 
 /// Most calls that are taken in at a time; then messages have their turn.
@@ -95,6 +106,8 @@ const MAX_PENDING: usize = 1 << 17;
 const APPLY_BYTES: u64 = 1 << 20;
 /// Most entries that the state machine has been handed and has not applied.
 const APPLY_WINDOW: u64 = 1 << 14;
+/// Entries that are handed to the state machine together, if nobody waits for them.
+const GATHERED: u64 = 64;
 /// Most messages that wait for the disk to keep a vote.
 const MAX_OUTBOX: usize = 1024;
 
@@ -119,6 +132,7 @@ impl Server {
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
             handed_over: Index(0),
+            wanted: Index(0),
             durable: WriteId(0),
             gate: None,
             wrote: false,
@@ -129,14 +143,14 @@ impl Server {
     }
 
     /// Steps the node, performs its effects, and everything that follows from them at once.
-    fn step(&mut self, input: Input<'_>, source: Source, ctx: &mut Context<Self>) {
+    fn step(&mut self, input: Input<'_>, source: Source<'_>, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         self.step_once(now, input, source);
         self.settle(now);
         self.set_timer(ctx);
     }
 
-    fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source) {
+    fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
         self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
@@ -169,7 +183,7 @@ impl Server {
         }
     }
 
-    fn perform(&mut self, effect: Effect, now: Time, source: &mut Source) {
+    fn perform(&mut self, effect: Effect, now: Time, source: &mut Source<'_>) {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
@@ -193,7 +207,11 @@ impl Server {
                 self.wrote = true;
             }
             Effect::Send { to, message } => self.send(to, message),
-            Effect::Commit(_) => self.hand_over(),
+            Effect::Commit(index) => {
+                if !self.may_gather(index) {
+                    self.hand_over();
+                }
+            }
             Effect::Accepted { first, count } => {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
@@ -209,6 +227,8 @@ impl Server {
             }
             Effect::ReadReady { ticket, index } => {
                 if let Some((query, reply)) = self.reads.remove(&ticket) {
+                    self.wanted = self.wanted.max(index);
+                    self.hand_over();
                     self.machine.do_send(Query { query, index, reply });
                 }
             }
@@ -232,7 +252,7 @@ impl Server {
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
         let term = self.node.term();
         let entry = |command| Entry { term, payload: Payload::Command(command) };
-        commands.map(entry).collect::<Vec<_>>().into()
+        commands.map(entry).collect()
     }
 
     /// Sends a message, once the vote that was written before it is durable.
@@ -253,8 +273,22 @@ impl Server {
         self.network.send(self.id, to, message, entries);
     }
 
-    /// Hands committed entries to the state machine, in bounded pages. It answers when somebody
-    /// waits for it: a client, or the entries behind the window.
+    /// Whether the state machine may have what is committed later, with more: nobody waits for
+    /// it, it is not much, and a message that commits more is sure to come.
+    fn may_gather(&self, commit_index: Index) -> bool {
+        self.pending.is_empty()
+            && self.wanted <= self.handed_over
+            && commit_index - self.handed_over < GATHERED
+            && commit_index < self.node.last_log_index()
+    }
+
+    /// Writes that are not answered yet.
+    fn in_waiting(&self) -> usize {
+        self.pending.len() + (self.handed_over - self.life.applied()) as usize
+    }
+
+    /// Hands committed entries to the state machine, in bounded pages, with those who wait for
+    /// their answers. It reports when the entries behind the window wait for it.
     fn hand_over(&mut self) {
         let commit_index = self.node.commit_index();
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
@@ -263,13 +297,10 @@ impl Server {
             let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
-            let awaited = self.pending.front().is_some_and(|(index, _)| *index <= self.handed_over);
-            let report = match awaited {
-                true => Report::Answers,
-                false if self.handed_over == window_end => Report::Done,
-                false => Report::Nothing,
-            };
-            self.machine.do_send(Apply { first, entries, report });
+            let awaited = self.pending.partition_point(|(index, _)| *index <= self.handed_over);
+            let replies = self.pending.drain(..awaited).collect();
+            let report = self.handed_over == window_end;
+            self.machine.do_send(Apply { first, entries, replies, report });
         }
     }
 
@@ -287,7 +318,7 @@ impl Server {
         metas.clear();
         metas.extend(entries.iter().map(Entry::meta));
         let input = Input::Message { from, message, entries: &metas };
-        self.step(input, Source::Message(entries), ctx);
+        self.step(input, Source::Message(&entries), ctx);
         self.scratch.metas = metas;
     }
 
@@ -338,14 +369,15 @@ impl Server {
             let server = ctx.address();
             actix_rt::spawn(async move { server.do_send(Knock) });
         }
-        let mut commands = Vec::with_capacity(calls.len());
-        let mut replies = Vec::with_capacity(calls.len());
+        let mut proposals = std::mem::take(&mut self.scratch.proposals);
+        let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.pending.len() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {
+                    sizes.push(u32::try_from(command.len()).unwrap_or(u32::MAX));
                     commands.push(command);
                     replies.push(reply);
                 }
@@ -358,13 +390,13 @@ impl Server {
             }
         }
         self.scratch.calls = calls;
-        if commands.is_empty() {
-            return;
+        if !commands.is_empty() {
+            self.step(Input::Propose { sizes }, Source::Proposals { commands, replies }, ctx);
+            // What was refused is left.
+            commands.clear();
+            sizes.clear();
         }
-        let size = |command: &Bytes| u32::try_from(command.len()).unwrap_or(u32::MAX);
-        let sizes: Vec<u32> = commands.iter().map(size).collect();
-        let source = Source::Proposals { commands, replies };
-        self.step(Input::Propose { sizes: &sizes }, source, ctx);
+        self.scratch.proposals = proposals;
     }
 }
 
@@ -407,20 +439,10 @@ impl Handler<Knock> for Server {
 impl Handler<Applied> for Server {
     type Result = ();
 
-    fn handle(&mut self, Applied { last, answers }: Applied, _: &mut Context<Self>) {
-        if self.life.ended() {
-            return;
+    fn handle(&mut self, _: Applied, _: &mut Context<Self>) {
+        if !self.life.ended() {
+            self.hand_over();
         }
-        let first = Index(last.0 + 1 - answers.len() as u64);
-        while let Some((index, _)) = self.pending.front()
-            && *index <= last
-            && let Some((index, reply)) = self.pending.pop_front()
-        {
-            let result = answers.get((index - first) as usize).cloned();
-            let result = result.map(|answer| Answered { index, answer });
-            answer(reply, result.ok_or(CallError::Unknown));
-        }
-        self.hand_over();
     }
 }
 

@@ -7,7 +7,7 @@ use actix::prelude::{Actor, AsyncContext, Context, Handler, MessageResult, Recip
 use bytes::Bytes;
 
 use super::call::{Answered, CallError, answer};
-use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, Report, SetPace, Wake};
+use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, SetPace, Wake};
 use super::network::Life;
 use super::record::{EventKind, Recorder};
 use crate::raft::{Index, Payload, Refusal, RoleKind, ServerId};
@@ -69,7 +69,7 @@ impl StateMachine {
             let Some(pace) = self.pace else { return };
             if pace.is_zero() {
                 let Some(batch) = self.queue.pop_front() else { return };
-                self.apply(&batch);
+                self.apply(batch);
             } else {
                 if self.queue.is_empty() {
                     return;
@@ -81,7 +81,7 @@ impl StateMachine {
                         && !this.life.paused()
                         && let Some(batch) = this.queue.pop_front()
                     {
-                        this.apply(&batch);
+                        this.apply(batch);
                     }
                     this.work(ctx);
                 });
@@ -89,40 +89,30 @@ impl StateMachine {
         }
     }
 
-    fn apply(&mut self, batch: &Apply) {
+    fn apply(&mut self, batch: Apply) {
         let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
         let tell = leads && self.recorder.records_commands();
-        let mut answers = Vec::new();
-        let answered = batch.report == Report::Answers;
-        if answered {
-            answers.reserve_exact(batch.entries.len());
-        }
-        let mut index = batch.first;
-        for entry in batch.entries.iter() {
-            let answer = match &entry.payload {
+        let mut replies = batch.replies.into_iter().peekable();
+        for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
+            let said = match &entry.payload {
                 Payload::NoOp => Bytes::new(),
                 Payload::Command(command) => {
                     if tell {
                         let command = self.machine.describe(command);
-                        self.recorder.record(EventKind::Applied {
-                            server: self.id,
-                            index,
-                            command,
-                        });
+                        let server = self.id;
+                        self.recorder.record(EventKind::Applied { server, index, command });
                     }
                     self.machine.apply(index, command)
                 }
             };
-            if answered {
-                answers.push(answer);
-            }
             self.life.set_applied(index);
-            index = index.next();
+            if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
+                answer(reply, Ok(Answered { index, answer: said }));
+            }
         }
-        let applied = index.previous();
         self.answer_waiting();
-        if batch.report != Report::Nothing {
-            self.server.do_send(Applied { last: applied, answers });
+        if batch.report {
+            self.server.do_send(Applied);
         }
     }
 

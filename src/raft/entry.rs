@@ -146,11 +146,19 @@ impl Entries {
 
 impl From<Vec<Entry>> for Entries {
     fn from(entries: Vec<Entry>) -> Self {
-        if entries.is_empty() {
+        entries.into_iter().collect()
+    }
+}
+
+impl FromIterator<Entry> for Entries {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        // Straight into the shared block if the length is known.
+        let block: Arc<[Entry]> = entries.into_iter().collect();
+        if block.is_empty() {
             return Self::default();
         }
-        let to = u32::try_from(entries.len()).expect("invariant: a batch holds less than 2^32");
-        Self { slices: smallvec![Slice { block: entries.into(), from: 0, to }] }
+        let to = u32::try_from(block.len()).expect("invariant: a batch holds less than 2^32");
+        Self { slices: smallvec![Slice { block, from: 0, to }] }
     }
 }
 

@@ -216,6 +216,11 @@ impl Node {
         self.commit_index
     }
 
+    /// The index of the last entry in the log, committed or not.
+    pub fn last_log_index(&self) -> Index {
+        self.log.last().index
+    }
+
     /// The leader of the current term, if this server knows it.
     pub fn leader(&self) -> Option<ServerId> {
         match &self.role {
