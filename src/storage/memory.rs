@@ -257,13 +257,25 @@ impl MemoryLog {
 
     /// The place of the run that holds `index`, which must be in the log.
     fn run_of(&self, index: Index) -> usize {
-        /// Nearly every read is of what was written last.
-        const RECENT: usize = 16;
-        let recent = self.runs.iter().rev().take(RECENT).position(|(first, _)| *first <= index);
-        match recent {
-            Some(back) => self.runs.len() - 1 - back,
-            None => self.runs.partition_point(|(first, _)| *first <= index).saturating_sub(1),
+        // Nearly every read is of what was written lately: look twice as far back each time, then
+        // search what lies between.
+        let starts_behind = |place: usize| self.runs[place].0 > index;
+        let mut end = self.runs.len();
+        let mut step = 1;
+        while end > step && starts_behind(end - step) {
+            end -= step;
+            step *= 2;
         }
+        let mut start = end.saturating_sub(step);
+        while end - start > 1 {
+            let middle = start + (end - start) / 2;
+            if starts_behind(middle) {
+                end = middle;
+            } else {
+                start = middle;
+            }
+        }
+        start
     }
 }
 
@@ -332,6 +344,18 @@ mod tests {
         let kept = disk.load();
         assert_eq!((kept.current_term, kept.voted_for), (Term(3), Some(ServerId(2))));
         assert!(kept.log.is_empty());
+    }
+
+    #[test]
+    fn every_run_is_found_however_far_back() {
+        let mut disk = MemoryDisk::default();
+        for index in 1..=100 {
+            disk.append(Index(index), entries(index, &["x"]));
+        }
+        for index in 1..=100 {
+            let read = disk.read(Index(index - 1), Index(index), u64::MAX);
+            assert_eq!(read.last().map(|entry| entry.term), Some(Term(index)));
+        }
     }
 
     #[test]
