@@ -97,3 +97,8 @@ pub mod net;
 pub mod raft;
 pub mod script;
 pub mod storage;
+
+/// The programs that README.md shows are tested as this crate's are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -129,6 +129,9 @@ pub enum NotDone {
     /// The one server that was to be asked is down.
     #[error("{0} is down")]
     Down(ServerId),
+    /// A server was lost with a chunk of a load, and no other answered in time.
+    #[error("the upload was interrupted: no server confirmed one of its chunks; load it again")]
+    UploadLost,
     /// No server answered in time.
     #[error("no server answered in {} s", .0.as_secs_f64())]
     Silence(Duration),
@@ -417,7 +420,11 @@ impl Client {
             }
             let _ = self.change(Command::Discard { upload }, &[]).await;
         }
-        outcome
+        // Whatever became of the chunk: what the upload was for has not been asked for.
+        outcome.map_err(|error| match error {
+            ClientError::Unknown => ClientError::NotDone(NotDone::UploadLost),
+            error => error,
+        })
     }
 
     /// The session's id; opens it first if there is none.
