@@ -308,7 +308,7 @@ impl Server {
         &mut self,
         from: ServerId,
         message: Message,
-        entries: Entries,
+        entries: &Entries,
         ctx: &mut Context<Self>,
     ) {
         if self.life.ended() {
@@ -318,7 +318,7 @@ impl Server {
         metas.clear();
         metas.extend(entries.iter().map(Entry::meta));
         let input = Input::Message { from, message, entries: &metas };
-        self.step(input, Source::Message(&entries), ctx);
+        self.step(input, Source::Message(entries), ctx);
         self.scratch.metas = metas;
     }
 
@@ -413,7 +413,7 @@ impl<M: Into<Message> + Send + 'static> Handler<FromPeer<M>> for Server {
     type Result = ();
 
     fn handle(&mut self, FromPeer { from, message }: FromPeer<M>, ctx: &mut Context<Self>) {
-        self.receive(from, message.into(), Entries::default(), ctx);
+        self.receive(from, message.into(), &Entries::default(), ctx);
     }
 }
 
@@ -422,7 +422,7 @@ impl Handler<Replicate> for Server {
 
     fn handle(&mut self, message: Replicate, ctx: &mut Context<Self>) {
         let Replicate { from, append, entries } = message;
-        self.receive(from, Message::AppendEntries(append), entries, ctx);
+        self.receive(from, Message::AppendEntries(append), &entries, ctx);
     }
 }
 
