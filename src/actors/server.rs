@@ -107,7 +107,7 @@ const APPLY_BYTES: u64 = 1 << 20;
 /// Most entries that the state machine has been handed and has not applied.
 const APPLY_WINDOW: u64 = 1 << 14;
 /// Entries that are handed to the state machine together, if nobody waits for them.
-const GATHERED: u64 = 64;
+const GATHERED: u64 = 16;
 /// Most messages that wait for the disk to keep a vote.
 const MAX_OUTBOX: usize = 1024;
 

@@ -36,8 +36,7 @@ pub(crate) struct StateMachine {
     server: Recipient<Applied>,
     life: Life,
     recorder: Recorder,
-    /// What is to be applied. The server hands over no more than it has answers pending for, so
-    /// this is bounded by its window.
+    /// What is to be applied, bounded by the window of the server that hands it over.
     queue: VecDeque<Apply>,
     /// Queries about a state that is not reached yet; beyond [`MAX_WAITING`] they are refused.
     waiting: Vec<Query>,

@@ -35,6 +35,24 @@ fn trap_64_a_retry_after_the_leaders_crash_is_applied_once() {
     });
 }
 
+/// What is committed is answered, even if the leader is deposed before it has applied it.
+#[test]
+fn a_committed_write_is_answered_by_a_leader_that_was_deposed() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        order(sandbox, Order::ApplyLatency { servers: only(first), latency: ms(100) }).await;
+        let writer = client.at(first);
+        let write = tokio::task::spawn_local(async move { append(&writer, "once").await });
+        sleep(ms(20)).await;
+        order(sandbox, Order::Timeout(only(others(5, &[first])[0]))).await;
+        assert_ne!(leader_after(sandbox, first).await, first);
+        assert!(!write.is_finished());
+        let done = write.await.unwrap().unwrap();
+        assert!(matches!(done.answer, Answer::Appended { size: 5, .. }), "{done:?}");
+    });
+}
+
 /// TRAPS 65: what a lost leader had taken is unknown, whether it then happens...
 #[test]
 fn trap_65_a_taken_command_is_unknown_and_may_happen() {

@@ -1,6 +1,7 @@
 //! Linearizable reads from every server.
 
 use jangada::actors::{ClientError, Order, SandboxOptions, Servers};
+use jangada::files::Query;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +17,51 @@ fn every_server_answers_with_the_last_write() {
                 assert_eq!(lines(&client.at(id)).await.unwrap().len(), line + 1, "{id}");
             }
         }
+    });
+}
+
+/// Followers apply in batches what nobody waits for; a read is not kept waiting for a batch.
+#[test]
+fn a_followers_read_has_the_entries_applied_that_were_gathered() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        let [follower, rest @ ..] = &others(5, &[first])[..] else { unreachable!() };
+        append(&client, "committed").await.unwrap();
+        order(sandbox, Order::DiskStall(Servers::Only(rest.to_vec()))).await;
+        let writer = client.clone();
+        let behind = tokio::task::spawn_local(async move { append(&writer, "stuck").await });
+        sleep(ms(1)).await;
+        let status = server(sandbox, *follower).await;
+        assert_eq!(status.commit_index.next(), status.last_log.index);
+        assert!(status.applied_index < status.commit_index, "gathered: {status:?}");
+        assert_eq!(lines(&client.at(*follower)).await.unwrap(), ["committed"]);
+        behind.abort();
+    });
+}
+
+#[test]
+fn a_followers_read_is_answered_by_the_commit_it_waits_for() {
+    cluster(async |sandbox| {
+        let client = journal(sandbox).await;
+        let reader = client.at(others(5, &[leader(sandbox).await])[0]);
+        let (from, to, latency, jitter) = (Servers::All, Servers::All, ms(5), ms(0));
+        order(sandbox, Order::Delay { from, to, latency, jitter }).await;
+        let write = |line| {
+            let writer = client.clone();
+            tokio::task::spawn_local(async move { append(&writer, line).await })
+        };
+        // Committed after the read's round began, before it ends: the read is to wait for it.
+        let one = write("one");
+        sleep(ms(1)).await;
+        let stat = Query::Stat { file: FILE.to_owned() };
+        let read = tokio::task::spawn_local(async move { reader.query(stat).await });
+        sleep(ms(16)).await;
+        assert!(one.is_finished());
+        // Its message brings that commit, and an entry that is not committed.
+        let two = write("two");
+        sleep(ms(6)).await;
+        assert!(read.is_finished() && !two.is_finished());
     });
 }
 

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(held(&log, 2..4), [2, 3]);
         assert_eq!(held(&log, 4..9), [4, 5]);
         assert_eq!(held(&log, ..), [1, 2, 3, 4, 5]);
-        assert_eq!(held(&log, 7..9), []);
+        assert!(held(&log, 7..9).is_empty());
         log.purge(3);
         assert_eq!(held(&log, 0..=3), [3]);
         assert_eq!((log.get(2), log.get(3), log.get(6)), (None, Some(&3), None));

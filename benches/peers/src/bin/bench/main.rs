@@ -27,8 +27,16 @@ struct Cli {
     json: Option<PathBuf>,
 }
 
-/// Starts a program that lies beside this one and reads the line it prints.
+/// Measures once more what failed: on a busy machine a leader may lose its place.
 fn measure<T: DeserializeOwned>(folder: &Path, line: &[String]) -> Result<T, String> {
+    start(folder, line).or_else(|error| {
+        eprintln!("again: {error}");
+        start(folder, line)
+    })
+}
+
+/// Starts a program that lies beside this one and reads the line it prints.
+fn start<T: DeserializeOwned>(folder: &Path, line: &[String]) -> Result<T, String> {
     let [program, arguments @ ..] = line else { return Err("no program to start".into()) };
     let failed = |what: String| format!("{}: {what}", line.join(" "));
     let output = Command::new(folder.join(program)).args(arguments).output();
