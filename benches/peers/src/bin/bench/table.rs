@@ -56,7 +56,7 @@ pub fn rows(plan: &Plan, results: &Results) -> Vec<Row> {
         let cell = |servers| (Work::Writes { servers }, CLIENTS, BYTES);
         let cells = (cell(*servers), cell(1));
         let row = beside(results, name, cells, JANGADA, Measure::CpuTime);
-        let peer = format!("{JANGADA}, {servers} servers beside 1");
+        let peer = format!("{JANGADA}, {servers} beside 1 server");
         rows.extend(row.map(|row| Row { peer, ..row }));
     }
     rows.extend(loads(plan, results).into_iter().flatten());
