@@ -139,7 +139,11 @@ impl<'h> Groups<'h> {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { calls, unknown, files } = self;
-        write!(f, "linearizable: {calls} calls on {files} files, {unknown} with unknown outcome")
+        let plural = if *files == 1 { "" } else { "s" };
+        write!(
+            f,
+            "linearizable: {calls} calls on {files} file{plural}, {unknown} with unknown outcome"
+        )
     }
 }
 
