@@ -441,3 +441,20 @@ fn silence_is_measured() {
         assert_eq!(waited, ms(700));
     });
 }
+
+/// What a lost chunk was for has not been asked for: the load did not happen.
+#[test]
+fn a_load_whose_chunks_are_lost_is_not_done() {
+    cluster(async |sandbox| {
+        leader(sandbox).await;
+        let client = sandbox.client();
+        client.load_bytes("small", "x").await.unwrap();
+        client.set_patience(ms(300));
+        order(sandbox, Order::ApplyStall(Servers::All)).await;
+        let lost = client.load_bytes("large", vec![7; 1 << 20]).await;
+        assert!(matches!(lost, Err(ClientError::NotDone(NotDone::UploadLost))), "{lost:?}");
+        order(sandbox, Order::ApplyLatency { servers: Servers::All, latency: ms(0) }).await;
+        let names = client.list().await.unwrap();
+        assert_eq!(names.len(), 1, "{names:?}");
+    });
+}
