@@ -96,6 +96,7 @@ pub mod invariants;
 pub mod net;
 pub mod raft;
 pub mod script;
+pub mod sim;
 pub mod storage;
 
 /// The programs that README.md shows are tested as this crate's are.
