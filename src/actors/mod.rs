@@ -11,6 +11,7 @@ mod clock;
 mod messages;
 mod network;
 mod order;
+mod panic;
 mod record;
 mod sandbox;
 mod server;

@@ -8,6 +8,7 @@ use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
@@ -17,8 +18,9 @@ use super::messages::{
     Tick, Wake,
 };
 use super::network::{Life, Network};
-use super::record::{EventKind, Recorder};
+use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use crate::invariants::{Fact, Stamp};
 use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
     Ticket, Time,
@@ -58,6 +60,7 @@ pub(crate) struct Server {
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    _alarm: Alarm,
 }
 
 /// What a server is made from.
@@ -121,6 +124,7 @@ impl Server {
             node,
             storage,
             network,
+            _alarm: recorder.alarm(id),
             recorder,
             clock,
             life,
@@ -172,6 +176,7 @@ impl Server {
                 return;
             }
             self.durable = durable.write;
+            self.tell_durable(durable.write);
             if self.gate.is_some_and(|vote| vote <= durable.write) {
                 self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
@@ -187,8 +192,12 @@ impl Server {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
+                let (server, write) = (self.id, vote.0);
+                self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                if self.storage.durable(now).write < vote {
+                let durable = self.storage.durable(now).write;
+                self.tell_durable(durable);
+                if durable < vote {
                     self.gate = Some(vote);
                 }
             }
@@ -198,16 +207,15 @@ impl Server {
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
                     Source::Nothing => return,
                 };
-                self.storage.append(first, appended);
-                self.wrote = true;
+                self.append(first, appended);
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.storage.append(position.index, vec![entry].into());
-                self.wrote = true;
+                self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.tell(&Fact::Committed { server: self.id, index });
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -216,6 +224,7 @@ impl Server {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
+                    self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
                 }
             }
             Effect::Refused(refusal) => {
@@ -244,9 +253,30 @@ impl Server {
                     answer(reply, Err(CallError::Unknown));
                 }
                 let server = self.id;
+                self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
             }
         }
+    }
+
+    fn append(&mut self, first: Index, entries: Entries) {
+        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
+            true => entries.iter().map(Stamp::of).collect(),
+            false => SmallVec::new(),
+        };
+        let write = self.storage.append(first, entries).0;
+        let (server, entries) = (self.id, &stamps);
+        self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        self.wrote = true;
+    }
+
+    fn tell_durable(&self, write: WriteId) {
+        self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+    }
+
+    fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {
+        let (count, limit) = (count as u64, limit as u64);
+        self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
@@ -262,8 +292,10 @@ impl Server {
                 self.outbox.pop_front();
             }
             self.outbox.push_back((to, message));
+            self.tell_holds("messages behind a vote", self.outbox.len(), MAX_OUTBOX);
             return;
         }
+        self.recorder.tell(&Fact::Sent { server: self.id, to, message });
         let entries = match &message {
             Message::AppendEntries(append) => {
                 self.storage.read(append.prev_log.index, append.last, u64::MAX)

@@ -20,8 +20,11 @@ use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers};
+use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
-use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId, Timing};
+use crate::raft::{
+    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Timing,
+};
 use crate::storage::{DiskSpeed, MemoryDisk, Storage};
 
 /// Builds an empty state machine, for a server that starts.
@@ -164,7 +167,9 @@ impl Supervisor {
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
         let configuration = Configuration::new(self.network.servers());
-        let node = Node::new(id, configuration, self.options.clone(), disk.load(), now, &mut draw);
+        let kept = disk.load();
+        self.tell_started(id, &disk, &kept);
+        let node = Node::new(id, configuration, self.options.clone(), kept, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
         let pace = self.paces.get(&id).copied().unwrap_or_default();
@@ -199,6 +204,15 @@ impl Supervisor {
         self.ended.remove(&id);
     }
 
+    fn tell_started(&self, server: ServerId, disk: &MemoryDisk, kept: &Persistent) {
+        if self.recorder.monitors() {
+            let entries = disk.read(Index(0), Index(u64::MAX), u64::MAX);
+            let log: Vec<_> = entries.iter().map(Stamp::of).collect();
+            let Persistent { current_term: term, voted_for, .. } = *kept;
+            self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
+        }
+    }
+
     /// Ends a server. What is in flight to it is lost, and unless it ends in good order, so is
     /// what its disk has not synced.
     fn end(&mut self, id: ServerId, condition: Condition) {
@@ -213,6 +227,7 @@ impl Supervisor {
             }
         }
         self.ended.insert(id, condition);
+        self.recorder.tell(&Fact::Ended { server: id });
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 

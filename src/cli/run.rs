@@ -109,6 +109,7 @@ fn run_one(
             servers: arguments.servers.or(scenario.servers).unwrap_or(SERVERS),
             seed: arguments.seed.or(scenario.seed).unwrap_or(SEED),
             trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
+            monitor: !arguments.real,
             ..SandboxOptions::default()
         });
         let clock = sandbox.clock();

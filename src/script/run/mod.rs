@@ -42,7 +42,7 @@ use super::{
     Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
     Wait, help, help_for, parse,
 };
-use crate::actors::{Client, ClockKind, OrderError, Sandbox, Servers};
+use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
 use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
@@ -60,6 +60,8 @@ pub struct Runner {
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
+    /// A violation has failed a statement already.
+    told_violation: bool,
 }
 
 /// What comes after a statement.
@@ -97,6 +99,7 @@ impl Runner {
             recording: Recording::default(),
             home: PathBuf::new(),
             places: Vec::new(),
+            told_violation: false,
         }
     }
 
@@ -146,7 +149,10 @@ impl Runner {
         let done = self.steps(scenario, path).await;
         self.places.pop();
         done?;
-        if self.places.is_empty() { self.wait_jobs().await } else { Ok(()) }
+        if self.places.is_empty() {
+            self.wait_jobs().await?;
+        }
+        self.look_for_violation()
     }
 
     async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
@@ -170,7 +176,8 @@ impl Runner {
     /// Carries out one statement.
     ///
     /// # Errors
-    /// If it could not be carried out, or if what it expects does not hold.
+    /// If it could not be carried out, if what it expects does not hold, or, before all else and
+    /// once, if something that must always hold was seen not to ([`Failure::Violated`]).
     pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
         let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
         // In another run a file has the same name, but another uuid.
@@ -186,7 +193,20 @@ impl Runner {
         if let Some(statement) = recorded(portable, &done, &fate) {
             self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
         }
-        done
+        self.look_for_violation().and(done)
+    }
+
+    /// Fails once if something that must always hold was seen not to.
+    fn look_for_violation(&mut self) -> Result<(), Failure> {
+        let Some(violation) = self.sandbox.violation().filter(|_| !self.told_violation) else {
+            return Ok(());
+        };
+        self.told_violation = true;
+        let mut events = self.sandbox.events().latest(usize::MAX);
+        let seen = |event: &Event| matches!(event.kind, EventKind::Violated(_));
+        events.truncate(events.iter().position(seen).unwrap_or(events.len()));
+        let skip = events.len().saturating_sub(SHOWN_EVENTS);
+        Err(Failure::Violated { violation, events: events.split_off(skip) })
     }
 
     async fn carry_out(
