@@ -61,6 +61,10 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
         Order::ApplyStall(servers) => write!(f, "apply {servers} stall"),
+        Order::ClockRate { servers, rate } => write!(f, "clock-rate {servers} {rate}"),
+        Order::ClockJump { servers, by, back } => {
+            write!(f, "clock-jump {servers} {}{}", if *back { '-' } else { '+' }, Time(*by))
+        }
         Order::ElectionTimeout { min, max } => {
             write!(f, "election-timeout {}..{}", Time(*min), Time(*max))
         }

@@ -86,6 +86,12 @@ fn order() -> impl Strategy<Value = Order> {
             .prop_map(|(servers, latency)| Order::DiskLatency { servers, latency }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
+        (servers(), 0.01..=100.0).prop_map(|(servers, rate)| Order::ClockRate { servers, rate }),
+        (servers(), duration(), any::<bool>()).prop_map(|(servers, by, back)| Order::ClockJump {
+            servers,
+            by,
+            back
+        }),
         Just(Order::Heal),
         above_zero.prop_map(Order::Heartbeat),
         range,
