@@ -1,7 +1,9 @@
 //! The arguments of the command, and its first step into the library.
 
+mod check_history;
 mod run;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -13,7 +15,8 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
-  jangada run crash.jangada           a scenario, in virtual time";
+  jangada run crash.jangada           a scenario, in virtual time
+  jangada check-history calls.jsonl   what its clients saw, checked alone";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -34,6 +37,8 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Check whether what clients were told is linearizable, from a file of their calls.
+    CheckHistory(check_history::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -43,6 +48,12 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         None => console::main(&cli.console),
     }
+}
+
+/// Tells a person what went wrong.
+fn complain(message: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
 }

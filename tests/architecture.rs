@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
-    ("cli", &["console", "script", "actors"], &["actix"]),
+    ("cli", &["console", "script", "invariants", "actors"], &["actix"]),
 ];
 
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];

@@ -8,9 +8,11 @@
 //! and asks at the end. Nothing here knows how the cluster works: only what was asked and answered.
 
 mod history;
+mod json_lines;
 mod linearizable;
 
 pub use history::{
     Answer, Call, Content, History, MalformedHistory, Operation, Outcome, PendingCall,
 };
+pub use json_lines::{UnreadableCall, UnreadableHistory};
 pub use linearizable::{Summary, Violation, check_linearizable};

@@ -300,6 +300,7 @@ impl Display for Statement {
             Self::Help(None) => f.write_str("help"),
             Self::Help(Some(topic)) => write!(f, "help {}", Bare(topic)),
             Self::Save(path) => write!(f, "save {}", Bare(path)),
+            Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),

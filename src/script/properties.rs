@@ -201,6 +201,7 @@ fn statement() -> impl Strategy<Value = Statement> {
         Just(Statement::Watch),
         option::of(name()).prop_map(Statement::Help),
         name().prop_map(Statement::Save),
+        name().prop_map(Statement::History),
         Just(Statement::Quit),
         wait.prop_map(Statement::Wait),
         ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)

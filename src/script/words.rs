@@ -486,6 +486,16 @@ pub(crate) const WORDS: &[Word] = &[
         grammar: Grammar::Statement(parse::save),
     },
     Word {
+        name: "history",
+        aliases: &[],
+        category: Category::Looking,
+        usage: "history PATH",
+        help: "Writes all file commands and their answers, for `jangada check-history`",
+        example: "history calls.jsonl",
+        arguments: &[&[Path]],
+        grammar: Grammar::Statement(parse::history),
+    },
+    Word {
         name: "quit",
         aliases: &["exit"],
         category: Category::Looking,
