@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
@@ -34,7 +34,10 @@ pub(crate) struct Server {
     storage: Box<dyn Storage>,
     network: Network,
     recorder: Recorder,
+    /// The sandbox's, by which the disk works.
     clock: Clock,
+    /// The server's own, by which the node goes.
+    local: LocalClock,
     life: Life,
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
@@ -71,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) local: LocalClock,
     pub(crate) life: Life,
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
@@ -116,8 +120,8 @@ const MAX_OUTBOX: usize = 1024;
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
-            parts;
+        let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
         Self {
             id,
@@ -127,6 +131,7 @@ impl Server {
             _alarm: recorder.alarm(id),
             recorder,
             clock,
+            local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
             next_ticket: Ticket(luck.next_u64() >> 1),
@@ -157,7 +162,7 @@ impl Server {
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
-        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
             self.perform(effect, now, &mut source);
         }
@@ -358,7 +363,7 @@ impl Server {
     /// too early is set again: heartbeats put the deadline off far more often than it comes. The
     /// timer is a task beside the actor: a timer of its context is polled with every message.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let node = self.node.deadline();
+        let node = self.local.when(self.node.deadline());
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
         if let Some((armed, task)) = &self.timer {
             if *armed <= due {
@@ -383,13 +388,8 @@ impl Server {
         if self.life.ended() || self.life.paused() {
             return;
         }
-        let now = self.clock.now();
-        if self.node.deadline() <= now {
-            self.step(Input::Deadline, Source::Nothing, ctx);
-        } else {
-            self.settle(now);
-            self.set_timer(ctx);
-        }
+        // The node knows whether its deadline is here, or its clock went back.
+        self.step(Input::Deadline, Source::Nothing, ctx);
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node

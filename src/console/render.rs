@@ -148,6 +148,7 @@ mod tests {
             latency: Default::default(),
             disk: DiskSpeed::Stalled,
             apply: None,
+            clock: None,
             links: Vec::new(),
             timer: None,
         }

@@ -57,6 +57,7 @@ pub fn shrink(world: &World, violation: &Violation, limit: u64) -> io::Result<Sh
         limit,
     };
     shrinker.try_smaller_worlds(world)?;
+    shrinker.end_with_the_violation()?;
     loop {
         let before = shrinker.size();
         shrinker.leave_statements_out()?;
@@ -159,6 +160,22 @@ impl Shrinker {
                     (self.best, self.violation) = (Candidate::of(&world.scenario), violation);
                     return Ok(());
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what comes after the violation.
+    fn end_with_the_violation(&mut self) -> io::Result<()> {
+        let mut now = Duration::ZERO;
+        let mut statements = Vec::new();
+        for statement in &self.best.statements {
+            now += wait_of(statement);
+            statements.push(statement.clone());
+            if now > self.violation.at {
+                let candidate = self.best.with(statements);
+                self.accept(&candidate)?;
+                break;
             }
         }
         Ok(())
@@ -269,6 +286,8 @@ fn names_up_to(order: &Order, servers: u64) -> bool {
         | Order::Duplicate { from, to, .. }
         | Order::Reorder { from, to, .. } => fits(from) && fits(to),
         Order::Speed { servers, .. }
+        | Order::ClockRate { servers, .. }
+        | Order::ClockJump { servers, .. }
         | Order::DiskLatency { servers, .. }
         | Order::ApplyLatency { servers, .. }
         | Order::Crash(servers)

@@ -96,6 +96,7 @@ fn epilogue(servers: u64, script: &mut Script) {
         Order::Speed { servers: all(), latency: none },
         Order::DiskLatency { servers: all(), latency: none },
         Order::ApplyLatency { servers: all(), latency: none },
+        Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
         Order::Heartbeat(ms(50)),
         Order::Resume(all()),

@@ -43,6 +43,7 @@ use super::{
     Wait, help, help_for, parse,
 };
 use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
+use crate::invariants::History;
 use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
@@ -116,6 +117,12 @@ impl Runner {
     /// The variables and their values.
     pub fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// What was asked about the files so far and what was answered, the first 20,000 calls: all
+    /// that `expect linearizable` checks.
+    pub fn history(&self) -> History {
+        self.calls.borrow().history().0
     }
 
     /// Ends the sandbox in good order.
@@ -255,6 +262,7 @@ impl Runner {
                 self.screen.say(text.trim_end());
             }
             Statement::Save(path) => self.save(path)?,
+            Statement::History(path) => self.write_history(path)?,
             Statement::Quit => return Ok(Flow::Quit),
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
@@ -404,11 +412,7 @@ impl Runner {
     }
 
     fn save(&self, path: &str) -> Result<(), Failure> {
-        let path = self.base().join(path);
-        if path.exists() {
-            let message = format!("{} exists; choose another name, or remove it", path.display());
-            return Err(Failure::Other(message));
-        }
+        let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
         let servers = self.servers()?;
         let found_from_there = |given: &str| match std::path::absolute(given) {
@@ -422,6 +426,31 @@ impl Runner {
         output.keep()?;
         self.screen.confirm(&format!("saved as {}: `jangada run` runs it", path.display()));
         Ok(())
+    }
+
+    fn write_history(&self, path: &str) -> Result<(), Failure> {
+        let path = self.new_file(path)?;
+        let history = self.history();
+        let mut output = Output::create(&path)?;
+        let written = output.write_with(|out| history.write_lines(out));
+        written.map_err(|error| HostError::io("write", &path, error))?;
+        output.keep()?;
+        self.screen.confirm(&format!(
+            "{} calls written to {}: `jangada check-history` checks them",
+            history.calls().len(),
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// The path of a file of the host that is yet to be made.
+    fn new_file(&self, path: &str) -> Result<PathBuf, Failure> {
+        let path = self.base().join(path);
+        if path.exists() {
+            let message = format!("{} exists; choose another name, or remove it", path.display());
+            return Err(Failure::Other(message));
+        }
+        Ok(path)
     }
 }
 
