@@ -405,7 +405,7 @@ impl Server {
         let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {
