@@ -95,6 +95,7 @@ pub mod files;
 pub mod invariants;
 pub mod net;
 pub mod raft;
+mod replay;
 pub mod script;
 pub mod storage;
 
