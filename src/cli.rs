@@ -1,5 +1,6 @@
 //! The arguments of the command, and its first step into the library.
 
+mod replay;
 mod run;
 
 use std::process::ExitCode;
@@ -13,7 +14,9 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
-  jangada run crash.jangada           a scenario, in virtual time";
+  jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
+  jangada run crash.jangada           a scenario, in virtual time
+  jangada replay crash.jangada        the same at a prompt, step by step";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -34,6 +37,8 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Open the console in virtual time, on a scenario that is about to begin.
+    Replay(replay::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -43,6 +48,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments),
         None => console::main(&cli.console),
     }
 }

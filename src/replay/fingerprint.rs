@@ -6,11 +6,11 @@ use crate::raft::Time;
 
 /// A trace so far: its lines, and a hash of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Fingerprint {
+pub struct Fingerprint {
     /// How many lines there are.
-    pub(crate) lines: u64,
+    pub lines: u64,
     /// FNV-1a of their bytes.
-    pub(crate) hash: u64,
+    pub hash: u64,
 }
 
 /// What the trace of a timeline is known to be: 8 bytes for every 64 of its lines, and where it

@@ -19,7 +19,7 @@ use crate::raft::Time;
 use crate::script::{self, Failure, Flow, Runner, Screen, Statement};
 
 /// A sandbox in virtual time, and how far it has followed its timeline.
-pub(crate) struct Stage {
+pub struct Stage {
     hands: Hands,
     /// Looks while the other one carries something out.
     observer: Runner,
@@ -46,25 +46,28 @@ enum Hands {
 
 /// A step that is being carried out.
 struct UnderWay {
-    work: Pin<Box<dyn Future<Output = (Runner, Result<Flow, Failure>)>>>,
+    work: Pin<Box<dyn Future<Output = Done>>>,
     /// Interrupts it.
     interrupt: Option<oneshot::Sender<()>>,
 }
 
+/// The one who carried a step out, and what came of it.
+type Done = (Runner, Result<Flow, Failure>);
+
 /// How far a stage is to go.
 #[derive(Clone, Copy)]
-pub(crate) struct Until<'a> {
+pub struct Until<'a> {
     /// Not beyond this moment.
-    pub(crate) time: Time,
+    pub time: Time,
     /// Not beyond the last step.
-    pub(crate) finished: bool,
+    pub finished: bool,
     /// Not beyond the moment at which this is true.
-    pub(crate) seen: Option<&'a dyn Fn() -> bool>,
+    pub seen: Option<&'a dyn Fn() -> bool>,
 }
 
 /// Why a stage does not go on.
 #[derive(Debug)]
-pub(crate) enum Halt {
+pub enum Halt {
     /// The moment was reached.
     Reached,
     /// What it looked for has happened.
@@ -82,14 +85,14 @@ pub(crate) enum Halt {
 
 /// What ended a wait of the stage.
 enum Woken {
-    Done(Box<(Runner, Result<Flow, Failure>)>),
+    Done(Box<Done>),
     At(Time),
     Seen,
 }
 
 impl Until<'_> {
     /// Up to this moment.
-    pub(crate) fn time(time: Time) -> Self {
+    pub fn time(time: Time) -> Self {
         Self { time, finished: false, seen: None }
     }
 }
@@ -131,18 +134,18 @@ impl Stage {
     }
 
     /// The time now.
-    pub(crate) fn now(&self) -> Time {
+    pub fn now(&self) -> Time {
         // Outside of its runtime a clock would be the one on the wall.
         self.time.block_on(async { self.clock.now() })
     }
 
     /// The trace so far.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         self.tap.fingerprint()
     }
 
     /// Its sandbox.
-    pub(crate) fn sandbox(&self) -> &Sandbox {
+    pub fn sandbox(&self) -> &Sandbox {
         self.observer.sandbox()
     }
 
@@ -193,12 +196,7 @@ impl Stage {
 
     /// Follows the steps, without those left out, until there is a reason to stop. It stops when
     /// nothing is left to do at that moment.
-    pub(crate) fn follow(
-        &mut self,
-        steps: &[Step],
-        without: &BTreeSet<usize>,
-        until: Until<'_>,
-    ) -> Halt {
+    pub fn follow(&mut self, steps: &[Step], without: &BTreeSet<usize>, until: Until<'_>) -> Halt {
         let time = self.time.clone();
         self.fresh = false;
         time.block_on(async {

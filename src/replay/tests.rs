@@ -1,13 +1,13 @@
 //! What travelling in time must not change, and what it must.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fingerprint::Fingerprint;
 use super::tap::Tap;
 use super::*;
-use crate::actors::{ClockKind, Sandbox, SandboxOptions, VirtualTime};
+use crate::actors::{ClockKind, Event, EventKind, Sandbox, SandboxOptions, VirtualTime};
 use crate::raft::Time;
 use crate::script::{Plain, Runner, Scenario, parse};
 
@@ -238,4 +238,27 @@ fn a_file_of_the_host_that_changed_makes_a_difference() {
     traveller.goto(at(1000)).unwrap();
     traveller.goto(end).unwrap();
     assert!(traveller.take_difference().is_some());
+}
+
+#[test]
+fn a_timeline_runs_without_some_of_its_steps() {
+    let folder = Folder::new();
+    let scenario = Scenario::parse(SCENARIO.as_bytes()).unwrap();
+    let timeline = Timeline::new(&scenario, &folder.path());
+    let until = || Until { finished: true, ..Until::time(at(60_000)) };
+    let crashed = |stage: &Stage| {
+        let ended = |event: &Event| matches!(event.kind, EventKind::Ended { .. });
+        stage.sandbox().events().latest(1000).iter().any(ended)
+    };
+    let (whole, halt) = timeline.run(&BTreeSet::new(), until()).unwrap();
+    assert!(matches!(halt, Halt::Finished) && crashed(&whole));
+    let (again, _) = timeline.run(&BTreeSet::new(), until()).unwrap();
+    assert_eq!(whole.fingerprint(), again.fingerprint());
+    let crash = timeline.steps().iter().position(|step| step.text == "crash leader").unwrap();
+    // `recover` and what names it as down are refused now.
+    let (mut other, halt) = timeline.run(&BTreeSet::from([crash]), until()).unwrap();
+    assert!(matches!(halt, Halt::Failed { step, .. } if step > crash), "{halt:?}");
+    other.follow(timeline.steps(), &BTreeSet::from([crash]), until());
+    assert!(!crashed(&other));
+    assert_ne!(other.fingerprint(), whole.fingerprint());
 }

@@ -1,18 +1,21 @@
 //! What is done in a run, and when.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::fingerprint::Marks;
+use super::stage::{Halt, Stage, Until};
 use crate::actors::SandboxOptions;
 use crate::raft::Time;
-use crate::script::{self, Scenario};
+use crate::script::{self, Plain, Scenario};
 
 /// The settings of a run, and the lines that are carried out in it. It has at most
 /// [`MAX_BYTES`](Self::MAX_BYTES) bytes of lines.
 #[derive(Clone)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// What the sandbox is made from; its steps are below.
     settings: Scenario,
     pub(super) steps: Vec<Step>,
@@ -25,11 +28,11 @@ pub(crate) struct Timeline {
 
 /// A line, and when it is carried out.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Step {
+pub struct Step {
     /// What it says.
-    pub(crate) text: String,
+    pub text: String,
     /// Where it stands, if it is part of a scenario.
-    pub(crate) line: Option<usize>,
+    pub line: Option<usize>,
     /// Where its relative paths begin.
     pub(super) home: Rc<Path>,
     /// At this moment at the earliest; without one, as soon as the step before has ended.
@@ -37,7 +40,7 @@ pub(crate) struct Step {
     /// It was interrupted then.
     pub(super) until: Option<Time>,
     /// When it was carried out, as far as it was.
-    pub(crate) began: Option<Time>,
+    pub began: Option<Time>,
 }
 
 /// Servers of a scenario that does not say how many it wants.
@@ -47,10 +50,10 @@ const SEED: u64 = 1;
 
 impl Timeline {
     /// Most bytes of lines that it holds.
-    pub(crate) const MAX_BYTES: usize = 4 << 20;
+    pub const MAX_BYTES: usize = 4 << 20;
 
     /// A run in which this scenario, read from `path`, is carried out.
-    pub(crate) fn new(scenario: &Scenario, path: &Path) -> Self {
+    pub fn new(scenario: &Scenario, path: &Path) -> Self {
         let home: Rc<Path> = path.parent().unwrap_or(Path::new("")).into();
         let step = |step: &script::Step| Step {
             text: step.text.trim().to_owned(),
@@ -68,34 +71,47 @@ impl Timeline {
     }
 
     /// A run in which nothing is done yet.
-    pub(crate) fn by_hand(servers: u64, seed: u64) -> Self {
+    pub fn by_hand(servers: u64, seed: u64) -> Self {
         let scenario = Scenario { servers: Some(servers), seed: Some(seed), steps: Vec::new() };
         Self::new(&scenario, Path::new(""))
     }
 
     /// How many servers there are.
-    pub(crate) fn servers(&self) -> u64 {
+    pub fn servers(&self) -> u64 {
         self.settings.servers.unwrap_or(SERVERS)
     }
 
     /// What everything random is drawn from.
-    pub(crate) fn seed(&self) -> u64 {
+    pub fn seed(&self) -> u64 {
         self.settings.seed.unwrap_or(SEED)
     }
 
     /// The lines.
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
     /// How far it was run.
-    pub(crate) fn end(&self) -> Time {
+    pub fn end(&self) -> Time {
         self.end
     }
 
     /// What its sandbox is made from.
     pub(super) fn options(&self) -> SandboxOptions {
         SandboxOptions { servers: self.servers(), seed: self.seed(), ..SandboxOptions::default() }
+    }
+
+    /// A sandbox of its own that has carried the steps out up to this halt, without those left out,
+    /// and how it came to it. Nothing is shown, and no file of the host is written. After a
+    /// step that failed, [`Stage::follow`] goes on.
+    ///
+    /// # Errors
+    /// If it cannot make a runtime.
+    pub fn run(&self, without: &BTreeSet<usize>, until: Until<'_>) -> io::Result<(Stage, Halt)> {
+        let screen = Rc::new(Plain::new(io::sink(), false));
+        let mut stage = Stage::new(self, None, screen, |_, _| {})?;
+        let halt = stage.follow(&self.steps, without, until);
+        Ok((stage, halt))
     }
 
     /// Adds a line that a person gives at this moment. Returns whether there was room for it.
@@ -122,7 +138,7 @@ impl Step {
     }
 
     /// When it is carried out, if that is known.
-    pub(crate) fn moment(&self) -> Option<Time> {
+    pub fn moment(&self) -> Option<Time> {
         self.at.or(self.began)
     }
 }

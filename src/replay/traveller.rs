@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fingerprint::Fingerprint;
 use super::stage::{Halt, Stage, Until};
 use super::tap::Told;
 use super::timeline::Timeline;
-use crate::actors::{Event, Sandbox};
+use crate::actors::Event;
 use crate::raft::Time;
 use crate::script::{Failure, FileCommand, Flow, Screen, Statement, Variables};
 
@@ -70,19 +69,9 @@ impl Traveller {
         self.spoiled.unwrap_or_else(|| self.stage.now())
     }
 
-    /// The trace so far.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        self.stage.fingerprint()
-    }
-
     /// What is recorded.
     pub(crate) fn timeline(&self) -> &Timeline {
         &self.timeline
-    }
-
-    /// The sandbox as it is now.
-    pub(crate) fn sandbox(&self) -> &Sandbox {
-        self.stage.sandbox()
     }
 
     /// The variables and their values.
@@ -158,6 +147,11 @@ impl Traveller {
     /// Takes the next line that the trace told.
     pub(crate) fn take_told(&self) -> Option<Told> {
         self.stage.tap().take()
+    }
+
+    /// How many lines of this kind wait to be taken.
+    pub(crate) fn count_told(&self, kind: fn(&Told) -> bool) -> usize {
+        self.stage.tap().waiting(kind)
     }
 
     /// Lets time pass until so many lines of this kind were told, or until `time`.
@@ -261,6 +255,11 @@ impl Traveller {
     /// The line of the trace before which the last run differed from the one before, told once.
     pub(crate) fn take_difference(&self) -> Option<u64> {
         self.timeline.marks.borrow_mut().take_difference()
+    }
+
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> super::Fingerprint {
+        self.stage.fingerprint()
     }
 
     /// Makes the stage anew if looking has left a mark on it.
