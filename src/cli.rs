@@ -1,6 +1,7 @@
 //! The arguments of the command, and its first step into the library.
 
 mod check_history;
+mod replay;
 mod run;
 mod sim;
 
@@ -16,7 +17,9 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
+  jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
   jangada run crash.jangada           a scenario, in virtual time
+  jangada replay crash.jangada        the same at a prompt, step by step
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone";
 
@@ -43,6 +46,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Open the console in virtual time, on a scenario that is about to begin.
+    Replay(replay::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -54,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments),
         None => console::main(&cli.console),
     }
 }

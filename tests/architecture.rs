@@ -13,14 +13,17 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
+    ("replay", BELOW_REPLAY, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
     ("cli", &["console", "sim", "script", "invariants", "actors"], &["actix"]),
 ];
 
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
-const BELOW_CONSOLE: &[&str] =
+const BELOW_REPLAY: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
+const BELOW_CONSOLE: &[&str] =
+    &["replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
 
 /// The core is a plain value: no clock, no randomness of its own, no files, sockets or locks.
 const OUTSIDE_WORLD: &[&str] = &[

@@ -182,6 +182,10 @@ impl Reader {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
             },
+            Statement::Travel(_) => Err(
+                "a scenario does not travel in time: `wait 2s` lets it pass, and `jangada replay` \
+                 runs the scenario step by step",
+            ),
             Statement::Let { name, binding } => {
                 let value = match binding {
                     Binding::Load(_) => Value::File(Uuid::nil()),
