@@ -58,7 +58,7 @@ impl World {
         let servers = options.servers.unwrap_or(drawn);
         let clients = luck.within(1, 5);
         let every = Duration::from_millis(*luck.choose(&[20, 50, 100, 200, 400]));
-        let pace = Duration::from_millis(*luck.choose(&[60, 150, 400, 1000]));
+        let pace = Duration::from_millis(*luck.choose(&[100, 300, 1000, 3000]));
         let trouble = options.trouble.unwrap_or(Self::TROUBLE);
         // Not all kinds at a time: some failures show only where others do not hide them.
         let mut faults = options.profile.faults();
