@@ -1,6 +1,7 @@
 //! The arguments of the command, and its first step into the library.
 
 mod check_history;
+mod diagram;
 mod run;
 
 use std::io::{self, Write};
@@ -16,7 +17,8 @@ Examples:
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
   jangada run crash.jangada           a scenario, in virtual time
-  jangada check-history calls.jsonl   what its clients saw, checked alone";
+  jangada check-history calls.jsonl   what its clients saw, checked alone
+  jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -39,6 +41,8 @@ enum Command {
     Run(run::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Draw a trace as a sequence diagram.
+    Diagram(diagram::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -49,6 +53,7 @@ pub(crate) fn main() -> ExitCode {
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }
 }

@@ -213,6 +213,7 @@ impl Server {
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
