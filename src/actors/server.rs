@@ -221,6 +221,7 @@ impl Server {
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
                 self.recorder.tell(&Fact::Committed { server: self.id, index });
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }

@@ -303,11 +303,13 @@ impl Supervisor {
             }
             Order::Pause(servers) => {
                 for (id, _) in self.resolve_running(servers)? {
+                    self.recorder.trace(format_args!("{id} paused"));
                     self.network.set_paused(id, true);
                 }
             }
             Order::Resume(servers) => {
                 for (id, server) in self.resolve_running(servers)? {
+                    self.recorder.trace(format_args!("{id} resumed"));
                     self.network.set_paused(id, false);
                     server.address.do_send(Wake);
                 }

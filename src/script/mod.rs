@@ -60,4 +60,5 @@ pub use statement::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
     Setting, Statement, Value, Variables, Wait,
 };
+pub use value::duration_of;
 pub(crate) use value::{NORMAL, Percent, SLOW, Time};

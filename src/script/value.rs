@@ -39,6 +39,15 @@ pub(crate) fn duration(c: &mut Cursor<'_>, unit: Option<&str>) -> Result<Duratio
     parse_duration(&token, unit)
 }
 
+/// Reads a duration as the language has it, such as `200ms` or `1.5s`.
+///
+/// # Errors
+/// A message that says what a duration looks like.
+pub fn duration_of(text: &str) -> std::result::Result<Duration, String> {
+    let token = Token { text: text.to_owned(), span: 0..text.len() };
+    parse_duration(&token, None).map_err(|error| error.message)
+}
+
 /// Reads a duration such as `200ms`, `1.5s`, `2m`.
 pub(crate) fn parse_duration(token: &Token, unit: Option<&str>) -> Result<Duration> {
     let text = token.text.to_ascii_lowercase();
