@@ -22,6 +22,7 @@ use super::supervisor::{
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::raft::{self, Index, ServerId};
+use crate::storage::DiskKind;
 
 /// What a sandbox is made from.
 pub struct SandboxOptions {
@@ -31,6 +32,8 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// How the servers behave.
     pub raft: raft::Options,
+    /// Which disks they have.
+    pub disks: DiskKind,
     /// Whether every applied command becomes an event.
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
@@ -46,6 +49,7 @@ pub struct Sandbox {
     recorder: Recorder,
     clock: Clock,
     seed: u64,
+    disks: DiskKind,
     clients: Cell<u64>,
 }
 
@@ -66,6 +70,7 @@ impl Default for SandboxOptions {
             servers: 5,
             seed: 0,
             raft: raft::Options::default(),
+            disks: DiskKind::default(),
             record_commands: true,
             trace: None,
             machine: Rc::new(|| Box::new(FileStore::default())),
@@ -99,16 +104,17 @@ pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
 impl Sandbox {
     /// Starts the servers. Call it inside [`run`].
     pub fn start(options: SandboxOptions) -> Self {
-        let SandboxOptions { servers, seed, raft, record_commands, trace, machine } = options;
+        let SandboxOptions { servers, seed, raft, disks, record_commands, trace, machine } =
+            options;
         let clock = Clock::start();
         let recorder = Recorder::new(clock, record_commands, trace);
         let luck = stream(seed, &Stream::Network);
         let servers = (1..=servers).map(ServerId);
         let network = Network::new(servers, clock, luck, recorder.clone());
         let supervisor =
-            Supervisor::new(seed, raft, machine, clock, network.clone(), recorder.clone());
+            Supervisor::new(seed, raft, disks, machine, clock, network.clone(), recorder.clone());
         let supervisor = supervisor.start();
-        Self { supervisor, network, recorder, clock, seed, clients: Cell::new(0) }
+        Self { supervisor, network, recorder, clock, seed, disks, clients: Cell::new(0) }
     }
 
     /// Has the supervisor carry out an order.
@@ -235,6 +241,11 @@ impl Sandbox {
     /// What every random draw comes from.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Which disks the servers have.
+    pub fn disks(&self) -> DiskKind {
+        self.disks
     }
 
     /// Ends every server in good order.

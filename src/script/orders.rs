@@ -59,6 +59,12 @@ pub(super) fn speed(c: &mut Cursor<'_>) -> Result<Statement> {
 
 pub(super) fn disk(c: &mut Cursor<'_>) -> Result<Statement> {
     let servers = value::servers(c)?;
+    if let Some((_, fault)) = value::DISK_FAULTS.iter().find(|(word, _)| c.keyword(word)) {
+        return Ok(Statement::Order(Order::DiskFault { servers, fault: *fault }));
+    }
+    if c.at_end() {
+        return Err(c.expected("fast, stall, a duration, or what happens to the disks"));
+    }
     Ok(Statement::Order(match stall_or_latency(c)? {
         None => Order::DiskStall(servers),
         Some(latency) => Order::DiskLatency { servers, latency },

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
 use crate::raft::ServerId;
+use crate::storage::DiskKind;
 
 /// The longest scenario, in bytes.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub servers: Option<u64>,
     /// `seed N`: the seed it wants, if it says so.
     pub seed: Option<u64>,
+    /// `disks KIND`: which disks it wants, if it says so.
+    pub disks: Option<DiskKind>,
     /// What is to be done, in order.
     pub steps: Vec<Step>,
 }
@@ -103,7 +106,7 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            scenario: Scenario { servers: None, seed: None, steps: Vec::new() },
+            scenario: Scenario { servers: None, seed: None, disks: None, steps: Vec::new() },
             variables: Variables::new(),
             error: ScenarioError::default(),
         }
@@ -141,7 +144,7 @@ impl Reader {
     fn take(&mut self, number: usize, statement: &Statement) -> Result<(), &'static str> {
         match statement {
             Statement::Setting(_) if !self.scenario.steps.is_empty() => {
-                Err("`servers` and `seed` go at the top of a scenario, before everything else")
+                Err("`servers`, `seed` and `disks` go at the top of a scenario, before all else")
             }
             Statement::Setting(Setting::Servers(count)) => {
                 match self.scenario.servers.replace(*count) {
@@ -152,6 +155,10 @@ impl Reader {
             Statement::Setting(Setting::Seed(seed)) => match self.scenario.seed.replace(*seed) {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
+            },
+            Statement::Setting(Setting::Disks(kind)) => match self.scenario.disks.replace(*kind) {
+                None => Ok(()),
+                Some(_) => Err("`disks` is set twice"),
             },
             Statement::Let { name, binding } => {
                 let value = match binding {

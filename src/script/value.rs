@@ -8,6 +8,7 @@ use super::error::quoted;
 use super::{OneServer, Role};
 use crate::actors::Servers;
 use crate::raft::ServerId;
+use crate::storage::{DiskFault, DiskKind};
 
 /// The longest duration: a day. Deadlines computed from it cannot overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -243,6 +244,23 @@ pub(crate) const ROLES: [(&str, Role); 8] = [
     ("stopped", Role::Dead),
     ("down", Role::Dead),
 ];
+
+/// What may happen to disks, in words.
+pub(crate) const DISK_FAULTS: [(&str, DiskFault); 9] = [
+    ("full", DiskFault::Full),
+    ("free", DiskFault::Free),
+    ("fail", DiskFault::FailSync),
+    ("tear", DiskFault::Tear),
+    ("flip", DiskFault::Flip),
+    ("lose", DiskFault::Lose),
+    ("misdirect", DiskFault::Misdirect),
+    ("destroy", DiskFault::Destroy),
+    ("mend", DiskFault::Mend),
+];
+
+/// The kinds of disks, in words.
+pub(crate) const DISK_KINDS: [(&str, DiskKind); 2] =
+    [("memory", DiskKind::Memory), ("simulated", DiskKind::Simulated)];
 
 /// Takes a role.
 pub(crate) fn role(c: &mut Cursor<'_>) -> Result<Role> {

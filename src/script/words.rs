@@ -189,10 +189,28 @@ pub(crate) const WORDS: &[Word] = &[
         name: "disk",
         aliases: &[],
         category: Category::Servers,
-        usage: "disk SERVERS fast|stall|DURATION",
-        help: "Sets how long a sync takes on the disks of servers; `stall` is for ever",
+        usage: "disk SERVERS fast|stall|DURATION|FAULT",
+        help: "Sets how long a sync takes on the disks of servers; `stall` is for ever. FAULT, on \
+               simulated disks: no room (full, free), the next sync fails (fail), the next crash \
+               tears what is not synced (tear), harm to what is there (flip, lose, misdirect, \
+               destroy), or all of this is over but the harm (mend)",
         example: "disk 2,3 20ms",
-        arguments: &[&[Servers], &[Is("fast"), Is("stall")]],
+        arguments: &[
+            &[Servers],
+            &[
+                Is("fast"),
+                Is("stall"),
+                Is("full"),
+                Is("free"),
+                Is("fail"),
+                Is("tear"),
+                Is("flip"),
+                Is("lose"),
+                Is("misdirect"),
+                Is("destroy"),
+                Is("mend"),
+            ],
+        ],
         grammar: Grammar::Statement(orders::disk),
     },
     Word {
@@ -524,5 +542,15 @@ pub(crate) const WORDS: &[Word] = &[
         example: "seed 7",
         arguments: &[],
         grammar: Grammar::Statement(parse::seed_setting),
+    },
+    Word {
+        name: "disks",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "disks memory|simulated",
+        help: "Gives the servers simple disks, or ones that can fail; only at the top of a scenario",
+        example: "disks simulated",
+        arguments: &[&[Is("memory"), Is("simulated")]],
+        grammar: Grammar::Statement(parse::disks_setting),
     },
 ];
