@@ -193,15 +193,9 @@ impl Record {
         let kind = Kind::of(u32::from_le_bytes(head.take()?))?;
         let end = at.checked_add(size(length))?;
         let body = file.get(at + 4..end)?;
-        let plausible = (1..=sequence).contains(&lag);
-        (plausible && seal.sum(at as u64, body) == sum).then_some(Self {
-            kind,
-            sequence,
-            synced: sequence - lag,
-            at,
-            end,
-            length,
-        })
+        let synced = sequence.checked_sub(lag).filter(|_| lag > 0)?;
+        let right = seal.sum(at as u64, body) == sum;
+        right.then_some(Self { kind, sequence, synced, at, end, length })
     }
 
     /// Every record of `file` from `at` on, wherever it may begin.
