@@ -60,7 +60,7 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
         Order::DiskFault { servers, fault } => {
             let word = DISK_FAULTS.iter().find(|(_, known)| known == fault);
             let word = word.expect("invariant: the table has every fault").0;
-            write!(f, "disk {servers} {word}")
+            write!(f, "{word} {servers}")
         }
         Order::ApplyLatency { servers, latency } => {
             write!(f, "apply {servers} {}", FastOr(*latency))

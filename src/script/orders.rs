@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Result, Token};
 use super::value;
 use super::{ParseError, Statement};
 use crate::actors::{Order, Servers, Side};
+use crate::storage::DiskFault;
 
 fn about(c: &mut Cursor<'_>, order: fn(Servers) -> Order) -> Result<Statement> {
     value::servers(c).map(order).map(Statement::Order)
@@ -59,16 +60,15 @@ pub(super) fn speed(c: &mut Cursor<'_>) -> Result<Statement> {
 
 pub(super) fn disk(c: &mut Cursor<'_>) -> Result<Statement> {
     let servers = value::servers(c)?;
-    if let Some((_, fault)) = value::DISK_FAULTS.iter().find(|(word, _)| c.keyword(word)) {
-        return Ok(Statement::Order(Order::DiskFault { servers, fault: *fault }));
-    }
-    if c.at_end() {
-        return Err(c.expected("fast, stall, a duration, or what happens to the disks"));
-    }
     Ok(Statement::Order(match stall_or_latency(c)? {
         None => Order::DiskStall(servers),
         Some(latency) => Order::DiskLatency { servers, latency },
     }))
+}
+
+pub(super) fn disk_fault(c: &mut Cursor<'_>, fault: DiskFault) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    Ok(Statement::Order(Order::DiskFault { servers, fault }))
 }
 
 pub(super) fn apply(c: &mut Cursor<'_>) -> Result<Statement> {

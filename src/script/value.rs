@@ -245,20 +245,20 @@ pub(crate) const ROLES: [(&str, Role); 8] = [
     ("down", Role::Dead),
 ];
 
-/// What may happen to disks, in words.
+/// The words for what may happen to disks.
 pub(crate) const DISK_FAULTS: [(&str, DiskFault); 9] = [
-    ("full", DiskFault::Full),
-    ("free", DiskFault::Free),
-    ("fail", DiskFault::FailSync),
-    ("tear", DiskFault::Tear),
-    ("flip", DiskFault::Flip),
-    ("lose", DiskFault::Lose),
-    ("misdirect", DiskFault::Misdirect),
-    ("destroy", DiskFault::Destroy),
-    ("mend", DiskFault::Mend),
+    ("disk-full", DiskFault::Full),
+    ("disk-free", DiskFault::Free),
+    ("disk-fail", DiskFault::FailSync),
+    ("disk-tear", DiskFault::Tear),
+    ("disk-flip", DiskFault::Flip),
+    ("disk-lose", DiskFault::Lose),
+    ("disk-misdirect", DiskFault::Misdirect),
+    ("disk-destroy", DiskFault::Destroy),
+    ("disk-mend", DiskFault::Mend),
 ];
 
-/// The kinds of disks, in words.
+/// The words for the kinds of disks.
 pub(crate) const DISK_KINDS: [(&str, DiskKind); 2] =
     [("memory", DiskKind::Memory), ("simulated", DiskKind::Simulated)];
 
