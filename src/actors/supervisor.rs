@@ -71,7 +71,7 @@ pub enum OrderError {
     /// Memory has none of the faults of a disk.
     #[error(
         "{0} has its disk in plain memory, which cannot do this; `disks simulated` at the top of a \
-         scenario gives every server a disk that can"
+         scenario, or `jangada --disks simulated`, gives every server a disk that can"
     )]
     MemoryDisk(ServerId),
     /// Harm to what is there could not be told from what a crash tears.

@@ -60,4 +60,5 @@ pub use statement::{
     Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
     Statement, Value, Variables, Wait,
 };
+pub(crate) use value::DISK_KINDS;
 pub(crate) use value::{NORMAL, Percent, SLOW, Time};
