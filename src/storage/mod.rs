@@ -20,6 +20,8 @@ mod memory;
 mod sandbox;
 mod segments;
 mod simulated;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -206,6 +206,8 @@ impl<D: Disk> SegmentLog<D> {
     /// Makes everything durable that can be, and protects it, as a server that ends in good order
     /// does.
     pub(crate) fn flush(&mut self, now: Time) {
+        // There may be room again.
+        self.retry = None;
         loop {
             if self.batch.is_some() {
                 let outcome = self.disk.finish();

@@ -267,7 +267,7 @@ pub(super) fn write_vote(out: &mut Vec<u8>, term: Term, voted_for: Option<Server
 
 /// The length of what [`write_entries`] writes.
 pub(super) fn entries_length(entries: &Entries) -> usize {
-    let length = |entry: &Entry| ENTRY_HEAD + command(entry).map_or(0, |bytes| bytes.len());
+    let length = |entry: &Entry| ENTRY_HEAD + command(entry).map_or(0, Bytes::len);
     ENTRIES_HEAD + entries.iter().map(length).sum::<usize>()
 }
 
