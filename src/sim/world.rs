@@ -11,6 +11,7 @@ use super::faults::{Faults, Script};
 use super::{Fault, Profile};
 use crate::actors::{Order, Servers};
 use crate::script::{Clients, Expectation, Scenario, Setting, Statement, Wait};
+use crate::storage::{DiskFault, DiskKind};
 
 /// What is not left to the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -79,7 +80,8 @@ impl World {
         script.end(trouble);
         epilogue(servers, &mut script);
         let (statements, begins) = script.finish();
-        let settings = [Setting::Servers(servers), Setting::Seed(seed)];
+        let disks = Setting::Disks(DiskKind::Simulated);
+        let settings = [Setting::Servers(servers), Setting::Seed(seed), disks];
         let scenario = Scenario::new(&settings, &statements);
         let begins = begins.into_iter().map(|(place, fault)| (scenario.steps[place].number, fault));
         let begins = begins.collect();
@@ -94,7 +96,7 @@ fn epilogue(servers: u64, script: &mut Script) {
     let orders = [
         Order::Heal,
         Order::Speed { servers: all(), latency: none },
-        Order::DiskLatency { servers: all(), latency: none },
+        Order::DiskFault { servers: all(), fault: DiskFault::Mend },
         Order::ApplyLatency { servers: all(), latency: none },
         Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
@@ -111,7 +113,7 @@ fn epilogue(servers: u64, script: &mut Script) {
     script.close(demand(Expectation::Leader { server: None, within }));
     script.close(demand(Expectation::Progress { within }));
     script.close(Statement::Wait(Wait::Jobs));
-    script.close(demand(Expectation::CaughtUp { servers: all(), within }));
+    script.close(demand(Expectation::CaughtUp { servers: Servers::Followers, within }));
     script.close(demand(Expectation::FilesEqual { within }));
     script.close(demand(Expectation::Linearizable));
 }
