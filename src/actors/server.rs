@@ -526,8 +526,10 @@ impl Handler<Wake> for Server {
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
         self.on_timer(ctx);
-        // Calls may have waited at the door.
-        ctx.notify(Knock);
+        if !self.life.ended() {
+            // Calls may have waited at the door.
+            ctx.notify(Knock);
+        }
     }
 }
 
