@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("raft", &[], OUTSIDE_WORLD),
     ("files", &[], &["actix", "tokio::"]),
     ("storage", &["raft"], &["actix"]),
-    ("museum", &[], OUTSIDE_WORLD),
+    ("museum", &[], &["actix::", "tokio::", "std::fs", "std::net"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
