@@ -1,6 +1,7 @@
 //! The arguments of the command, and its first step into the library.
 
 mod run;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,8 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
-  jangada run crash.jangada           a scenario, in virtual time";
+  jangada run crash.jangada           a scenario, in virtual time
+  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Run seeds: clusters with overlapping faults, checked in virtual time.
+    Sim(sim::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -43,6 +47,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Sim(arguments)) => sim::run(&arguments),
         None => console::main(&cli.console),
     }
 }

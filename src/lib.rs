@@ -98,6 +98,7 @@ pub mod museum;
 pub mod net;
 pub mod raft;
 pub mod script;
+pub mod sim;
 pub mod storage;
 
 /// The programs that README.md shows are tested as this crate's are.

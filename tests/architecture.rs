@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
+    ("sim", BELOW_CONSOLE, &["actix"]),
     ("cli", &["console", "script", "actors"], &["actix"]),
 ];
 

@@ -17,6 +17,7 @@ mod server;
 mod state_machine;
 mod status;
 mod supervisor;
+mod traffic;
 
 pub use call::{Answered, CallError, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};
@@ -27,3 +28,4 @@ pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
 pub use state_machine::Machine;
 pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
+pub use traffic::Traffic;

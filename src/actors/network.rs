@@ -20,6 +20,7 @@ use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
+use super::traffic::Traffic;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 
@@ -44,6 +45,7 @@ struct Wires {
     /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way.
     quiet: bool,
     traced: u64,
+    traffic: Traffic,
 }
 
 /// Where a server is plugged in.
@@ -167,6 +169,7 @@ impl Network {
             armed: None,
             quiet: true,
             traced: 0,
+            traffic: Traffic::default(),
         })))
     }
 
@@ -253,6 +256,11 @@ impl Network {
         let leader = self.leader();
         let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
         self.servers().into_iter().filter(follows).collect()
+    }
+
+    /// What became of the messages so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.0.borrow().traffic.clone()
     }
 
     pub(crate) fn latency(&self, id: ServerId) -> Duration {
@@ -385,6 +393,10 @@ impl Wires {
         let luck = &mut self.luck;
         match rule.fate(&mut || rand::Rng::next_u64(luck)) {
             Fate::Lost(why) => {
+                match rule.cut {
+                    true => self.traffic.cut += 1,
+                    false => self.traffic.lost += 1,
+                }
                 self.lost(to, &parcel, why);
                 false
             }
@@ -393,8 +405,10 @@ impl Wires {
                 if let Some(again) = again
                     && let Some(copy) = parcel.copy()
                 {
+                    self.traffic.doubled += 1;
                     self.post(now + again + latency, to, copy);
                 }
+                self.traffic.overtaken += u64::from(overtaken);
                 let latest = self.arrivals.entry((from, to)).or_default();
                 let mut due = now + after + latency;
                 if !overtaken {
@@ -474,6 +488,8 @@ impl Wires {
                 if number > 0 {
                     self.recorder.trace(format_args!("{to} <- {from} #{number}"));
                 }
+                let role = running.life.role().map(|(role, _)| role);
+                self.traffic.deliver(self.clock.now(), from, to, role, &message);
                 let address = &running.address;
                 match message {
                     Message::AppendEntries(append) => {

@@ -19,6 +19,7 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::traffic::Traffic;
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::raft::{self, Index, ServerId};
@@ -225,6 +226,11 @@ impl Sandbox {
     /// What happened.
     pub fn events(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// What became of the messages between the servers so far.
+    pub fn traffic(&self) -> Traffic {
+        self.network.traffic()
     }
 
     /// The sandbox's clock.

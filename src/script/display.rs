@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::value::{NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
-    Statement, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
+    Setting, Statement, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -251,6 +251,7 @@ impl Display for Expectation {
             Self::FilesEqual { within } => write!(f, "files equal{}", Within(*within)),
             Self::LogsEqual { within } => write!(f, "logs equal{}", Within(*within)),
             Self::Linearizable => f.write_str("linearizable"),
+            Self::Progress { within } => write!(f, "progress within {}", Time(*within)),
             Self::Refused { because: None, call } => write!(f, "refused {call}"),
             Self::Refused { because: Some(reason), call } => {
                 write!(f, "refused because {} {call}", Quoted(reason.as_bytes()))
@@ -285,6 +286,10 @@ impl Display for Statement {
         match self {
             Self::Order(order) => order.fmt(f),
             Self::BothWays { there, back: _ } => write_order(f, there, "<->"),
+            Self::Try(order) => write!(f, "try {order}"),
+            Self::Clients(Clients { count, time, every }) => {
+                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))
+            }
             Self::File { call, background: false } => call.fmt(f),
             Self::File { call, background: true } => write!(f, "& {call}"),
             Self::Submit(path) => write!(f, "submit {}", Bare(path)),

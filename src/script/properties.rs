@@ -155,6 +155,7 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         duration().prop_map(|within| Expectation::FilesEqual { within }),
         duration().prop_map(|within| Expectation::LogsEqual { within }),
         Just(Expectation::Linearizable),
+        duration().prop_map(|within| Expectation::Progress { within }),
         (option::of(any::<String>()), call())
             .prop_map(|(because, call)| Expectation::Refused { because, call }),
         call().prop_map(Expectation::Unknown),
@@ -186,6 +187,10 @@ fn statement() -> impl Strategy<Value = Statement> {
     ];
     prop_oneof![
         order().prop_map(Statement::Order),
+        order().prop_map(Statement::Try),
+        (1..=32_u64, duration(), duration()).prop_map(|(count, time, every)| {
+            Statement::Clients(Clients { count, time, every })
+        }),
         order_on_links().prop_map(|(there, back)| Statement::BothWays { there, back }),
         (call(), any::<bool>()).prop_map(|(call, background)| Statement::File { call, background }),
         name().prop_map(Statement::Submit),

@@ -54,6 +54,27 @@ pub struct ScenarioError {
 }
 
 impl Scenario {
+    /// The scenario of these settings and statements, one a line.
+    pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
+        let mut scenario = Self { servers: None, seed: None, steps: Vec::new() };
+        for setting in settings {
+            match setting {
+                Setting::Servers(count) => scenario.servers = Some(*count),
+                Setting::Seed(seed) => scenario.seed = Some(*seed),
+            }
+        }
+        let numbers = scenario.settings().len() + 1..;
+        let step =
+            |(number, statement): (usize, &Statement)| Step { number, text: statement.to_string() };
+        scenario.steps = numbers.zip(statements).map(step).collect();
+        scenario
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let servers = self.servers.map(Setting::Servers);
+        servers.into_iter().chain(self.seed.map(Setting::Seed)).collect()
+    }
+
     /// Parses a whole file.
     ///
     /// # Errors
@@ -74,6 +95,14 @@ impl Scenario {
             reader.line(number, line);
         }
         if reader.error.mistakes.is_empty() { Ok(reader.scenario) } else { Err(reader.error) }
+    }
+}
+
+impl Display for Scenario {
+    /// The text of a scenario file, without the comments that it may have been read from.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.settings().iter().try_for_each(|setting| writeln!(f, "{setting}"))?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "{}", step.text))
     }
 }
 

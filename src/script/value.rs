@@ -9,6 +9,8 @@ use super::{OneServer, Role};
 use crate::actors::Servers;
 use crate::raft::ServerId;
 
+/// The most clients that one statement starts.
+pub(crate) const MAX_CLIENTS: u64 = 32;
 /// The longest duration: a day. Deadlines computed from it cannot overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Result};
 use super::{FileCommand, Statement, files, orders, parse};
-use Argument::{Content, Expectations, File, Is, Numbers, Path, Servers, Words};
+use Argument::{Content, Expectations, File, Is, Numbers, Orders, Path, Servers, Words};
 
 /// One word of the language: how it is parsed, explained and completed.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) enum Argument {
     Content,
     Words,
     FileCommands,
+    /// Words about servers and links.
+    Orders,
     Expectations,
     Is(&'static str),
 }
@@ -494,6 +496,26 @@ pub(crate) const WORDS: &[Word] = &[
         example: "let old = leader",
         arguments: &[&[], &[Is("=")], &[Is("load"), Is("leader"), Is("follower")]],
         grammar: Grammar::Statement(parse::binding),
+    },
+    Word {
+        name: "try",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "try ORDER",
+        help: "Carries an order out if it is possible now, such as `crash leader` with a leader",
+        example: "try crash leader",
+        arguments: &[&[Orders]],
+        grammar: Grammar::Statement(parse::attempt),
+    },
+    Word {
+        name: "clients",
+        aliases: &[],
+        category: Category::Files,
+        usage: "clients NUMBER for DURATION [every DURATION]",
+        help: "Lets clients use the files at random, in the background",
+        example: "clients 4 for 10s",
+        arguments: &[&[], &[Is("for")], &[], &[Is("every")]],
+        grammar: Grammar::Statement(parse::clients),
     },
     Word {
         name: "expect",

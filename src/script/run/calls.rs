@@ -52,6 +52,16 @@ pub(super) struct Checked {
     full: bool,
 }
 
+/// What came of calls.
+pub(crate) struct CallTally {
+    /// Changes that were carried out.
+    pub(crate) writes: u64,
+    /// Reads that saw something.
+    pub(crate) reads: u64,
+    /// Calls whose outcome their client does not know.
+    pub(crate) unknown: u64,
+}
+
 impl Calls {
     /// Records that a client calls. `content` is what it writes; `None` is a content that is too
     /// long to keep.
@@ -187,6 +197,19 @@ impl Calls {
             if unchecked.len() == before {
                 return unchecked;
             }
+        }
+    }
+
+    /// Counts the answers.
+    pub(super) fn tally(&self) -> CallTally {
+        let count = |wanted: fn(Option<&Outcome>) -> bool| {
+            let outcomes = self.calls.iter().map(|call| call.answer.as_ref().map(|it| &it.outcome));
+            outcomes.filter(|outcome| wanted(*outcome)).count() as u64
+        };
+        CallTally {
+            writes: count(|outcome| outcome == Some(&Outcome::Done)),
+            reads: count(|outcome| matches!(outcome, Some(Outcome::Observed(_)))),
+            unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod call;
 mod calls;
+mod clients;
 mod expectations;
 mod failure;
 mod host;
@@ -29,6 +30,7 @@ pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
+pub(crate) use self::calls::CallTally;
 use self::calls::Calls;
 use self::expectations::followed_leader;
 use self::host::{Input, Output};
@@ -101,6 +103,11 @@ impl Runner {
     /// The sandbox.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
+    }
+
+    /// What came of the clients' calls so far.
+    pub(crate) fn tally_calls(&self) -> CallTally {
+        self.calls.borrow().tally()
     }
 
     /// The variables and their values.
@@ -193,6 +200,11 @@ impl Runner {
                 self.sandbox.order(there.clone()).await?;
                 self.sandbox.order(back.clone()).await?;
             }
+            Statement::Try(order) => match self.sandbox.order(order.clone()).await {
+                Ok(()) | Err(OrderError::Ended) => {}
+                Err(refused) => self.screen.confirm(&format!("not done: {refused}")),
+            },
+            Statement::Clients(clients) => self.start_clients(clients)?,
             Statement::File { call, background: true } => {
                 let caller = self.caller(call.at)?;
                 self.jobs.start(caller, call.clone(), fate.clone())?;
@@ -424,7 +436,9 @@ fn recorded(
             (fate.get() != Fate::Open).then_some(statement)
         }
         Statement::Order(_)
+        | Statement::Try(_)
         | Statement::BothWays { .. }
+        | Statement::Clients(_)
         | Statement::File { background: true, .. }
         | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
         | Statement::Expect(_) => done.is_ok().then_some(statement),
