@@ -1,8 +1,10 @@
 //! The arguments of the command, and its first step into the library.
 
+mod check_history;
 mod run;
 mod sim;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +17,8 @@ Examples:
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
   jangada run crash.jangada           a scenario, in virtual time
-  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes";
+  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
+  jangada check-history calls.jsonl   what its clients saw, checked alone";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -38,6 +41,8 @@ enum Command {
     Run(run::Arguments),
     /// Run seeds: clusters with overlapping faults, checked in virtual time.
     Sim(sim::Arguments),
+    /// Check whether what clients were told is linearizable, from a file of their calls.
+    CheckHistory(check_history::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -48,6 +53,12 @@ pub(crate) fn main() -> ExitCode {
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
+        Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         None => console::main(&cli.console),
     }
+}
+
+/// Tells a person what went wrong.
+fn complain(message: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
 }

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
-    ("cli", &["console", "script", "actors"], &["actix"]),
+    ("cli", &["console", "sim", "script", "invariants", "actors"], &["actix"]),
 ];
 
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];

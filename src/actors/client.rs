@@ -469,7 +469,7 @@ impl Client {
         let mut taken = false;
         loop {
             let target = self.target();
-            if shared.repeats.get() && shared.luck.borrow_mut().next_u64() % 8 == 0 {
+            if shared.repeats.get() && shared.luck.borrow_mut().next_u64().is_multiple_of(8) {
                 let (reply, _) = oneshot::channel();
                 shared.network.call(target, Call { request: request.duplicate(), reply });
             }

@@ -11,6 +11,7 @@ mod clock;
 mod messages;
 mod network;
 mod order;
+mod panic;
 mod record;
 mod sandbox;
 mod server;
@@ -21,7 +22,7 @@ mod traffic;
 
 pub use call::{Answered, CallError, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};
-pub use clock::Clock;
+pub use clock::{Clock, ClockError};
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};

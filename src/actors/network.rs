@@ -21,6 +21,7 @@ use super::server::Server;
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use super::traffic::Traffic;
+use crate::invariants::Fact;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 
@@ -431,6 +432,9 @@ impl Wires {
         }
         self.sent += 1;
         self.late.push(Reverse(Late { due, order: self.sent, to, parcel }));
+        let (count, limit) = (self.late.len() as u64, MAX_LATE as u64);
+        let what = "messages on their way, with those to others";
+        self.recorder.tell(&Fact::Holds { server: to, what, count, limit });
         self.quiet = false;
     }
 
@@ -474,7 +478,10 @@ impl Wires {
         };
         if running.life.paused() {
             if port.held.len() < MAX_HELD {
-                return port.held.push_back(parcel);
+                port.held.push_back(parcel);
+                let (count, limit) = (port.held.len() as u64, MAX_HELD as u64);
+                let what = "messages while it is paused";
+                return self.recorder.tell(&Fact::Holds { server: to, what, count, limit });
             }
             return self.turn_away(to, parcel, "the paused server's buffer is full");
         }

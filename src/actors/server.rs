@@ -8,17 +8,19 @@ use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
 };
 use super::network::{Life, Network};
-use super::record::{EventKind, Recorder};
+use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
 use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
@@ -33,7 +35,10 @@ pub(crate) struct Server {
     storage: Box<dyn Storage>,
     network: Network,
     recorder: Recorder,
+    /// The sandbox's, by which the disk works.
     clock: Clock,
+    /// The server's own, by which the node goes.
+    local: LocalClock,
     life: Life,
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
@@ -59,6 +64,7 @@ pub(crate) struct Server {
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    _alarm: Alarm,
 }
 
 /// What a server is made from.
@@ -69,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) local: LocalClock,
     pub(crate) life: Life,
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
@@ -114,8 +121,8 @@ const MAX_OUTBOX: usize = 1024;
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
-            parts;
+        let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
         let handed_over = match on(Bug::LastAppliedSurvives) {
             true => node.last_log_index(),
@@ -126,8 +133,10 @@ impl Server {
             node,
             storage,
             network,
+            _alarm: recorder.alarm(id),
             recorder,
             clock,
+            local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
             next_ticket: Ticket(luck.next_u64() >> 1),
@@ -158,7 +167,7 @@ impl Server {
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
-        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
             self.perform(effect, now, &mut source);
         }
@@ -177,6 +186,7 @@ impl Server {
                 return;
             }
             self.durable = durable.write;
+            self.tell_durable(durable.write);
             if self.gate.is_some_and(|vote| vote <= durable.write) {
                 self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
@@ -192,9 +202,12 @@ impl Server {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
+                let (server, write) = (self.id, vote.0);
+                self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                let durable = self.storage.durable(now).write >= vote;
-                if !durable && !on(Bug::VoteToldBeforeDurable) {
+                let durable = self.storage.durable(now).write;
+                self.tell_durable(durable);
+                if durable < vote && !on(Bug::VoteToldBeforeDurable) {
                     self.gate = Some(vote);
                 }
             }
@@ -204,16 +217,15 @@ impl Server {
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
                     Source::Nothing => return,
                 };
-                self.storage.append(first, appended);
-                self.wrote = true;
+                self.append(first, appended);
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.storage.append(position.index, vec![entry].into());
-                self.wrote = true;
+                self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.tell(&Fact::Committed { server: self.id, index });
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -222,6 +234,7 @@ impl Server {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
+                    self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
                 }
             }
             Effect::Refused(refusal) => {
@@ -255,9 +268,30 @@ impl Server {
                     answer(reply, Err(outcome));
                 }
                 let server = self.id;
+                self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
             }
         }
+    }
+
+    fn append(&mut self, first: Index, entries: Entries) {
+        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
+            true => entries.iter().map(Stamp::of).collect(),
+            false => SmallVec::new(),
+        };
+        let write = self.storage.append(first, entries).0;
+        let (server, entries) = (self.id, &stamps);
+        self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        self.wrote = true;
+    }
+
+    fn tell_durable(&self, write: WriteId) {
+        self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+    }
+
+    fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {
+        let (count, limit) = (count as u64, limit as u64);
+        self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
@@ -273,8 +307,10 @@ impl Server {
                 self.outbox.pop_front();
             }
             self.outbox.push_back((to, message));
+            self.tell_holds("messages behind a vote", self.outbox.len(), MAX_OUTBOX);
             return;
         }
+        self.recorder.tell(&Fact::Sent { server: self.id, to, message });
         let entries = match &message {
             Message::AppendEntries(append) => {
                 self.storage.read(append.prev_log.index, append.last, u64::MAX)
@@ -343,7 +379,7 @@ impl Server {
     /// too early is set again: heartbeats put the deadline off far more often than it comes. The
     /// timer is a task beside the actor: a timer of its context is polled with every message.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let node = self.node.deadline();
+        let node = self.local.when(self.node.deadline());
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
         if let Some((armed, task)) = &self.timer {
             if *armed <= due {
@@ -368,13 +404,8 @@ impl Server {
         if self.life.ended() || self.life.paused() {
             return;
         }
-        let now = self.clock.now();
-        if self.node.deadline() <= now {
-            self.step(Input::Deadline, Source::Nothing, ctx);
-        } else {
-            self.settle(now);
-            self.set_timer(ctx);
-        }
+        // The node knows whether its deadline is here, or its clock went back.
+        self.step(Input::Deadline, Source::Nothing, ctx);
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
@@ -390,7 +421,7 @@ impl Server {
         let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {

@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::call::Inbox;
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{Disrupt, End, Inspect, Observe, Retime, SetPace, Wake};
 use super::network::{Life, Network, Running};
 use super::record::{EventKind, Recorder};
@@ -20,8 +20,11 @@ use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers};
+use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
-use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId, Timing};
+use crate::raft::{
+    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Time, Timing,
+};
 use crate::storage::{DiskSpeed, MemoryDisk, Storage};
 
 /// Builds an empty state machine, for a server that starts.
@@ -36,6 +39,8 @@ pub(crate) struct Supervisor {
     network: Network,
     recorder: Recorder,
     disks: BTreeMap<ServerId, MemoryDisk>,
+    /// What each server takes for the time.
+    local_clocks: BTreeMap<ServerId, LocalClock>,
     /// How long each server's state machine takes for a batch; `None` while it is stalled.
     paces: BTreeMap<ServerId, Option<Duration>>,
     /// How servers that do not run have ended.
@@ -69,6 +74,9 @@ pub enum OrderError {
     /// A probability that is none.
     #[error("a probability is a number from 0 to 1")]
     Probability,
+    /// A rate that no clock has.
+    #[error("a clock's rate is a number from {} to {}", LocalClock::RATES.0, LocalClock::RATES.1)]
+    ClockRate,
     /// A partition puts each server on one side.
     #[error("{0} is named twice; each server is on one side of a partition")]
     NamedTwice(ServerId),
@@ -147,6 +155,7 @@ impl Supervisor {
             network,
             recorder,
             disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
+            local_clocks: servers.iter().map(|id| (*id, LocalClock::new())).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: BTreeMap::new(),
         };
@@ -160,11 +169,14 @@ impl Supervisor {
     /// Starts a server from what its disk kept, and from nothing else.
     fn start_server(&mut self, id: ServerId) {
         let Some(disk) = self.disks.get(&id).cloned() else { return };
-        let now = self.clock.now();
+        let Some(local) = self.local_clocks.get(&id).cloned() else { return };
+        let now = local.at(self.clock.now());
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
         let configuration = Configuration::new(self.network.servers());
-        let node = Node::new(id, configuration, self.options.clone(), disk.load(), now, &mut draw);
+        let kept = disk.load();
+        self.tell_started(id, &disk, &kept);
+        let node = Node::new(id, configuration, self.options.clone(), kept, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
         let pace = self.paces.get(&id).copied().unwrap_or_default();
@@ -187,6 +199,7 @@ impl Supervisor {
                 network,
                 recorder,
                 clock,
+                local,
                 life,
                 luck,
                 machine,
@@ -197,6 +210,15 @@ impl Supervisor {
             self.network.plug(id, Running { address, machine, inbox, life });
         }
         self.ended.remove(&id);
+    }
+
+    fn tell_started(&self, server: ServerId, disk: &MemoryDisk, kept: &Persistent) {
+        if self.recorder.monitors() {
+            let entries = disk.read(Index(0), Index(u64::MAX), u64::MAX);
+            let log: Vec<_> = entries.iter().map(Stamp::of).collect();
+            let Persistent { current_term: term, voted_for, .. } = *kept;
+            self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
+        }
     }
 
     /// Ends a server. What is in flight to it is lost, and unless it ends in good order, so is
@@ -213,6 +235,7 @@ impl Supervisor {
             }
         }
         self.ended.insert(id, condition);
+        self.recorder.tell(&Fact::Ended { server: id });
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 
@@ -318,6 +341,16 @@ impl Supervisor {
             Order::DiskStall(servers) => self.set_disk_speed(servers, DiskSpeed::Stalled)?,
             Order::ApplyLatency { servers, latency } => self.set_pace(servers, Some(*latency))?,
             Order::ApplyStall(servers) => self.set_pace(servers, None)?,
+            Order::ClockRate { servers, rate } => {
+                let (slowest, fastest) = LocalClock::RATES;
+                if !(slowest..=fastest).contains(rate) {
+                    return Err(OrderError::ClockRate);
+                }
+                self.set_clocks(servers, |clock, now| clock.set_rate(now, *rate))?;
+            }
+            Order::ClockJump { servers, by, back } => {
+                self.set_clocks(servers, |clock, now| clock.jump(now, *by, *back))?;
+            }
             Order::ElectionTimeout { min, max } => self.retime(Timing {
                 election_timeout_min: *min,
                 election_timeout_max: *max,
@@ -370,6 +403,23 @@ impl Supervisor {
         for id in self.network.resolve(servers)? {
             if let Some(disk) = self.disks.get(&id) {
                 disk.set_speed(speed);
+            }
+            if let Some(server) = self.network.running(id) {
+                server.address.do_send(Wake);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets clocks, and lets their servers set their timers again.
+    fn set_clocks(
+        &self,
+        servers: &Servers,
+        set: impl Fn(&LocalClock, Time),
+    ) -> Result<(), OrderError> {
+        for id in self.network.resolve(servers)? {
+            if let Some(clock) = self.local_clocks.get(&id) {
+                set(clock, self.clock.now());
             }
             if let Some(server) = self.network.running(id) {
                 server.address.do_send(Wake);
@@ -432,6 +482,7 @@ impl Supervisor {
             latency: self.network.latency(id),
             disk: disk.speed(),
             apply: self.paces.get(&id).copied().unwrap_or_default(),
+            clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),
             links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
             timer: None,
         }
@@ -477,15 +528,19 @@ impl Handler<GetStatus> for Supervisor {
             .network
             .servers()
             .into_iter()
-            .map(|id| (self.outside(id), self.network.running(id)))
+            .map(|id| {
+                (self.outside(id), self.network.running(id), self.local_clocks.get(&id).cloned())
+            })
             .collect();
         Box::pin(async move {
             let mut statuses = Vec::with_capacity(servers.len());
-            for (mut status, running) in servers {
-                if let Some(running) = running
+            for (mut status, running, local) in servers {
+                if let (Some(running), Some(local)) = (running, local)
                     && let Ok(seen) = running.address.send(Observe).await
                 {
-                    status.see(&seen.raft, seen.applied, clock.now());
+                    let deadline = local.when(seen.raft.deadline);
+                    let timer = deadline.since(clock.now());
+                    status.see(&seen.raft, seen.applied, timer);
                 }
                 statuses.push(status);
             }

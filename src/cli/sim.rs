@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jangada::sim::{Failed, Fleet, Profile, Report, World, WorldOptions};
+use jangada::sim::{Failed, Fleet, Profile, Report, Shrunk, World, WorldOptions, shrink};
 use serde_json::json;
+
+/// Runs that looking for a shorter scenario may take.
+const RUNS: u64 = 600;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -34,6 +37,9 @@ pub(crate) struct Arguments {
     /// Go on after a violation
     #[arg(long)]
     keep_going: bool,
+    /// Write the shortest scenario that fails as the first failed seed does to this file
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
     /// Do not run the seeds, but print the scenarios that they stand for
     #[arg(long)]
     print: bool,
@@ -66,9 +72,29 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     for failed in &report.failed {
         say(&describe(failed, arguments));
     }
+    let shrunk = match report.failed.first().map(|it| shrink(&it.world, &it.violation, RUNS)) {
+        None => None,
+        Some(Ok(shrunk)) => Some(shrunk),
+        Some(Err(error)) => {
+            complain(&format!("jangada: the failed seed cannot be run again: {error}"));
+            None
+        }
+    };
+    if let Some(shrunk) = &shrunk {
+        let text = as_file(shrunk);
+        match &arguments.scenario {
+            None => say(&format!("{text}\n")),
+            Some(path) => match std::fs::write(path, text) {
+                Ok(()) => say(&format!("again, shorter: jangada run {}\n\n", path.display())),
+                Err(error) => {
+                    complain(&format!("cannot write the scenario to {}: {error}", path.display()));
+                }
+            },
+        }
+    }
     say(&summary(&report, wall, jobs));
     if let Some(path) = &arguments.json {
-        let text = format!("{:#}\n", as_json(&report, wall));
+        let text = format!("{:#}\n", as_json(&report, shrunk.as_ref(), wall));
         if let Err(error) = std::fs::write(path, text) {
             complain(&format!("cannot write the report to {}: {error}", path.display()));
             return ExitCode::FAILURE;
@@ -153,7 +179,17 @@ fn again(world: &World, arguments: &Arguments) -> String {
     line
 }
 
-fn as_json(report: &Report, wall: Duration) -> serde_json::Value {
+/// A shrunk scenario as a file that says what it is.
+fn as_file(shrunk: &Shrunk) -> String {
+    let Shrunk { scenario, violation, orders, runs } = shrunk;
+    let mut text = format!("# {orders} orders, found in {runs} runs.\n");
+    for line in violation.to_string().lines() {
+        text.push_str(&format!("# {line}\n"));
+    }
+    text + &scenario.to_string()
+}
+
+fn as_json(report: &Report, shrunk: Option<&Shrunk>, wall: Duration) -> serde_json::Value {
     let tally = &report.tally;
     let violations = report.failed.iter().map(|Failed { world, violation }| {
         json!({
@@ -179,6 +215,12 @@ fn as_json(report: &Report, wall: Duration) -> serde_json::Value {
         "linearizability": { "undecided": 0 },
         "digest": format!("{:016x}", tally.digest),
         "violations": violations.collect::<Vec<_>>(),
+        "shrunk": shrunk.map(|shrunk| json!({
+            "orders": shrunk.orders,
+            "runs": shrunk.runs,
+            "property": shrunk.violation.property,
+            "scenario": shrunk.scenario.to_string(),
+        })),
     })
 }
 

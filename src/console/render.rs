@@ -86,7 +86,7 @@ pub(crate) fn events(events: &[Event], paint: Paint) -> String {
 pub(crate) fn event(event: &Event, paint: Paint) -> String {
     let color = match &event.kind {
         EventKind::Ordered(_) | EventKind::OrderRefused(_) => Color::Cyan,
-        EventKind::Ended { .. } => Color::Red,
+        EventKind::Ended { .. } | EventKind::Violated(_) => Color::Red,
         EventKind::Became { role: RoleKind::Leader, .. } => Color::Green,
         EventKind::Became { role: RoleKind::Candidate | RoleKind::PreCandidate, .. } => {
             Color::Yellow
@@ -148,6 +148,7 @@ mod tests {
             latency: Default::default(),
             disk: DiskSpeed::Stalled,
             apply: None,
+            clock: None,
             links: Vec::new(),
             timer: None,
         }

@@ -73,8 +73,11 @@ impl Progress {
         };
         let too_many = on(Bug::ManyConflictsLivelock) && self.next_index - agreed > 50;
         if current && !too_many {
-            self.next_index = agreed.max(self.match_index).next();
-            self.flow = Flow::Probe { waiting: false };
+            let next = agreed.max(self.match_index).next();
+            // A peer that denies what it once confirmed has lost its disk: it is asked again with
+            // the next heartbeat, not at once and for ever.
+            self.flow = Flow::Probe { waiting: next == self.next_index };
+            self.next_index = next;
         }
         current
     }

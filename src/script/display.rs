@@ -61,6 +61,10 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
         Order::ApplyStall(servers) => write!(f, "apply {servers} stall"),
+        Order::ClockRate { servers, rate } => write!(f, "clock-rate {servers} {rate}"),
+        Order::ClockJump { servers, by, back } => {
+            write!(f, "clock-jump {servers} {}{}", if *back { '-' } else { '+' }, Time(*by))
+        }
         Order::ElectionTimeout { min, max } => {
             write!(f, "election-timeout {}..{}", Time(*min), Time(*max))
         }
@@ -301,6 +305,7 @@ impl Display for Statement {
             Self::Help(None) => f.write_str("help"),
             Self::Help(Some(topic)) => write!(f, "help {}", Bare(topic)),
             Self::Save(path) => write!(f, "save {}", Bare(path)),
+            Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),

@@ -225,6 +225,10 @@ pub(super) fn save(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Save(files::path(c)?))
 }
 
+pub(super) fn history(c: &mut Cursor<'_>) -> Result<Statement> {
+    Ok(Statement::History(files::path(c)?))
+}
+
 pub(super) fn submit(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Submit(files::path(c)?))
 }

@@ -86,6 +86,12 @@ fn order() -> impl Strategy<Value = Order> {
             .prop_map(|(servers, latency)| Order::DiskLatency { servers, latency }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
+        (servers(), 0.01..=100.0).prop_map(|(servers, rate)| Order::ClockRate { servers, rate }),
+        (servers(), duration(), any::<bool>()).prop_map(|(servers, by, back)| Order::ClockJump {
+            servers,
+            by,
+            back
+        }),
         Just(Order::Heal),
         above_zero.prop_map(Order::Heartbeat),
         range,
@@ -200,6 +206,7 @@ fn statement() -> impl Strategy<Value = Statement> {
         Just(Statement::Watch),
         option::of(name()).prop_map(Statement::Help),
         name().prop_map(Statement::Save),
+        name().prop_map(Statement::History),
         Just(Statement::Quit),
         wait.prop_map(Statement::Wait),
         ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)

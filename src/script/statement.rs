@@ -46,6 +46,8 @@ pub enum Statement {
     Help(Option<String>),
     /// Writes what was done so far to this path of the host, as a scenario.
     Save(String),
+    /// Writes what was asked about the files and answered, as JSON lines, to this path of the host.
+    History(String),
     /// Leaves the console, or ends the scenario.
     Quit,
     /// Waits.

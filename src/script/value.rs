@@ -152,6 +152,17 @@ impl fmt::Display for Percent {
     }
 }
 
+/// Takes the rate of a clock: `1.2`.
+pub(crate) fn rate(c: &mut Cursor<'_>) -> Result<f64> {
+    let token = c.word("a rate, such as 1.2")?;
+    let digits = token.text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let rate = token.text.parse().ok().filter(|rate| digits && (0.01..=100.0).contains(rate));
+    rate.ok_or_else(|| {
+        let found = quoted(&token.text);
+        token.error(format!("{found} is no rate of a clock: a number from 0.01 to 100, 1 is right"))
+    })
+}
+
 /// Takes a whole number in this range.
 pub(crate) fn number(c: &mut Cursor<'_>, what: &str, min: u64, max: u64) -> Result<u64> {
     let token = c.word(what)?;

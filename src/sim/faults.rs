@@ -193,6 +193,18 @@ impl<'a> Faults<'a> {
                 };
                 script.begin(at, fault, order);
             }
+            Fault::ClockRate => {
+                let servers = self.anyone();
+                let rate = *self.luck.choose(&[0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 5.0]);
+                script.begin(at, fault, Order::ClockRate { servers, rate });
+                let (servers, rate) = (Servers::All, 1.0);
+                script.order(until, Order::ClockRate { servers, rate });
+            }
+            Fault::ClockJump => {
+                let (servers, by) = (self.anyone(), self.luck.millis(1, 3000));
+                let back = self.luck.below(2) == 0;
+                script.begin(at, fault, Order::ClockJump { servers, by, back });
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `world.rs` | what does a seed stand for? |
 //! | `faults.rs` | what does a fault say, and how does it end? |
 //! | `run.rs` | what came of a world? |
+//! | `shrink.rs` | what is the shortest scenario that fails in the same way? |
 //! | `fleet.rs` | what came of many seeds, on several threads? |
 //! | `tally.rs` | how much of what happened? |
 
@@ -19,11 +20,15 @@ mod faults;
 mod fleet;
 mod profile;
 mod run;
+mod shrink;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use fleet::{Failed, Fleet, Report};
 pub use profile::{Fault, Profile};
 pub use run::{Outcome, Violation, run};
+pub use shrink::{Shrunk, shrink};
 pub use tally::Tally;
 pub use world::{World, WorldOptions};

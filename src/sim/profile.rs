@@ -48,6 +48,10 @@ pub enum Fault {
     StalledApply,
     /// Election timeouts and heartbeats change.
     Retime,
+    /// A clock runs faster or slower.
+    ClockRate,
+    /// A clock is set forward or back.
+    ClockJump,
 }
 
 /// A choice of faults.
@@ -92,6 +96,8 @@ impl Fault {
         Fault::SlowApply,
         Fault::StalledApply,
         Fault::Retime,
+        Fault::ClockRate,
+        Fault::ClockJump,
     ];
 
     /// The profile that it belongs to, other than `everything`.
@@ -118,6 +124,7 @@ impl Fault {
             | Fault::SlowApply
             | Fault::StalledApply
             | Fault::Retime => Profile::Process,
+            Fault::ClockRate | Fault::ClockJump => Profile::Clock,
         }
     }
 
@@ -145,6 +152,8 @@ impl Fault {
             Fault::SlowApply => "slow-apply",
             Fault::StalledApply => "stalled-apply",
             Fault::Retime => "retime",
+            Fault::ClockRate => "clock-rate",
+            Fault::ClockJump => "clock-jump",
         }
     }
 }

@@ -73,7 +73,8 @@ pub(super) fn run_scenario(
         tally.add_traffic(&runner.sandbox().traffic());
         let calls = runner.tally_calls();
         (tally.writes, tally.reads, tally.unknown) = (calls.writes, calls.reads, calls.unknown);
-        let violation = done.err().map(|failure| Violation::of(&failure, at));
+        let seen = watch.violation.take();
+        let violation = seen.or(done.err().map(|failure| Violation::of(&failure, at)));
         runner.end().await;
         Outcome { tally, violation }
     })
@@ -85,11 +86,18 @@ struct Watch {
     tally: RefCell<Tally>,
     /// The fault that the present step begins.
     fault: Cell<Option<Fault>>,
+    /// What the monitor saw, when it saw it.
+    violation: RefCell<Option<Violation>>,
 }
 
 impl Watch {
     fn new(begins: BTreeMap<usize, Fault>) -> Self {
-        Self { begins, tally: RefCell::default(), fault: Cell::new(None) }
+        Self {
+            begins,
+            tally: RefCell::default(),
+            fault: Cell::new(None),
+            violation: RefCell::default(),
+        }
     }
 
     fn see(&self, event: &Event) {
@@ -106,6 +114,13 @@ impl Watch {
                 }
             }
             EventKind::Became { role: RoleKind::Leader, .. } => tally.elections += 1,
+            EventKind::Violated(violation) => {
+                *self.violation.borrow_mut() = Some(Violation {
+                    property: violation.property.name().to_owned(),
+                    text: violation.text.clone(),
+                    at: Duration::from_nanos(event.at.as_nanos()),
+                });
+            }
             _ => {}
         }
     }
@@ -136,17 +151,18 @@ impl Violation {
     }
 }
 
-/// The property that a failed scenario violates.
+/// The property that a scenario violates which failed without the monitor.
 fn property(failure: &Failure) -> String {
     match failure {
         Failure::At { cause, .. } => property(cause),
         Failure::Unmet(unmet) => match unmet.expected.as_str() {
-            "expect linearizable" => "linearizability".to_owned(),
-            expected if expected.starts_with("expect files equal") => "equal files".to_owned(),
+            "expect linearizable" => "linearizable".to_owned(),
+            expected if expected.starts_with("expect files equal") => "equal_files".to_owned(),
             _ => "liveness".to_owned(),
         },
         Failure::Other(_) => "liveness".to_owned(),
-        _ => "the scenario runs".to_owned(),
+        // The scenario itself is wrong, which is a fault of the simulation.
+        _ => "scenario".to_owned(),
     }
 }
 

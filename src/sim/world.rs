@@ -56,8 +56,8 @@ impl World {
         let luck = &mut Luck::new(seed);
         let drawn = *luck.choose(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 6, 7]);
         let servers = options.servers.unwrap_or(drawn);
-        let clients = luck.within(1, 6);
-        let every = Duration::from_millis(*luck.choose(&[5, 20, 50, 100, 200]));
+        let clients = luck.within(1, 5);
+        let every = Duration::from_millis(*luck.choose(&[20, 50, 100, 200, 400]));
         let pace = Duration::from_millis(*luck.choose(&[60, 150, 400, 1000]));
         let trouble = options.trouble.unwrap_or(Self::TROUBLE);
         // Not all kinds at a time: some failures show only where others do not hide them.
@@ -96,6 +96,7 @@ fn epilogue(servers: u64, script: &mut Script) {
         Order::Speed { servers: all(), latency: none },
         Order::DiskLatency { servers: all(), latency: none },
         Order::ApplyLatency { servers: all(), latency: none },
+        Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
         Order::Heartbeat(ms(50)),
         Order::Resume(all()),

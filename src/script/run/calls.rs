@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::actors::ClientError;
 use crate::files::Refusal;
 use crate::invariants::{
-    Answer, Call, Content, History, Operation, Outcome, Summary, Violation, check_linearizable,
+    Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
+    check_linearizable,
 };
 use crate::raft::Time;
 
@@ -158,14 +159,20 @@ impl Calls {
     }
 
     /// Whether one copy of the files could have given all answers so far.
-    pub(super) fn check(&self) -> Result<Checked, Violation> {
+    pub(super) fn check(&self) -> Result<Checked, NotLinearizable> {
+        let (history, unchecked) = self.history();
+        let summary = check_linearizable(&history)?;
+        Ok(Checked { summary, unchecked, full: self.full })
+    }
+
+    /// What can be checked, and how many files cannot.
+    pub(super) fn history(&self) -> (History, usize) {
         let mut calls: Vec<Call> = self.calls.iter().flat_map(|call| self.possible(call)).collect();
         let unchecked = self.tied(&calls);
         calls.retain(|call| touched(&call.operation).all(|name| !unchecked.contains(name)));
         let history = History::from_calls(calls)
             .expect("invariant: every moment is later than the one before");
-        let summary = check_linearizable(&history)?;
-        Ok(Checked { summary, unchecked: unchecked.len(), full: self.full })
+        (history, unchecked.len())
     }
 
     /// The call by the name of its file; by each name that it may have had if nobody was told.

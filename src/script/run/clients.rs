@@ -87,7 +87,7 @@ impl Visitor {
         let file = self.name();
         let replace = self.below(2) == 0;
         let other = self.name();
-        let kind = self.below(128);
+        let kind = self.below(1000);
         let line = format!("{}.{turn}\n", self.caller.number);
         let caller = match self.below(8) {
             0 => {
@@ -98,22 +98,22 @@ impl Visitor {
         };
         // The history has what came of it.
         match kind {
-            0..56 => drop(caller.append_data(file, Bytes::from(line).into()).await),
-            56..96 => drop(caller.read(file, |_| Ok(())).await),
-            96..108 => drop(caller.create(file, Bytes::from(line).into(), replace).await),
-            108..114 => {
+            0..450 => drop(caller.append_data(file, Bytes::from(line).into()).await),
+            450..750 => drop(caller.read(file, |_| Ok(())).await),
+            750..850 => drop(caller.create(file, Bytes::from(line).into(), replace).await),
+            850..900 => {
                 let command = Command::Delete { file: file.to_owned() };
                 let operation = |_| Operation::Delete { name: file.to_owned() };
                 drop(caller.change(command, operation).await);
             }
-            114..120 if file != other => {
+            900..950 if file != other => {
                 let command = Command::Rename { file: file.to_owned(), name: other.to_owned() };
                 let operation =
                     |_| Operation::Rename { from: file.to_owned(), to: other.to_owned() };
                 drop(caller.change(command, operation).await);
             }
-            114..126 => drop(caller.client.list().await),
-            126 => drop(caller.read(LARGE, |_| Ok(())).await),
+            900..998 => drop(caller.client.list().await),
+            998 => drop(caller.read(LARGE, |_| Ok(())).await),
             _ => {
                 let mut content = vec![b'.'; CHUNK_BYTES + 1];
                 content.extend(line.bytes());

@@ -42,7 +42,8 @@ use super::{
     Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
     Wait, help, help_for, parse,
 };
-use crate::actors::{Client, ClockKind, OrderError, Sandbox, Servers};
+use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
+use crate::invariants::History;
 use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
@@ -60,6 +61,8 @@ pub struct Runner {
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
+    /// A violation has failed a statement already.
+    told_violation: bool,
 }
 
 /// What comes after a statement.
@@ -97,6 +100,7 @@ impl Runner {
             recording: Recording::default(),
             home: PathBuf::new(),
             places: Vec::new(),
+            told_violation: false,
         }
     }
 
@@ -113,6 +117,12 @@ impl Runner {
     /// The variables and their values.
     pub fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// What was asked about the files so far and what was answered, the first 20,000 calls: all
+    /// that `expect linearizable` checks.
+    pub fn history(&self) -> History {
+        self.calls.borrow().history().0
     }
 
     /// Ends the sandbox in good order.
@@ -146,7 +156,10 @@ impl Runner {
         let done = self.steps(scenario, path).await;
         self.places.pop();
         done?;
-        if self.places.is_empty() { self.wait_jobs().await } else { Ok(()) }
+        if self.places.is_empty() {
+            self.wait_jobs().await?;
+        }
+        self.look_for_violation()
     }
 
     async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
@@ -170,7 +183,8 @@ impl Runner {
     /// Carries out one statement.
     ///
     /// # Errors
-    /// If it could not be carried out, or if what it expects does not hold.
+    /// If it could not be carried out, if what it expects does not hold, or, before all else and
+    /// once, if something that must always hold was seen not to ([`Failure::Violated`]).
     pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
         let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
         // In another run a file has the same name, but another uuid.
@@ -186,7 +200,20 @@ impl Runner {
         if let Some(statement) = recorded(portable, &done, &fate) {
             self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
         }
-        done
+        self.look_for_violation().and(done)
+    }
+
+    /// Fails once if something that must always hold was seen not to.
+    fn look_for_violation(&mut self) -> Result<(), Failure> {
+        let Some(violation) = self.sandbox.violation().filter(|_| !self.told_violation) else {
+            return Ok(());
+        };
+        self.told_violation = true;
+        let mut events = self.sandbox.events().latest(usize::MAX);
+        let seen = |event: &Event| matches!(event.kind, EventKind::Violated(_));
+        events.truncate(events.iter().position(seen).unwrap_or(events.len()));
+        let skip = events.len().saturating_sub(SHOWN_EVENTS);
+        Err(Failure::Violated { violation, events: events.split_off(skip) })
     }
 
     async fn carry_out(
@@ -235,6 +262,7 @@ impl Runner {
                 self.screen.say(text.trim_end());
             }
             Statement::Save(path) => self.save(path)?,
+            Statement::History(path) => self.write_history(path)?,
             Statement::Quit => return Ok(Flow::Quit),
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
@@ -384,11 +412,7 @@ impl Runner {
     }
 
     fn save(&self, path: &str) -> Result<(), Failure> {
-        let path = self.base().join(path);
-        if path.exists() {
-            let message = format!("{} exists; choose another name, or remove it", path.display());
-            return Err(Failure::Other(message));
-        }
+        let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
         let servers = self.servers()?;
         let found_from_there = |given: &str| match std::path::absolute(given) {
@@ -402,6 +426,31 @@ impl Runner {
         output.keep()?;
         self.screen.confirm(&format!("saved as {}: `jangada run` runs it", path.display()));
         Ok(())
+    }
+
+    fn write_history(&self, path: &str) -> Result<(), Failure> {
+        let path = self.new_file(path)?;
+        let history = self.history();
+        let mut output = Output::create(&path)?;
+        let written = output.write_with(|out| history.write_lines(out));
+        written.map_err(|error| HostError::io("write", &path, error))?;
+        output.keep()?;
+        self.screen.confirm(&format!(
+            "{} calls written to {}: `jangada check-history` checks them",
+            history.calls().len(),
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// The path of a file of the host that is yet to be made.
+    fn new_file(&self, path: &str) -> Result<PathBuf, Failure> {
+        let path = self.base().join(path);
+        if path.exists() {
+            let message = format!("{} exists; choose another name, or remove it", path.display());
+            return Err(Failure::Other(message));
+        }
+        Ok(path)
     }
 }
 
