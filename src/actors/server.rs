@@ -26,7 +26,7 @@ use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
     ServerId, Ticket, Time,
 };
-use crate::storage::{Durable, Storage, WriteId};
+use crate::storage::{Durable, Storage, StorageError, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -61,6 +61,8 @@ pub(crate) struct Server {
     wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
+    /// What the storage said when it failed: the server ends with this turn.
+    failure: Option<StorageError>,
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
@@ -151,6 +153,7 @@ impl Server {
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
+            failure: None,
             timer: None,
             scratch: Scratch::default(),
         }
@@ -158,10 +161,13 @@ impl Server {
 
     /// Steps the node, performs its effects, and everything that follows from them at once.
     fn step(&mut self, input: Input<'_>, source: Source<'_>, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
         let now = self.clock.now();
         self.step_once(now, input, source);
         self.settle(now);
-        self.set_timer(ctx);
+        self.rest(ctx);
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
@@ -169,7 +175,9 @@ impl Server {
         let luck = &mut self.luck;
         self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
-            self.perform(effect, now, &mut source);
+            if self.failure.is_none() {
+                self.perform(effect, now, &mut source);
+            }
         }
         self.scratch.effects = effects;
     }
@@ -177,11 +185,17 @@ impl Server {
     /// Has everything written synced, and tells the node what the disk has done, until there is
     /// nothing new.
     fn settle(&mut self, now: Time) {
-        loop {
+        while self.failure.is_none() {
             if std::mem::take(&mut self.wrote) {
                 self.storage.sync(now);
             }
-            let durable = self.storage.durable(now);
+            let durable = match self.storage.durable(now) {
+                Ok(durable) => durable,
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            };
             if durable.write == self.durable {
                 return;
             }
@@ -205,10 +219,14 @@ impl Server {
                 let (server, write) = (self.id, vote.0);
                 self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                let durable = self.storage.durable(now).write;
-                self.tell_durable(durable);
-                if durable < vote && !on(Bug::VoteToldBeforeDurable) {
-                    self.gate = Some(vote);
+                match self.storage.durable(now) {
+                    Ok(durable) => {
+                        self.tell_durable(durable.write);
+                        if durable.write < vote && !on(Bug::VoteToldBeforeDurable) {
+                            self.gate = Some(vote);
+                        }
+                    }
+                    Err(error) => self.failure = Some(error),
                 }
             }
             Effect::Append { first, entries } => {
@@ -226,6 +244,7 @@ impl Server {
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
                 self.recorder.tell(&Fact::Committed { server: self.id, index });
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -373,6 +392,21 @@ impl Server {
         let input = Input::Message { from, message, entries: &metas };
         self.step(input, Source::Message(entries), ctx);
         self.scratch.metas = metas;
+    }
+
+    /// Ends a turn: until the next timer, or for ever if the storage has failed.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        let Some(error) = self.failure.take() else { return self.set_timer(ctx) };
+        let server = self.id;
+        self.network.fail(server, error.clone());
+        self.recorder.tell(&Fact::Ended { server });
+        self.recorder.record(EventKind::Failed { server, error });
+        self.end(ctx);
+    }
+
+    fn end(&self, ctx: &mut Context<Self>) {
+        self.machine.do_send(End);
+        ctx.terminate();
     }
 
     /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
@@ -530,7 +564,7 @@ impl Handler<Retime> for Server {
         if !self.life.ended() {
             // No more than the timers: a paused server must not say what its disk did meanwhile.
             self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
-            self.set_timer(ctx);
+            self.rest(ctx);
         }
     }
 }
@@ -547,7 +581,6 @@ impl Handler<End> for Server {
     type Result = ();
 
     fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
-        self.machine.do_send(End);
-        ctx.terminate();
+        self.end(ctx);
     }
 }
