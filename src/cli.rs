@@ -2,6 +2,8 @@
 
 mod check_history;
 mod diagram;
+#[cfg(feature = "museum")]
+mod museum;
 mod run;
 mod sim;
 
@@ -45,6 +47,9 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Put known bugs back, one at a time, and find them.
+    #[cfg(feature = "museum")]
+    Museum(museum::Arguments),
     /// Draw a trace as a sequence diagram.
     Diagram(diagram::Arguments),
 }
@@ -58,6 +63,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        #[cfg(feature = "museum")]
+        Some(Command::Museum(arguments)) => museum::run(&arguments),
         Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }
