@@ -1,6 +1,9 @@
 //! The arguments of the command, and its first step into the library.
 
 mod check_history;
+mod diagram;
+#[cfg(feature = "museum")]
+mod museum;
 mod replay;
 mod run;
 mod sim;
@@ -21,7 +24,8 @@ Examples:
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
-  jangada check-history calls.jsonl   what its clients saw, checked alone";
+  jangada check-history calls.jsonl   what its clients saw, checked alone
+  jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -48,6 +52,11 @@ enum Command {
     CheckHistory(check_history::Arguments),
     /// Open the console in virtual time, on a scenario that is about to begin.
     Replay(replay::Arguments),
+    /// Put known bugs back, one at a time, and find them.
+    #[cfg(feature = "museum")]
+    Museum(museum::Arguments),
+    /// Draw a trace as a sequence diagram.
+    Diagram(diagram::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -60,6 +69,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
+        #[cfg(feature = "museum")]
+        Some(Command::Museum(arguments)) => museum::run(&arguments),
+        Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }
 }

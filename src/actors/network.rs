@@ -24,6 +24,7 @@ use super::traffic::Traffic;
 use crate::invariants::Fact;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
+use crate::storage::StorageError;
 
 /// A handle to the network of one sandbox.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ struct Wires {
     sent: u64,
     /// When the next delivery wakes.
     armed: Option<Time>,
+    /// Servers that ended by themselves, and why; their supervisor has not seen it yet.
+    failed: BTreeMap<ServerId, StorageError>,
     /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way.
     quiet: bool,
     traced: u64,
@@ -168,6 +171,7 @@ impl Network {
             late: BinaryHeap::new(),
             sent: 0,
             armed: None,
+            failed: BTreeMap::new(),
             quiet: true,
             traced: 0,
             traffic: Traffic::default(),
@@ -193,6 +197,18 @@ impl Network {
         wires.lose_in_flight(id);
         wires.still();
         Some(running)
+    }
+
+    /// Pulls the plug of a server that cannot go on.
+    pub(crate) fn fail(&self, id: ServerId, error: StorageError) {
+        if self.unplug(id).is_some() {
+            self.0.borrow_mut().failed.insert(id, error);
+        }
+    }
+
+    /// The servers that have failed since the last time, and why.
+    pub(crate) fn take_failed(&self) -> BTreeMap<ServerId, StorageError> {
+        std::mem::take(&mut self.0.borrow_mut().failed)
     }
 
     /// The server, if it runs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jangada::sim::{Failed, Fleet, Profile, Report, Shrunk, World, WorldOptions, shrink};
+use jangada::sim::{Failed, Fault, Fleet, Profile, Report, Shrunk, World, WorldOptions, shrink};
 use serde_json::json;
 
 /// Runs that looking for a shorter scenario may take.
@@ -100,7 +100,25 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    if report.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let missing = missing(&report, *profile);
+    if !missing.is_empty() {
+        let what = missing.join(", ");
+        complain(&format!(
+            "in {} seeds these faults never happened: {what}",
+            seeds.end - seeds.start
+        ));
+    }
+    let well = report.violations == 0 && missing.is_empty();
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Faults that should have been seen: of a thousand seeds, some have each of them.
+fn missing(report: &Report, profile: Profile) -> Vec<&'static str> {
+    if report.tally.seeds < 1000 {
+        return Vec::new();
+    }
+    let never = |fault: &Fault| !report.tally.faults.get(fault.name()).is_some_and(|it| *it > 0);
+    profile.faults().into_iter().filter(never).map(Fault::name).collect()
 }
 
 #[expect(

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::paint::ColorChoice;
+use crate::script::DISK_KINDS;
+use crate::storage::DiskKind;
 
 /// The options of the console.
 #[derive(Clone, PartialEq, Eq, Debug, clap::Args)]
@@ -17,6 +19,9 @@ pub struct Options {
     /// Stand still between the lines, in virtual time: `play`, `step`, `rewind` move in it
     #[arg(long = "virtual")]
     pub virtual_time: bool,
+    /// Which disks they have: `memory`, or `simulated` ones that can fail
+    #[arg(long, value_name = "KIND", default_value = "memory", value_parser = disk_kind)]
+    pub disks: DiskKind,
     /// How the session goes.
     #[command(flatten)]
     pub manner: Manner,
@@ -31,6 +36,11 @@ pub struct Manner {
     /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
+}
+
+fn disk_kind(word: &str) -> Result<DiskKind, String> {
+    let known = DISK_KINDS.iter().find(|(known, _)| *known == word);
+    known.map(|(_, kind)| *kind).ok_or_else(|| "it is memory or simulated".to_owned())
 }
 
 impl Options {

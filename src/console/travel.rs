@@ -44,7 +44,7 @@ pub fn replay(scenario: &Scenario, path: &Path, manner: Manner) -> ExitCode {
 
 /// Opens the console in virtual time on a cluster to which nothing was done.
 pub(super) fn by_hand(options: &Options) -> ExitCode {
-    let timeline = Timeline::by_hand(options.servers, options.seed());
+    let timeline = Timeline::by_hand(options.servers, options.seed(), options.disks);
     exit(run(timeline, Path::new(""), options.manner))
 }
 

@@ -10,8 +10,8 @@ use super::sessions_apply_once::SessionsApplyOnce;
 use super::state_hash::StateHash;
 use super::violation::{Check, Violation};
 use super::{
-    Fact, committed_is_fixed, leader_append_only, memory_bounds, monotonic, stable_storage,
-    state_machine_safety,
+    Fact, committed_is_fixed, leader_append_only, log_matching, memory_bounds, monotonic,
+    stable_storage, state_machine_safety,
 };
 use crate::raft::{Index, RoleKind, ServerId};
 
@@ -60,10 +60,16 @@ impl Monitor {
 
     fn take(&mut self, place: usize, fact: &Fact<'_>) -> Check {
         let cluster = &mut self.cluster;
+        // A server that is alone leads before its vote is durable, and may lead the same term
+        // again after a crash. Nobody was told of what the crash took back.
+        let alone = cluster.servers.len() == 1;
         let server = &mut cluster.servers[place];
         match *fact {
             Fact::Started { server: id, term, voted_for, log } => {
                 stable_storage::started(server, Vote { term, voted_for }, log)?;
+                if alone {
+                    self.log_matching = LogMatching::default();
+                }
                 server.start(term, voted_for, log);
                 self.state_hash.started(id);
                 self.log_matching.written(server, Index(1))?;
@@ -87,6 +93,7 @@ impl Monitor {
                 Ok(())
             }
             Fact::WroteEntries { write, first, entries, .. } => {
+                log_matching::replaced(server, first)?;
                 leader_append_only::check(server, first, entries)?;
                 committed_is_fixed::replaced(server, first)?;
                 let replaces = first <= server.last();
@@ -144,3 +151,6 @@ impl Monitor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use super::*;
 use crate::actors::{ClockKind, Event, EventKind, Sandbox, SandboxOptions, VirtualTime};
 use crate::raft::Time;
 use crate::script::{Plain, Runner, Scenario, parse};
+use crate::storage::DiskKind;
 
 /// Elections, writes, losses and delays: everything that draws random numbers.
 const SCENARIO: &str = "\
@@ -139,7 +140,7 @@ fn going_back_and_forth_leads_through_the_same_trace() {
 
 #[test]
 fn what_was_done_by_hand_is_done_again_until_a_fork() {
-    let mut traveller = travel(Timeline::by_hand(3, 5), Path::new(""));
+    let mut traveller = travel(Timeline::by_hand(3, 5, DiskKind::default()), Path::new(""));
     give(&mut traveller, "wait leader");
     give(&mut traveller, "let old = leader");
     play(&mut traveller, 1000);
@@ -163,7 +164,7 @@ fn what_was_done_by_hand_is_done_again_until_a_fork() {
 
 #[test]
 fn what_is_interrupted_is_interrupted_again() {
-    let mut traveller = travel(Timeline::by_hand(3, 5), Path::new(""));
+    let mut traveller = travel(Timeline::by_hand(3, 5, DiskKind::default()), Path::new(""));
     give(&mut traveller, "wait leader");
     let text = "wait 1h";
     let statement = parse(text, traveller.variables()).unwrap().unwrap();
@@ -197,7 +198,7 @@ fn an_order_during_a_wait_of_the_scenario_ends_the_wait() {
 
 #[test]
 fn steps_count_messages() {
-    let mut traveller = travel(Timeline::by_hand(3, 5), Path::new(""));
+    let mut traveller = travel(Timeline::by_hand(3, 5, DiskKind::default()), Path::new(""));
     let arrived = |told: &Told| matches!(told, Told::Arrived(_));
     let mut seen = 0;
     for _ in 0..20 {

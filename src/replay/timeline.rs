@@ -11,6 +11,7 @@ use super::stage::{Halt, Stage, Until};
 use crate::actors::SandboxOptions;
 use crate::raft::Time;
 use crate::script::{self, Plain, Scenario};
+use crate::storage::DiskKind;
 
 /// The settings of a run, and the lines that are carried out in it. It has at most
 /// [`MAX_BYTES`](Self::MAX_BYTES) bytes of lines.
@@ -71,8 +72,13 @@ impl Timeline {
     }
 
     /// A run in which nothing is done yet.
-    pub fn by_hand(servers: u64, seed: u64) -> Self {
-        let scenario = Scenario { servers: Some(servers), seed: Some(seed), steps: Vec::new() };
+    pub fn by_hand(servers: u64, seed: u64, disks: DiskKind) -> Self {
+        let scenario = Scenario {
+            servers: Some(servers),
+            seed: Some(seed),
+            disks: Some(disks),
+            steps: Vec::new(),
+        };
         Self::new(&scenario, Path::new(""))
     }
 
@@ -98,7 +104,12 @@ impl Timeline {
 
     /// What its sandbox is made from.
     pub(super) fn options(&self) -> SandboxOptions {
-        SandboxOptions { servers: self.servers(), seed: self.seed(), ..SandboxOptions::default() }
+        SandboxOptions {
+            servers: self.servers(),
+            seed: self.seed(),
+            disks: self.settings.disks.unwrap_or_default(),
+            ..SandboxOptions::default()
+        }
     }
 
     /// A sandbox of its own that has carried the steps out up to this halt, without those left out,

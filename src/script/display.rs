@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::value::{NORMAL, Percent, ROLES, SLOW, Time};
+use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
     Setting, Statement, Travel, Wait,
@@ -57,6 +57,11 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "disk {servers} {}", FastOr(*latency))
         }
         Order::DiskStall(servers) => write!(f, "disk {servers} stall"),
+        Order::DiskFault { servers, fault } => {
+            let word = DISK_FAULTS.iter().find(|(_, known)| known == fault);
+            let word = word.expect("invariant: the table has every fault").0;
+            write!(f, "{word} {servers}")
+        }
         Order::ApplyLatency { servers, latency } => {
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
@@ -299,6 +304,10 @@ impl Display for Setting {
         match self {
             Self::Servers(count) => write!(f, "servers {count}"),
             Self::Seed(seed) => write!(f, "seed {seed}"),
+            Self::Disks(kind) => {
+                let word = DISK_KINDS.iter().find(|(_, known)| known == kind);
+                write!(f, "disks {}", word.expect("invariant: the table has every kind").0)
+            }
         }
     }
 }

@@ -61,4 +61,6 @@ pub use statement::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
     Setting, Statement, Travel, Value, Variables, Wait,
 };
+pub(crate) use value::DISK_KINDS;
+pub use value::duration_of;
 pub(crate) use value::{NORMAL, Percent, SLOW, Time};

@@ -242,6 +242,12 @@ pub(super) fn servers_setting(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Setting(Setting::Servers(count)))
 }
 
+pub(super) fn disks_setting(c: &mut Cursor<'_>) -> Result<Statement> {
+    let kind = value::DISK_KINDS.iter().find(|(word, _)| c.keyword(word));
+    let (_, kind) = kind.ok_or_else(|| c.expected("memory or simulated"))?;
+    Ok(Statement::Setting(Setting::Disks(*kind)))
+}
+
 pub(super) fn seed_setting(c: &mut Cursor<'_>) -> Result<Statement> {
     let seed = value::number(c, "a seed", 0, u64::MAX)?;
     Ok(Statement::Setting(Setting::Seed(seed)))

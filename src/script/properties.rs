@@ -84,6 +84,8 @@ fn order() -> impl Strategy<Value = Order> {
         (servers(), duration()).prop_map(|(servers, latency)| Order::Speed { servers, latency }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::DiskLatency { servers, latency }),
+        (servers(), select(value::DISK_FAULTS.to_vec()))
+            .prop_map(|(servers, (_, fault))| Order::DiskFault { servers, fault }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
         (servers(), 0.01..=100.0).prop_map(|(servers, rate)| Order::ClockRate { servers, rate }),
@@ -226,6 +228,8 @@ fn statement() -> impl Strategy<Value = Statement> {
         expectation().prop_map(Statement::Expect),
         (1..=64_u64).prop_map(|count| Statement::Setting(Setting::Servers(count))),
         any::<u64>().prop_map(|seed| Statement::Setting(Setting::Seed(seed))),
+        select(value::DISK_KINDS.to_vec())
+            .prop_map(|(_, kind)| Statement::Setting(Setting::Disks(kind))),
     ]
 }
 

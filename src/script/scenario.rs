@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
 use crate::raft::ServerId;
+use crate::storage::DiskKind;
 
 /// The longest scenario, in bytes.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub servers: Option<u64>,
     /// `seed N`: the seed it wants, if it says so.
     pub seed: Option<u64>,
+    /// `disks KIND`: which disks it wants, if it says so.
+    pub disks: Option<DiskKind>,
     /// What is to be done, in order.
     pub steps: Vec<Step>,
 }
@@ -56,11 +59,12 @@ pub struct ScenarioError {
 impl Scenario {
     /// The scenario of these settings and statements, one a line.
     pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
-        let mut scenario = Self { servers: None, seed: None, steps: Vec::new() };
+        let mut scenario = Self { servers: None, seed: None, disks: None, steps: Vec::new() };
         for setting in settings {
             match setting {
                 Setting::Servers(count) => scenario.servers = Some(*count),
                 Setting::Seed(seed) => scenario.seed = Some(*seed),
+                Setting::Disks(disks) => scenario.disks = Some(*disks),
             }
         }
         let numbers = scenario.settings().len() + 1..;
@@ -72,7 +76,8 @@ impl Scenario {
 
     fn settings(&self) -> Vec<Setting> {
         let servers = self.servers.map(Setting::Servers);
-        servers.into_iter().chain(self.seed.map(Setting::Seed)).collect()
+        let seed = self.seed.map(Setting::Seed);
+        servers.into_iter().chain(seed).chain(self.disks.map(Setting::Disks)).collect()
     }
 
     /// Parses a whole file.
@@ -132,7 +137,7 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            scenario: Scenario { servers: None, seed: None, steps: Vec::new() },
+            scenario: Scenario { servers: None, seed: None, disks: None, steps: Vec::new() },
             variables: Variables::new(),
             error: ScenarioError::default(),
         }
@@ -170,7 +175,7 @@ impl Reader {
     fn take(&mut self, number: usize, statement: &Statement) -> Result<(), &'static str> {
         match statement {
             Statement::Setting(_) if !self.scenario.steps.is_empty() => {
-                Err("`servers` and `seed` go at the top of a scenario, before everything else")
+                Err("`servers`, `seed` and `disks` go at the top of a scenario, before all else")
             }
             Statement::Setting(Setting::Servers(count)) => {
                 match self.scenario.servers.replace(*count) {
@@ -186,6 +191,10 @@ impl Reader {
                 "a scenario does not travel in time: `wait 2s` lets it pass, and `jangada replay` \
                  runs the scenario step by step",
             ),
+            Statement::Setting(Setting::Disks(kind)) => match self.scenario.disks.replace(*kind) {
+                None => Ok(()),
+                Some(_) => Err("`disks` is set twice"),
+            },
             Statement::Let { name, binding } => {
                 let value = match binding {
                     Binding::Load(_) => Value::File(Uuid::nil()),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::actors::{Order, Servers};
 use crate::raft::{Index, ServerId};
+use crate::storage::DiskKind;
 
 /// One line of the language, understood. Its `Display` is canonical text that parses back to an
 /// equal statement.
@@ -309,6 +310,8 @@ pub enum Setting {
     Servers(u64),
     /// The seed of everything random.
     Seed(u64),
+    /// Which disks the servers have.
+    Disks(DiskKind),
 }
 
 /// What a variable stands for.

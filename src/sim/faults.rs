@@ -8,6 +8,7 @@ use super::world::Luck;
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
 use crate::script::{Statement, Wait};
+use crate::storage::DiskFault;
 
 /// Statements at their moments, in the making.
 #[derive(Default)]
@@ -69,6 +70,10 @@ impl Script {
         statements.extend(self.closing);
         (statements, begins)
     }
+}
+
+fn on_disk(servers: Servers, fault: DiskFault) -> Order {
+    Order::DiskFault { servers, fault }
 }
 
 impl<'a> Faults<'a> {
@@ -193,6 +198,44 @@ impl<'a> Faults<'a> {
                 };
                 script.begin(at, fault, order);
             }
+            Fault::SlowDisk => {
+                let servers = self.anyone();
+                let latency = self.luck.millis(1, 200);
+                script.begin(at, fault, Order::DiskLatency { servers: servers.clone(), latency });
+                if self.luck.below(2) == 0 {
+                    let latency = Duration::ZERO;
+                    script.order(until, Order::DiskLatency { servers, latency });
+                }
+            }
+            Fault::StalledDisk => {
+                let servers = self.anyone();
+                script.begin(at, fault, Order::DiskStall(servers));
+                let (servers, latency) = (Servers::All, self.luck.millis(0, 10));
+                script.order(until, Order::DiskLatency { servers, latency });
+            }
+            Fault::FullDisk => {
+                let servers = self.anyone();
+                script.begin(at, fault, on_disk(servers, DiskFault::Full));
+                script.order(until, on_disk(Servers::All, DiskFault::Free));
+            }
+            Fault::FailedSync => {
+                let servers = self.anyone();
+                script.begin(at, fault, on_disk(servers, DiskFault::FailSync));
+                script.order(until, Order::Recover(Servers::All));
+            }
+            Fault::TornWrite => {
+                // Only what takes its time can be torn.
+                let servers = Servers::from(self.server());
+                let latency = self.luck.millis(1, 60);
+                script.order(at, Order::DiskLatency { servers: servers.clone(), latency });
+                script.begin(at, fault, on_disk(servers.clone(), DiskFault::Tear));
+                let later = at + self.luck.millis(0, 400);
+                script.order(later, Order::Crash(servers.clone()));
+                script.order(until.max(later), Order::Recover(servers));
+            }
+            Fault::BitFlip | Fault::LostWrite | Fault::MisdirectedWrite | Fault::LostDisk => {
+                self.harm(fault, at, until, script);
+            }
             Fault::ClockRate => {
                 let servers = self.anyone();
                 let rate = *self.luck.choose(&[0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 5.0]);
@@ -206,6 +249,33 @@ impl<'a> Faults<'a> {
                 script.begin(at, fault, Order::ClockJump { servers, by, back });
             }
         }
+    }
+
+    /// Harms what is on the disk of a server that the cluster can do without for ever, and lets
+    /// the server find out.
+    fn harm(&mut self, fault: Fault, at: Duration, until: Duration, script: &mut Script) {
+        let Some(server) = self.expendable().map(Servers::from) else { return };
+        let (down, harm) = match fault {
+            Fault::BitFlip => (self.luck.below(2) == 0, DiskFault::Flip),
+            Fault::LostWrite => (self.luck.below(2) == 0, DiskFault::Lose),
+            Fault::MisdirectedWrite => (self.luck.below(2) == 0, DiskFault::Misdirect),
+            _ => (true, DiskFault::Destroy),
+        };
+        let crash = || Order::Crash(server.clone());
+        if down {
+            script.order(at, crash());
+        }
+        script.begin(at, fault, on_disk(server.clone(), harm));
+        if !down {
+            script.order(at + self.luck.millis(0, 2000), crash());
+        }
+        script.order(until.max(at + Duration::from_secs(2)), Order::Recover(server));
+    }
+
+    /// One of the servers that may all be lost for ever: less than half of them, the first ones.
+    fn expendable(&mut self) -> Option<ServerId> {
+        let minority = (self.servers - 1) / 2;
+        (minority > 0).then(|| ServerId(self.luck.within(1, minority)))
     }
 
     /// Each server hears only its neighbours.

@@ -48,6 +48,24 @@ pub enum Fault {
     StalledApply,
     /// Election timeouts and heartbeats change.
     Retime,
+    /// Syncs take long.
+    SlowDisk,
+    /// No sync ends.
+    StalledDisk,
+    /// A disk has no room.
+    FullDisk,
+    /// A sync fails, and what it was to cover is lost or kept by chance.
+    FailedSync,
+    /// A crash tears what was not synced.
+    TornWrite,
+    /// A bit on a disk is turned around.
+    BitFlip,
+    /// A write never reached the disk.
+    LostWrite,
+    /// A write went to another place of the disk.
+    MisdirectedWrite,
+    /// A disk is lost with all that was on it.
+    LostDisk,
     /// A clock runs faster or slower.
     ClockRate,
     /// A clock is set forward or back.
@@ -96,6 +114,15 @@ impl Fault {
         Fault::SlowApply,
         Fault::StalledApply,
         Fault::Retime,
+        Fault::SlowDisk,
+        Fault::StalledDisk,
+        Fault::FullDisk,
+        Fault::FailedSync,
+        Fault::TornWrite,
+        Fault::BitFlip,
+        Fault::LostWrite,
+        Fault::MisdirectedWrite,
+        Fault::LostDisk,
         Fault::ClockRate,
         Fault::ClockJump,
     ];
@@ -124,6 +151,15 @@ impl Fault {
             | Fault::SlowApply
             | Fault::StalledApply
             | Fault::Retime => Profile::Process,
+            Fault::SlowDisk
+            | Fault::StalledDisk
+            | Fault::FullDisk
+            | Fault::FailedSync
+            | Fault::TornWrite
+            | Fault::BitFlip
+            | Fault::LostWrite
+            | Fault::MisdirectedWrite
+            | Fault::LostDisk => Profile::Disk,
             Fault::ClockRate | Fault::ClockJump => Profile::Clock,
         }
     }
@@ -152,6 +188,15 @@ impl Fault {
             Fault::SlowApply => "slow-apply",
             Fault::StalledApply => "stalled-apply",
             Fault::Retime => "retime",
+            Fault::SlowDisk => "slow-disk",
+            Fault::StalledDisk => "stalled-disk",
+            Fault::FullDisk => "full-disk",
+            Fault::FailedSync => "failed-sync",
+            Fault::TornWrite => "torn-write",
+            Fault::BitFlip => "bit-flip",
+            Fault::LostWrite => "lost-write",
+            Fault::MisdirectedWrite => "misdirected-write",
+            Fault::LostDisk => "lost-disk",
             Fault::ClockRate => "clock-rate",
             Fault::ClockJump => "clock-jump",
         }

@@ -58,6 +58,7 @@ pub(super) fn run_scenario(
         let sandbox = Sandbox::start(SandboxOptions {
             servers: scenario.servers.unwrap_or(SERVERS),
             seed: scenario.seed.unwrap_or_default(),
+            disks: scenario.disks.unwrap_or_default(),
             record_commands: false,
             ..SandboxOptions::default()
         });

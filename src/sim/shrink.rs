@@ -30,6 +30,8 @@ pub struct Shrunk {
 struct Candidate {
     servers: u64,
     seed: u64,
+    /// Which disks, if that is said.
+    disks: Option<Setting>,
     statements: Vec<Statement>,
 }
 
@@ -82,12 +84,14 @@ impl Candidate {
         Self {
             servers: scenario.servers.unwrap_or(1),
             seed: scenario.seed.unwrap_or_default(),
+            disks: scenario.disks.map(Setting::Disks),
             statements: statements.collect(),
         }
     }
 
     fn scenario(&self) -> Scenario {
-        let settings = [Setting::Servers(self.servers), Setting::Seed(self.seed)];
+        let (servers, seed) = (Setting::Servers(self.servers), Setting::Seed(self.seed));
+        let settings: Vec<_> = [servers, seed].into_iter().chain(self.disks).collect();
         Scenario::new(&settings, &self.statements)
     }
 
@@ -289,6 +293,7 @@ fn names_up_to(order: &Order, servers: u64) -> bool {
         | Order::ClockRate { servers, .. }
         | Order::ClockJump { servers, .. }
         | Order::DiskLatency { servers, .. }
+        | Order::DiskFault { servers, .. }
         | Order::ApplyLatency { servers, .. }
         | Order::Crash(servers)
         | Order::Recover(servers)

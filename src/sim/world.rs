@@ -11,6 +11,7 @@ use super::faults::{Faults, Script};
 use super::{Fault, Profile};
 use crate::actors::{Order, Servers};
 use crate::script::{Clients, Expectation, Scenario, Setting, Statement, Wait};
+use crate::storage::{DiskFault, DiskKind};
 
 /// What is not left to the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,7 +59,7 @@ impl World {
         let servers = options.servers.unwrap_or(drawn);
         let clients = luck.within(1, 5);
         let every = Duration::from_millis(*luck.choose(&[20, 50, 100, 200, 400]));
-        let pace = Duration::from_millis(*luck.choose(&[60, 150, 400, 1000]));
+        let pace = Duration::from_millis(*luck.choose(&[100, 300, 1000, 3000]));
         let trouble = options.trouble.unwrap_or(Self::TROUBLE);
         // Not all kinds at a time: some failures show only where others do not hide them.
         let mut faults = options.profile.faults();
@@ -79,7 +80,8 @@ impl World {
         script.end(trouble);
         epilogue(servers, &mut script);
         let (statements, begins) = script.finish();
-        let settings = [Setting::Servers(servers), Setting::Seed(seed)];
+        let disks = Setting::Disks(DiskKind::Simulated);
+        let settings = [Setting::Servers(servers), Setting::Seed(seed), disks];
         let scenario = Scenario::new(&settings, &statements);
         let begins = begins.into_iter().map(|(place, fault)| (scenario.steps[place].number, fault));
         let begins = begins.collect();
@@ -94,7 +96,7 @@ fn epilogue(servers: u64, script: &mut Script) {
     let orders = [
         Order::Heal,
         Order::Speed { servers: all(), latency: none },
-        Order::DiskLatency { servers: all(), latency: none },
+        Order::DiskFault { servers: all(), fault: DiskFault::Mend },
         Order::ApplyLatency { servers: all(), latency: none },
         Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
@@ -111,7 +113,7 @@ fn epilogue(servers: u64, script: &mut Script) {
     script.close(demand(Expectation::Leader { server: None, within }));
     script.close(demand(Expectation::Progress { within }));
     script.close(Statement::Wait(Wait::Jobs));
-    script.close(demand(Expectation::CaughtUp { servers: all(), within }));
+    script.close(demand(Expectation::CaughtUp { servers: Servers::Followers, within }));
     script.close(demand(Expectation::FilesEqual { within }));
     script.close(demand(Expectation::Linearizable));
 }

@@ -39,8 +39,8 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
-    Wait, help, help_for, parse,
+    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
+    Variables, Wait, help, help_for, parse,
 };
 use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
 use crate::invariants::History;
@@ -331,7 +331,7 @@ impl Runner {
             Statement::Setting(setting) => {
                 return Err(Failure::Other(format!(
                     "`{setting}` goes at the top of a scenario file, for a cluster that is yet to \
-                     be made; this one keeps its servers and its seed"
+                     be made; this one keeps what it has"
                 )));
             }
         }
@@ -461,6 +461,15 @@ impl Runner {
                 path.display()
             )));
         }
+        let disks = self.sandbox.disks();
+        if let Some(wanted) = scenario.disks.filter(|wanted| *wanted != disks) {
+            let (wanted, disks) = (Setting::Disks(wanted), Setting::Disks(disks));
+            return Err(Failure::Other(format!(
+                "{} wants `{wanted}`, and this cluster has `{disks}`; `jangada run {0}` makes a \
+                 cluster for it",
+                path.display()
+            )));
+        }
         if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
             let seed = self.sandbox.seed();
             self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
@@ -476,7 +485,10 @@ impl Runner {
             Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
             _ => given.to_owned(),
         };
-        let text = self.recording.borrow().scenario(servers, self.sandbox.seed(), found_from_there);
+        let text = self
+            .recording
+            .borrow()
+            .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
         output.write(text.as_bytes()).map_err(|error| HostError::io("write", &path, error))?;
