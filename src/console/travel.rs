@@ -92,6 +92,7 @@ fn run(timeline: Timeline, path: &Path, manner: Manner) -> io::Result<u8> {
         });
         lines.done();
     }
+    screen.set_watching(false);
     Ok(status)
 }
 
