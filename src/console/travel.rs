@@ -92,6 +92,7 @@ fn run(timeline: Timeline, path: &Path, manner: Manner) -> io::Result<u8> {
         });
         lines.done();
     }
+    screen.set_watching(false);
     Ok(status)
 }
 
@@ -234,8 +235,7 @@ impl Session {
             matches!(told, Told::Arrived(_))
         }
         let watching = self.screen.set_watching(false);
-        let limit = self.traveller.now() + STEP_PATIENCE;
-        let halt = self.traveller.step(arrived, count, limit)?;
+        let halt = self.traveller.step(arrived, count, STEP_PATIENCE)?;
         self.screen.set_watching(watching);
         let (mut left, paint) = (count, self.screen.output_paint());
         while left > 0
@@ -253,21 +253,21 @@ impl Session {
             let more = format!("            ... {more} more at this moment");
             self.screen.confirm(&paint.paint(Color::Grey, more));
         }
-        Ok(self.stepped(halt, "no message has arrived"))
+        Ok(self.stepped(halt, "no message arrives"))
     }
 
     /// Goes on until something happens.
     fn step_event(&mut self) -> io::Result<Result<(), Failure>> {
         let watching = self.screen.set_watching(false);
-        let limit = self.traveller.now() + STEP_PATIENCE;
-        let halt = self.traveller.step(|told| matches!(told, Told::Event(_)), 1, limit)?;
+        let event = |told: &Told| matches!(told, Told::Event(_));
+        let halt = self.traveller.step(event, 1, STEP_PATIENCE)?;
         self.screen.set_watching(watching);
         while let Some(told) = self.traveller.take_told() {
             if let Told::Event(line) = told {
                 self.screen.confirm(&line);
             }
         }
-        Ok(self.stepped(halt, "nothing has happened"))
+        Ok(self.stepped(halt, "nothing happens"))
     }
 
     fn stepped(&self, halt: Halt, nothing: &str) -> Result<(), Failure> {
@@ -275,7 +275,8 @@ impl Session {
             Halt::Failed { step, failure } => Err(self.traveller.placed(step, failure)),
             Halt::Reached => {
                 let seconds = STEP_PATIENCE.as_secs();
-                Err(Failure::Other(format!("{nothing} within {seconds} s")))
+                let now = render::seconds(self.traveller.now());
+                Err(Failure::Other(format!("{nothing} within {seconds} s; still at {now} s")))
             }
             Halt::Seen | Halt::Finished => Ok(()),
         }

@@ -85,7 +85,8 @@ impl Beat {
     /// Waits for the next slice. Returns how long it is inside.
     pub(super) fn wait(&mut self, wall: &Wall) -> Duration {
         self.next += self.outside;
-        wall.block_on(tokio::time::sleep_until(self.next));
+        // Made inside: a timer belongs to the runtime in which it is made.
+        wall.block_on(async { tokio::time::sleep_until(self.next).await });
         self.inside
     }
 }

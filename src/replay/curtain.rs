@@ -11,20 +11,28 @@ use crate::script::{Progress, Screen, Step};
 pub(super) struct Curtain {
     screen: Rc<dyn Screen>,
     open: Cell<bool>,
+    /// Whether events are shown, too.
+    events: Cell<bool>,
 }
 
 impl Curtain {
     /// A closed one before this screen.
     pub(super) fn new(screen: Rc<dyn Screen>) -> Self {
-        Self { screen, open: Cell::new(false) }
+        Self { screen, open: Cell::new(false), events: Cell::new(true) }
     }
 
     pub(super) fn open(&self, open: bool) {
         self.open.set(open);
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.open.get()
+    /// Shows what happens, or only what was asked for.
+    pub(super) fn show_events(&self, shown: bool) {
+        self.events.set(shown);
+    }
+
+    /// Whether what happens is shown.
+    pub(super) fn shows_events(&self) -> bool {
+        self.open.get() && self.events.get()
     }
 
     fn show(&self, show: impl FnOnce(&dyn Screen)) {

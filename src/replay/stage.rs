@@ -117,7 +117,7 @@ impl Stage {
         let sandbox = time.block_on(async { Sandbox::start(options) });
         let clock = sandbox.clock();
         let watched = curtain.clone();
-        sandbox.events().watch(move |event| watch(event, watched.is_open()));
+        sandbox.events().watch(move |event| watch(event, watched.shows_events()));
         let runner = Runner::new(sandbox, curtain.clone(), ClockKind::Virtual);
         runner.set_writes(false);
         Ok(Self {
@@ -184,14 +184,17 @@ impl Stage {
         self.fresh && steps.first().is_some_and(|step| step.at.is_none())
     }
 
-    /// Carries out a statement that only looks.
+    /// Carries out a statement that only looks. What happens before it is answered is not shown.
     pub(super) fn look(&mut self, statement: &Statement) -> Result<Flow, Failure> {
         self.fresh = false;
         let time = self.time.clone();
-        time.block_on(async {
+        self.curtain.show_events(false);
+        let done = time.block_on(async {
             time.lull().await;
             self.observer.execute(statement).await
-        })
+        });
+        self.curtain.show_events(true);
+        done
     }
 
     /// Follows the steps, without those left out, until there is a reason to stop. It stops when

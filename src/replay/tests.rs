@@ -33,6 +33,8 @@ cat notes.txt
 wait jobs
 ";
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -202,7 +204,7 @@ fn steps_count_messages() {
     let arrived = |told: &Told| matches!(told, Told::Arrived(_));
     let mut seen = 0;
     for _ in 0..20 {
-        traveller.step(arrived, 1, at(60_000)).unwrap();
+        traveller.step(arrived, 1, MINUTE).unwrap();
         while let Some(told) = traveller.take_told() {
             seen += usize::from(arrived(&told));
             if arrived(&told) {
@@ -212,6 +214,11 @@ fn steps_count_messages() {
     }
     assert_eq!(seen, 20);
     assert!(traveller.now() < at(2000));
+
+    give(&mut traveller, "stop all");
+    let (now, print) = (traveller.now(), traveller.fingerprint());
+    assert!(matches!(traveller.step(arrived, 1, MINUTE), Ok(Halt::Reached)));
+    assert_eq!((traveller.now(), traveller.fingerprint()), (now, print), "as before");
 }
 
 #[test]

@@ -154,7 +154,8 @@ impl Traveller {
         self.stage.tap().waiting(kind)
     }
 
-    /// Lets time pass until so many lines of this kind were told, or until `time`.
+    /// Lets time pass until so many lines of this kind were told. If that takes longer than
+    /// `patience`, everything is as before.
     ///
     /// # Errors
     /// If it cannot make a runtime.
@@ -162,16 +163,23 @@ impl Traveller {
         &mut self,
         kind: fn(&Told) -> bool,
         count: usize,
-        time: Time,
+        patience: Duration,
     ) -> io::Result<Halt> {
         self.clean()?;
+        let (before, end) = (self.now(), self.timeline.end);
         self.listen(true);
         let tap = self.stage.tap().clone();
         let seen = move || tap.waiting(kind) >= count;
         if seen() {
             return Ok(Halt::Seen);
         }
-        self.go(Until { time, finished: false, seen: Some(&seen) })
+        let halt =
+            self.go(Until { time: before + patience, finished: false, seen: Some(&seen) })?;
+        if matches!(halt, Halt::Reached) {
+            self.goto(before)?;
+            self.timeline.end = end;
+        }
+        Ok(halt)
     }
 
     /// Forgets what is recorded after this moment; what is under way is interrupted. Returns how
@@ -225,7 +233,7 @@ impl Traveller {
         text: &str,
         statement: &Statement,
     ) -> io::Result<Result<Given, Failure>> {
-        if looks(statement) || reads(statement) && self.has_steps() {
+        if looks(statement) || reads(statement) && self.has_future() {
             // What lies ahead must not notice that somebody asked.
             if reads(statement) || self.stage.is_delicate(&self.timeline.steps) {
                 self.spoiled.get_or_insert(self.stage.now());
