@@ -7,6 +7,7 @@ mod museum;
 mod replay;
 mod run;
 mod sim;
+mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ Examples:
   jangada replay crash.jangada        the same at a prompt, step by step
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
+  jangada why no-leader --scenario crash.jangada
+                                      which order caused it, and how it came to be
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
@@ -50,6 +53,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Find the orders without which something in a scenario would not be so.
+    Why(why::Arguments),
     /// Open the console in virtual time, on a scenario that is about to begin.
     Replay(replay::Arguments),
     /// Put known bugs back, one at a time, and find them.
@@ -68,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
