@@ -11,6 +11,7 @@ use super::account::{Account, Event, Fate, Passage, Record};
 use super::fact::{Fact, Loss, Seen, list};
 use super::phrase;
 use super::suspect::Suspect;
+use crate::actors::Order;
 use crate::raft::{Message, RoleKind, ServerId, Term, Time, Timing, VoteRefusal, Why};
 
 /// Something that happened, in plain words.
@@ -40,12 +41,16 @@ enum Rank {
 struct Teller<'a> {
     seen: &'a Seen,
     timing: Timing,
+    /// When the causes ended servers.
+    ends: Vec<Time>,
     links: BTreeMap<u64, (Rank, Link)>,
 }
 
 /// The chain that leads to a fact from these causes, oldest first: ten links at the most.
 pub(super) fn chain(fact: &Fact, causes: &[&Suspect], seen: &Seen, timing: Timing) -> Vec<Link> {
-    let mut teller = Teller { seen, timing, links: BTreeMap::new() };
+    let ends = |order: &Order| matches!(order, Order::Crash(_) | Order::Stop(_));
+    let ends = causes.iter().filter(|it| it.orders.iter().any(ends)).map(|it| it.at).collect();
+    let mut teller = Teller { seen, timing, ends, links: BTreeMap::new() };
     for cause in causes {
         let text = phrase::describe(&cause.orders);
         teller.add(Rank::End, cause.place, cause.at, text);
@@ -138,8 +143,10 @@ impl<'a> Teller<'a> {
         };
         match how {
             Loss::Ended(how) => {
-                let text =
-                    format!("{server} {how}, and with it went its leadership of term {term}");
+                let text = format!(
+                    "{server} {how}, and its leadership of term {term} went with it: whoever \
+                     comes back comes back as a follower"
+                );
                 self.add(rank, place, at, text);
             }
             Loss::SteppedDown(Why::HigherTerm(from)) => {

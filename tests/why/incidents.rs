@@ -118,7 +118,7 @@ impl Draw {
                 6 => format!("loss 5% {last} <-> {other}"),
                 7 => format!("speed {last} 15ms"),
                 8 => format!("clock-rate {last} 1.02"),
-                _ => format!("try resume {last}"),
+                _ => format!("delay {last} -> {leader} 3ms"),
             };
             self.lines.push(decoy);
             self.wait(10, 60);

@@ -82,8 +82,7 @@ impl Teller<'_> {
         let needed = self.majority();
         let text = if up < needed {
             format!(
-                "{} cannot act, and the {up} of {} that can are no majority: {needed} must vote \
-                 for a leader",
+                "{} cannot answer, and a leader needs the votes of {needed} of {}: there are {up}",
                 list(&idle),
                 self.seen.servers
             )
