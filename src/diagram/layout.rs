@@ -154,16 +154,17 @@ fn width(text: &str) -> i32 {
 pub(super) fn lay_out(story: &Story, view: &View) -> Scene {
     let mut layout = Layout::new(story);
     layout.names(TOP - 20);
+    story.before.values().for_each(|state| layout.note_term(state.term));
     layout.skyline.fill(TOP);
     let mut before: Option<Time> = None;
     let mut cut = story.rest;
     for moment in &story.moments {
+        layout.moment(moment, before);
+        before = Some(moment.at);
         if layout.bottom() > LONGEST {
             cut = Some(moment.at);
             break;
         }
-        layout.moment(moment, before);
-        before = Some(moment.at);
     }
     layout.finish(view, cut)
 }
@@ -275,7 +276,15 @@ impl<'s> Layout<'s> {
         self.top = top;
         self.skyline.fill(top);
         let (texts, rules) = (self.scene.texts.len(), self.scene.rules.len());
-        let first = moment.steps.iter().map(|step| self.step(step)).min();
+        let mut first = None;
+        for step in &moment.steps {
+            let y = self.step(step);
+            first = Some(first.map_or(y, |first: i32| first.min(y)));
+            // A single moment may hold a whole load.
+            if self.bottom() > LONGEST {
+                break;
+            }
+        }
         if let Some(y) = first {
             self.scene.rules.insert(rules, Rule { y, kind: RuleKind::Moment });
             self.text(NOTES_X - 12, y + 4, Anchor::End, TextKind::Time, seconds(moment.at));
@@ -295,13 +304,16 @@ impl<'s> Layout<'s> {
             self.text(NOTES_X, middle, Anchor::Start, TextKind::Fold, text);
         }
         for (id, quiet) in quiet {
-            let Quiet { rounds, sent, lost, .. } = *quiet;
+            let Quiet { rounds, sent, lost, attempts, .. } = *quiet;
             let lost = match lost {
                 0 => String::new(),
                 lost if lost == sent => ", lost".to_owned(),
                 lost => format!(", {}% lost", (100 * lost).div_ceil(sent)),
             };
-            let text = format!("heartbeat ×{rounds}{lost}");
+            let text = match attempts {
+                0 => format!("heartbeat ×{rounds}{lost}"),
+                attempts => format!("pre-vote ×{attempts}, no majority"),
+            };
             self.text(self.x(*id) + 12, middle, Anchor::Start, TextKind::Fold, text);
         }
     }
