@@ -142,7 +142,7 @@ const PAGE: i32 = 900;
 /// Beyond it the diagram is cut.
 const LONGEST: i32 = 15_000;
 /// Time without anything that is worth a row of its own.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(25);
 /// From a lifeline to the end of an arrow.
 const GAP: i32 = 8;
 
@@ -154,6 +154,7 @@ fn width(text: &str) -> i32 {
 pub(super) fn lay_out(story: &Story, view: &View) -> Scene {
     let mut layout = Layout::new(story);
     layout.names(TOP - 20);
+    layout.headings(TOP - 16);
     story.before.values().for_each(|state| layout.note_term(state.term));
     layout.skyline.fill(TOP);
     let mut before: Option<Time> = None;
@@ -230,7 +231,7 @@ impl<'s> Layout<'s> {
         let inside = |id: &&ServerId| (left - 4..=right + 4).contains(&self.x(**id));
         let mut inside = self.story.servers.iter().filter(inside).map(|id| self.column(*id));
         let first = inside.next().unwrap_or(0);
-        first..=inside.last().unwrap_or(first)
+        first..=inside.next_back().unwrap_or(first)
     }
 
     /// Takes a place below everything in these columns; returns where it ends.
@@ -256,6 +257,17 @@ impl<'s> Layout<'s> {
             self.scene.marks.push(Mark { x, y, kind, title: String::new() });
         }
         self.named_at = y;
+    }
+
+    /// What the columns beside the servers are.
+    fn headings(&mut self, y: i32) {
+        let applied = self.applied_x();
+        self.text(NOTES_X, y, Anchor::Start, TextKind::Note, "orders");
+        self.text(applied, y, Anchor::Start, TextKind::Note, "applied by the leader");
+    }
+
+    fn applied_x(&self) -> i32 {
+        self.scene.width - RIGHT + 70
     }
 
     fn text(&mut self, x: i32, y: i32, anchor: Anchor, kind: TextKind, text: impl Into<String>) {
@@ -523,9 +535,8 @@ impl<'s> Layout<'s> {
                 let right = self.skyline.len() - 1;
                 let y = y.max(self.skyline[right] + TEXT_LINE);
                 self.skyline[right] = y;
-                let x = self.scene.width - RIGHT + 70;
                 let text = format!("{index} {}", shortened(command, APPLIED_CHARS));
-                self.text(x, y + 4, Anchor::Start, TextKind::Applied, text);
+                self.text(self.applied_x(), y + 4, Anchor::Start, TextKind::Applied, text);
             }
             _ => {}
         }
