@@ -42,6 +42,7 @@
 //! |---|---|
 //! | [`console`] | How does a person see the cluster, and type to it? |
 //! | [`script`] | What does a line mean, and how is it carried out? |
+//! | [`diagram`] | How does a run look as a picture? Its trace, as a sequence diagram. |
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
 //! | [`storage`] | What survives a crash? The log, the term and the vote. |
 //! | [`net`] | How does a message travel? What a link does to it. |

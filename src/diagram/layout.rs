@@ -142,7 +142,7 @@ const PAGE: i32 = 900;
 /// Beyond it the diagram is cut.
 const LONGEST: i32 = 15_000;
 /// Time without anything that is worth a row of its own.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(25);
 /// From a lifeline to the end of an arrow.
 const GAP: i32 = 8;
 
@@ -154,16 +154,18 @@ fn width(text: &str) -> i32 {
 pub(super) fn lay_out(story: &Story, view: &View) -> Scene {
     let mut layout = Layout::new(story);
     layout.names(TOP - 20);
+    layout.headings(TOP - 16);
+    story.before.values().for_each(|state| layout.note_term(state.term));
     layout.skyline.fill(TOP);
     let mut before: Option<Time> = None;
     let mut cut = story.rest;
     for moment in &story.moments {
+        layout.moment(moment, before);
+        before = Some(moment.at);
         if layout.bottom() > LONGEST {
             cut = Some(moment.at);
             break;
         }
-        layout.moment(moment, before);
-        before = Some(moment.at);
     }
     layout.finish(view, cut)
 }
@@ -229,7 +231,7 @@ impl<'s> Layout<'s> {
         let inside = |id: &&ServerId| (left - 4..=right + 4).contains(&self.x(**id));
         let mut inside = self.story.servers.iter().filter(inside).map(|id| self.column(*id));
         let first = inside.next().unwrap_or(0);
-        first..=inside.last().unwrap_or(first)
+        first..=inside.next_back().unwrap_or(first)
     }
 
     /// Takes a place below everything in these columns; returns where it ends.
@@ -257,6 +259,17 @@ impl<'s> Layout<'s> {
         self.named_at = y;
     }
 
+    /// What the columns beside the servers are.
+    fn headings(&mut self, y: i32) {
+        let applied = self.applied_x();
+        self.text(NOTES_X, y, Anchor::Start, TextKind::Note, "orders");
+        self.text(applied, y, Anchor::Start, TextKind::Note, "applied by the leader");
+    }
+
+    fn applied_x(&self) -> i32 {
+        self.scene.width - RIGHT + 70
+    }
+
     fn text(&mut self, x: i32, y: i32, anchor: Anchor, kind: TextKind, text: impl Into<String>) {
         self.scene.texts.push(Text { x, y, anchor, kind, text: text.into() });
     }
@@ -275,7 +288,15 @@ impl<'s> Layout<'s> {
         self.top = top;
         self.skyline.fill(top);
         let (texts, rules) = (self.scene.texts.len(), self.scene.rules.len());
-        let first = moment.steps.iter().map(|step| self.step(step)).min();
+        let mut first = None;
+        for step in &moment.steps {
+            let y = self.step(step);
+            first = Some(first.map_or(y, |first: i32| first.min(y)));
+            // A single moment may hold a whole load.
+            if self.bottom() > LONGEST {
+                break;
+            }
+        }
         if let Some(y) = first {
             self.scene.rules.insert(rules, Rule { y, kind: RuleKind::Moment });
             self.text(NOTES_X - 12, y + 4, Anchor::End, TextKind::Time, seconds(moment.at));
@@ -295,13 +316,16 @@ impl<'s> Layout<'s> {
             self.text(NOTES_X, middle, Anchor::Start, TextKind::Fold, text);
         }
         for (id, quiet) in quiet {
-            let Quiet { rounds, sent, lost, .. } = *quiet;
+            let Quiet { rounds, sent, lost, attempts, .. } = *quiet;
             let lost = match lost {
                 0 => String::new(),
                 lost if lost == sent => ", lost".to_owned(),
                 lost => format!(", {}% lost", (100 * lost).div_ceil(sent)),
             };
-            let text = format!("heartbeat ×{rounds}{lost}");
+            let text = match attempts {
+                0 => format!("heartbeat ×{rounds}{lost}"),
+                attempts => format!("pre-vote ×{attempts}, no majority"),
+            };
             self.text(self.x(*id) + 12, middle, Anchor::Start, TextKind::Fold, text);
         }
     }
@@ -511,9 +535,8 @@ impl<'s> Layout<'s> {
                 let right = self.skyline.len() - 1;
                 let y = y.max(self.skyline[right] + TEXT_LINE);
                 self.skyline[right] = y;
-                let x = self.scene.width - RIGHT + 70;
                 let text = format!("{index} {}", shortened(command, APPLIED_CHARS));
-                self.text(x, y + 4, Anchor::Start, TextKind::Applied, text);
+                self.text(self.applied_x(), y + 4, Anchor::Start, TextKind::Applied, text);
             }
             _ => {}
         }

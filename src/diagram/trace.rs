@@ -73,6 +73,7 @@ pub(super) struct Message {
     pub(super) label: String,
     pub(super) term: Term,
     pub(super) is_reply: bool,
+    pub(super) is_pre_vote: bool,
     /// It says no.
     pub(super) refuses: bool,
     /// For a heartbeat, or the agreeing answer to one, what it tells: the next one that tells the
@@ -229,7 +230,7 @@ fn server(text: &str) -> Option<ServerId> {
 
 impl Message {
     /// Understands `AppendEntries term=1 prev=3@1 entries=4..4 commit=3 round=2` and the like. Of
-    /// a message that is not known, the label says everything but the term and the round.
+    /// a message that is not known, the label says everything but the term and numbers that only computers want.
     fn new(text: &str) -> Self {
         let name = text.split(' ').next().unwrap_or_default();
         let value =
@@ -263,7 +264,9 @@ impl Message {
                 _ => name.to_owned(),
             },
             _ => {
-                let told = |word: &&str| !word.starts_with("term=") && !word.starts_with("round=");
+                let told = |word: &&str| {
+                    !["term=", "round=", "read="].iter().any(|key| word.starts_with(key))
+                };
                 let words: Vec<_> = text.split(' ').filter(told).collect();
                 words.join(" ").replace('=', " ")
             }
@@ -277,6 +280,7 @@ impl Message {
             label,
             term: Term(number("term").unwrap_or(0)),
             is_reply: name.ends_with("Reply"),
+            is_pre_vote: name.starts_with("RequestPreVote"),
             refuses: refused,
             tells,
             is_heartbeat: tells.is_some() && entries.is_none(),
@@ -319,7 +323,8 @@ mod tests {
             ("AppendEntries term=1 prev=3@1 commit=3 round=9", "AppendEntries, commit 3"),
             ("AppendEntriesReply term=1 matched=3 round=9", "matched 3"),
             ("AppendEntriesReply term=1 rejected=5 hint=3@1 round=9", "rejected 5, hint 3@1"),
-            ("ReadIndex term=1 read=77", "ReadIndex read 77"),
+            ("ReadIndex term=1 read=77", "ReadIndex"),
+            ("ReadIndexReply term=1 read=77 index=9", "ReadIndexReply index 9"),
             ("Something term=1 new=7 round=2", "Something new 7"),
         ] {
             assert_eq!(label(text), expected);
