@@ -91,6 +91,7 @@
 
 pub mod actors;
 pub mod console;
+pub mod explore;
 pub mod files;
 pub mod invariants;
 pub mod net;

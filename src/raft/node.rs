@@ -11,7 +11,7 @@ use super::{
 
 /// One Raft server, as a plain value: no clock, no disk, no network, no randomness of its own.
 /// [`step`](Node::step) is the only way in; what it asks for comes out as [`Effect`]s.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
@@ -227,6 +227,15 @@ impl Node {
             Role::Follower(follower) => follower.leader.as_ref().map(|leader| leader.id),
             Role::Leader(_) => Some(self.id),
             Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// Forgets the heartbeat rounds it has begun. Without check-quorum and without reads they
+    /// decide nothing, and servers that differ in their number alone are one to the explorer.
+    pub(crate) fn forget_rounds(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.round = Round(0);
+            leader.rounds.clear();
         }
     }
 
