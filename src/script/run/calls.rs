@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::actors::ClientError;
 use crate::files::Refusal;
 use crate::invariants::{
-    Answer, Call, Content, History, Operation, Outcome, Summary, Violation, check_linearizable,
+    Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
+    check_linearizable,
 };
 use crate::raft::Time;
 
@@ -148,7 +149,7 @@ impl Calls {
     }
 
     /// Whether one copy of the files could have given all answers so far.
-    pub(super) fn check(&self) -> Result<Checked, Violation> {
+    pub(super) fn check(&self) -> Result<Checked, NotLinearizable> {
         let mut calls: Vec<Call> = self.calls.iter().flat_map(|call| self.possible(call)).collect();
         let unchecked = self.tied(&calls);
         calls.retain(|call| touched(&call.operation).all(|name| !unchecked.contains(name)));
