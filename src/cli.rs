@@ -1,5 +1,6 @@
 //! The arguments of the command, and its first step into the library.
 
+mod explore;
 mod run;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -43,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
         None => console::main(&cli.console),
     }
 }

@@ -11,10 +11,11 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("storage", &["raft"], &["actix"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
+    ("explore", &["raft", "invariants"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
-    ("cli", &["console", "script", "actors"], &["actix"]),
+    ("cli", &["console", "script", "actors", "explore"], &["actix"]),
 ];
 
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];

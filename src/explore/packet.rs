@@ -2,15 +2,9 @@
 
 use std::fmt;
 
-use crate::raft::{EntryMeta, Message, Round, ServerId, Term, VoteRefusal};
-
-/// A log entry: the protocol knows its term, and which command it carries tells it from others.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct Entry {
-    pub(crate) term: Term,
-    /// The number of the client's command; 0 is a no-op.
-    pub(crate) command: u8,
-}
+use super::renaming::Renaming;
+use crate::invariants::Stamp;
+use crate::raft::{AppendOutcome, EntryMeta, Message, Round, ServerId, VoteRefusal};
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -18,13 +12,13 @@ pub(crate) struct Packet {
     pub(crate) from: ServerId,
     pub(crate) to: ServerId,
     pub(crate) message: Message,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Stamp>,
 }
 
-impl Entry {
-    pub(crate) fn meta(self) -> EntryMeta {
-        EntryMeta { term: self.term, bytes: u32::from(self.command > 0) }
-    }
+/// What the protocol knows of an entry. Its payload is the number of a client's command, or 0 for
+/// a no-op.
+pub(crate) fn meta(entry: &Stamp) -> EntryMeta {
+    EntryMeta { term: entry.term, bytes: u32::from(entry.payload > 0) }
 }
 
 impl Packet {
@@ -33,7 +27,7 @@ impl Packet {
         from: ServerId,
         to: ServerId,
         mut message: Message,
-        entries: Vec<Entry>,
+        entries: Vec<Stamp>,
     ) -> Self {
         match &mut message {
             Message::AppendEntries(append) => append.round = Round(0),
@@ -57,36 +51,18 @@ impl Packet {
         packet
     }
 
+    pub(crate) fn is_refusal(&self) -> bool {
+        match &self.message {
+            Message::RequestVoteReply(reply) => reply.vote.is_err(),
+            Message::AppendEntriesReply(reply) => {
+                matches!(reply.outcome, AppendOutcome::Rejected { .. })
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_answer(&self) -> bool {
         matches!(self.message, Message::RequestVoteReply(_) | Message::AppendEntriesReply(_))
-    }
-}
-
-/// New names for the servers: the `n`th of them is `ServerId`'s of the server `n + 1`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Renaming(Vec<ServerId>);
-
-impl Renaming {
-    /// Every way to rename `servers` servers; the first keeps all names.
-    pub(crate) fn all(servers: u64) -> Vec<Self> {
-        let mut all = vec![Vec::new()];
-        for _ in 0..servers {
-            let extend = |names: Vec<ServerId>| {
-                let free = (1..=servers).map(ServerId).filter(|id| !names.contains(id));
-                free.map(|id| [&names[..], &[id]].concat()).collect::<Vec<_>>()
-            };
-            all = all.into_iter().flat_map(extend).collect();
-        }
-        all.into_iter().map(Self).collect()
-    }
-
-    pub(crate) fn name(&self, server: ServerId) -> ServerId {
-        self.0[server.0 as usize - 1]
-    }
-
-    /// This renaming and then `next`.
-    pub(crate) fn then(&self, next: &Self) -> Self {
-        Self(self.0.iter().map(|name| next.name(*name)).collect())
     }
 }
 
@@ -95,22 +71,5 @@ impl fmt::Display for Packet {
         // Rounds are all the same here.
         let text = self.message.to_string();
         f.write_str(text.strip_suffix(" round=0").unwrap_or(&text))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn renamings_are_a_group() {
-        let all = Renaming::all(3);
-        assert_eq!(all.len(), 6);
-        assert_eq!(all[0], Renaming([1, 2, 3].map(ServerId).to_vec()));
-        for one in &all {
-            let products = all.iter().map(|other| one.then(other));
-            assert!(products.clone().all(|product| all.contains(&product)));
-            assert_eq!(products.filter(|product| *product == all[0]).count(), 1);
-        }
     }
 }

@@ -1,72 +1,72 @@
-//! Breadth first.
+//! Breadth first: a violation is found at the least depth at which there is one.
 
-use super::Bounds;
-use super::ghost::Violation;
+use super::known::Known;
+use super::path::path;
+use super::report::{Bounds, End, Progress, Report};
 use super::server::Setup;
-use super::table::Rows;
-use super::world::{Successors, World};
+use super::state::World;
+use crate::raft::Effect;
 
-/// How an exploration ended.
-pub enum End {
-    /// everything
-    Complete,
-    /// no more
-    Full,
-    /// bad
-    Violated { property: String, text: String, path: Vec<String> },
+/// Explores every schedule within the bounds, or until a property is violated. `watch` is told
+/// after each depth.
+pub fn explore(bounds: &Bounds, watch: impl FnMut(&Progress)) -> Report {
+    search(bounds, |_| true, watch)
 }
 
-/// What was seen.
-pub struct Report {
-    /// states
-    pub states: usize,
-    /// transitions
-    pub transitions: u64,
-    /// new states per depth
-    pub levels: Vec<usize>,
-    /// end
-    pub end: End,
-    /// text
-    pub text: String,
-}
-
-/// Explores.
-pub fn explore(bounds: &Bounds, mut watch: impl FnMut(usize, usize, u64, String)) -> Report {
-    let setup = Setup { servers: bounds.servers, pre_vote: bounds.pre_vote, obeys: |_| true };
+/// Explores with servers that carry out only the effects that `obeys` lets through.
+pub(crate) fn search(
+    bounds: &Bounds,
+    obeys: fn(&Effect) -> bool,
+    mut watch: impl FnMut(&Progress),
+) -> Report {
+    let setup = Setup { servers: bounds.servers, pre_vote: bounds.pre_vote, obeys };
     let mut world = World::new(bounds, setup);
-    let mut states = Rows::new(world.width());
-    let mut parents = vec![0];
-    let (mut canonical, mut scratch) = (Vec::new(), Vec::new());
-    states.insert(&world.initial());
-    let mut found = Successors::default();
-    let mut levels = vec![1];
-    let mut begin = 0;
-    let mut transitions = 0;
+    let mut known = Known::new(bounds.servers);
+    let (row, network) = world.canonical(&world.initial());
+    known.add(&row, network, 0, None, 0);
+    let (mut begin, mut depth, mut transitions) = (0, 0, 0);
+    let mut moves = Vec::new();
     let mut end = End::Complete;
-    'levels: while begin < states.len() {
-        let end_of_level = states.len();
-        for state in begin..end_of_level {
-            let row = states[state as u32].to_vec();
-            if let Err((_, violation)) = world.successors(&row, &mut found) {
-                let Violation { property, text } = violation;
-                end = End::Violated { property: property.to_owned(), text, path: vec![] };
-                break 'levels;
-            }
-            for next in found.rows.chunks(world.width()) {
-                transitions += 1;
-                world.canonical(next, &mut canonical, &mut scratch);
-                if states.insert(&canonical).1 {
-                    parents.push(state as u32);
+    'search: while begin < known.len() {
+        let level = known.len();
+        for number in begin as u32..level as u32 {
+            let Some(state) = known.state(number) else { continue };
+            world.moves(&state, &mut moves);
+            for (place, action) in &moves {
+                match world.take(&state, *place, *action) {
+                    Ok(None) => {}
+                    Ok(Some(next)) => {
+                        transitions += 1;
+                        let (row, network) = world.canonical(&next);
+                        known.add(&row, network, next.spent.crashes, Some(number), level);
+                    }
+                    Err(violation) => {
+                        let path = path(&mut world, &known, number);
+                        end = End::Violated { violation, path };
+                        break 'search;
+                    }
                 }
             }
-            if states.len() > bounds.states {
+            if known.len() > bounds.states {
                 end = End::Full;
-                break 'levels;
+                break 'search;
             }
         }
-        begin = end_of_level;
-        levels.push(states.len() - begin);
-        watch(levels.len() - 1, states.len(), transitions, world.sizes());
+        watch(&Progress { depth, states: known.len(), transitions });
+        begin = level;
+        depth += 1;
     }
-    Report { states: states.len(), transitions, levels, end, text: world.coverage(&found) }
+    let catalogue = &world.catalogue;
+    Report {
+        bounds: bounds.clone(),
+        states: known.len(),
+        configurations: known.configurations(),
+        depth,
+        transitions,
+        servers: catalogue.servers.len(),
+        messages: catalogue.packets.len(),
+        monitors: catalogue.monitors.len(),
+        coverage: world.coverage(),
+        end,
+    }
 }

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::packet::{Entry, Packet};
+use super::packet::{Packet, meta};
+use crate::invariants::{Fact, Monitor, Stamp, Violation};
 use crate::raft::{
-    Configuration, Effect, EntryMeta, Index, Input, Limits, Message, Node, Options, Persistent,
-    RoleKind, ServerId, Term, Time, Timing,
+    AppendOutcome, Configuration, Effect, Index, Input, Limits, Message, Node, Options, Persistent, RoleKind,
+    ServerId, Term, Time, Timing, Why,
 };
 
 /// A server with everything that belongs to it alone.
@@ -17,7 +18,7 @@ pub(crate) struct Server {
     pub(crate) id: ServerId,
     pub(crate) node: Node,
     /// The log, durable or not.
-    pub(crate) log: Vec<Entry>,
+    pub(crate) log: Vec<Stamp>,
     disk: Disk,
 }
 
@@ -26,16 +27,18 @@ pub(crate) struct Server {
 struct Disk {
     term: Term,
     voted_for: Option<ServerId>,
-    log: Vec<Entry>,
+    log: Vec<Stamp>,
     staged: VecDeque<Write>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Write {
+    /// Writes that wait are numbered in order, from 1 on while none waits.
+    number: u64,
     /// The server's term when it asked.
     asked_in: Term,
     first: Index,
-    entries: Vec<Entry>,
+    entries: Vec<Stamp>,
 }
 
 /// What may happen to a server.
@@ -53,11 +56,60 @@ pub(crate) enum Event<'a> {
 }
 
 /// What came of an event.
-#[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) server: Server,
     pub(crate) sent: Vec<Packet>,
-    pub(crate) effects: Vec<Effect>,
+    /// What there is to tell, in order.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// A [`Fact`] about a server that is known from elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    Restarted { term: Term, voted_for: Option<ServerId>, log: Vec<Stamp> },
+    WroteVote { write: u64, term: Term, voted_for: Option<ServerId> },
+    WroteEntries { write: u64, first: Index, entries: Vec<Stamp> },
+    Durable { write: u64 },
+    Sent { to: ServerId, message: Message },
+    Became { role: RoleKind, term: Term, why: Why },
+    Committed { index: Index },
+    /// If `answered`, its client was told.
+    Applied { index: Index, entry: Stamp, answered: bool },
+}
+
+impl Note {
+    /// Tells the monitor.
+    pub(crate) fn tell(&self, server: ServerId, monitor: &mut Monitor) -> Result<(), Violation> {
+        let mut observe = |fact: Fact<'_>| monitor.observe(&fact);
+        match self {
+            Self::Restarted { term, voted_for, log } => {
+                observe(Fact::Ended { server })?;
+                let (term, voted_for) = (*term, *voted_for);
+                observe(Fact::Started { server, term, voted_for, log })
+            }
+            Self::WroteVote { write, term, voted_for } => {
+                let (write, term, voted_for) = (*write, *term, *voted_for);
+                observe(Fact::WroteVote { server, write, term, voted_for })
+            }
+            Self::WroteEntries { write, first, entries } => {
+                let (write, first) = (*write, *first);
+                observe(Fact::WroteEntries { server, write, first, entries })
+            }
+            Self::Durable { write } => observe(Fact::Durable { server, write: *write }),
+            Self::Sent { to, message } => {
+                observe(Fact::Sent { server, to: *to, message: *message })
+            }
+            Self::Became { role, term, .. } => {
+                observe(Fact::Became { server, role: *role, term: *term })
+            }
+            Self::Committed { index } => observe(Fact::Committed { server, index: *index }),
+            Self::Applied { index, entry, answered } => {
+                let (index, entry) = (*index, *entry);
+                observe(Fact::Applied { server, index, entry, answer: &[], request: None })?;
+                if *answered { observe(Fact::Answered { server, index }) } else { Ok(()) }
+            }
+        }
+    }
 }
 
 /// What all servers of one exploration share.
@@ -76,7 +128,7 @@ impl Setup {
         let persistent = Persistent {
             current_term: disk.term,
             voted_for: disk.voted_for,
-            log: disk.log.iter().map(|entry| entry.meta()).collect(),
+            log: disk.log.iter().map(meta).collect(),
         };
         let options = options(self.pre_vote);
         let node = Node::new(id, configuration, options, persistent, now(), &mut constant);
@@ -101,86 +153,153 @@ impl Server {
 
     /// What comes of an event; the text of the assertion, if one of the core's fails.
     pub(crate) fn step(&self, event: Event<'_>, setup: &Setup) -> Result<Step, String> {
-        let mut step = Step { server: self.clone(), sent: Vec::new(), effects: Vec::new() };
+        let mut step = Step { server: self.clone(), sent: Vec::new(), notes: Vec::new() };
         catch_unwind(AssertUnwindSafe(|| step.take(event, setup))).map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             text.unwrap_or_else(|| "a panic without a text".to_owned())
         })?;
-        step.server.node.forget_rounds();
+        step.server.node.forget_what_decides_nothing();
         Ok(step)
-    }
-
-    fn write(&mut self, first: Index, entries: Vec<Entry>) {
-        let write = Write { asked_in: self.node.term(), first, entries };
-        write.put(&mut self.log);
-        self.disk.staged.push_back(write);
     }
 }
 
 impl Step {
     fn take(&mut self, event: Event<'_>, setup: &Setup) {
-        let server = &mut self.server;
         match event {
             Event::Deliver(packet) => {
-                let metas: Vec<EntryMeta> = packet.entries.iter().map(|entry| entry.meta()).collect();
+                let metas: Vec<_> = packet.entries.iter().map(meta).collect();
                 let (from, message) = (packet.from, packet.message);
                 let input = Input::Message { from, message, entries: &metas };
                 self.input(input, &packet.entries, setup);
             }
             Event::Timer => self.input(Input::Deadline, &[], setup),
             Event::Propose(command) => {
-                let entry = Entry { term: server.node.term(), command };
-                self.input(Input::Propose { sizes: &[entry.meta().bytes] }, &[entry], setup);
+                let entry = Stamp { term: self.server.node.term(), payload: u64::from(command) };
+                self.input(Input::Propose { sizes: &[meta(&entry).bytes] }, &[entry], setup);
             }
             Event::Sync => {
-                let Some(write) = server.disk.staged.pop_front() else { return };
-                write.put(&mut server.disk.log);
-                let last = Index(write.first.previous().0 + write.entries.len() as u64);
-                self.input(Input::Persisted { term: write.asked_in, last }, &[], setup);
+                let write = self.server.disk.staged.front().map_or(0, |write| write.number);
+                self.notes.push(Note::Durable { write });
+                if let Some(input) = self.server.disk.sync(write) {
+                    self.input(input, &[], setup);
+                }
             }
             Event::Restart => {
-                server.disk.staged.clear();
-                *server = setup.start(server.id, std::mem::take(&mut server.disk));
+                let disk = Disk { staged: VecDeque::new(), ..self.server.disk.clone() };
+                let (term, voted_for, log) = (disk.term, disk.voted_for, disk.log.clone());
+                self.server = setup.start(self.server.id, disk);
+                self.notes.push(Note::Restarted { term, voted_for, log });
             }
         }
     }
 
-    /// Steps the core and does what it asks for. Writes of term and vote are done at once: until
-    /// they are nothing may be sent, so that nobody could tell the difference.
-    fn input(&mut self, input: Input<'_>, entries: &[Entry], setup: &Setup) {
-        let server = &mut self.server;
-        server.node.step(now(), input, &mut constant, &mut self.effects);
-        self.effects.retain(setup.obeys);
-        for effect in &self.effects {
+    /// Steps the core and does what it asks for. Term and vote are written and synced at once,
+    /// and what was written before with them: until they are, nothing is sent, so that nobody
+    /// could tell the difference.
+    fn input(&mut self, input: Input<'_>, entries: &[Stamp], setup: &Setup) {
+        let mut applied = self.server.node.commit_index();
+        let mut effects = Vec::new();
+        self.server.node.step(now(), input, &mut constant, &mut effects);
+        let mut synced = None;
+        for effect in effects.into_iter().filter(setup.obeys) {
             match effect {
                 Effect::SaveVote { term, voted_for } => {
-                    (server.disk.term, server.disk.voted_for) = (*term, *voted_for);
+                    let write = self.server.disk.next_number();
+                    self.notes.push(Note::WroteVote { write, term, voted_for });
+                    synced = self.server.disk.sync(write).or(synced);
+                    (self.server.disk.term, self.server.disk.voted_for) = (term, voted_for);
+                    self.notes.push(Note::Durable { write });
                 }
                 Effect::Append { first, entries: range } => {
-                    server.write(*first, entries[range.clone()].to_vec());
+                    self.write(first, entries[range].to_vec());
                 }
                 Effect::AppendNoOp { position } => {
-                    server.write(position.index, vec![Entry { term: position.term, command: 0 }]);
+                    self.write(position.index, vec![Stamp { term: position.term, payload: 0 }]);
                 }
-                Effect::Send { to, message } => {
-                    let entries = match message {
-                        Message::AppendEntries(append) => {
-                            let (prev, last) = (append.prev_log.index.0, append.last.0);
-                            server.log[prev as usize..last as usize].to_vec()
-                        }
-                        _ => Vec::new(),
-                    };
-                    self.sent.push(Packet::new(server.id, *to, *message, entries));
+                Effect::Send { to, message } => self.send(to, message),
+                Effect::Became { role, term, why, .. } => {
+                    self.notes.push(Note::Became { role, term, why });
                 }
-                _ => {}
+                Effect::Commit(index) => {
+                    self.notes.push(Note::Committed { index });
+                    self.apply(applied, index);
+                    applied = index;
+                }
+                Effect::Accepted { .. }
+                | Effect::Refused(_)
+                | Effect::ReadReady { .. }
+                | Effect::ReadRefused { .. } => {}
             }
+        }
+        if let Some(input) = synced {
+            self.input(input, &[], setup);
+        }
+    }
+
+    fn write(&mut self, first: Index, entries: Vec<Stamp>) {
+        let server = &mut self.server;
+        let (number, asked_in) = (server.disk.next_number(), server.node.term());
+        let write = Write { number, asked_in, first, entries };
+        write.put(&mut server.log);
+        let entries = write.entries.clone();
+        self.notes.push(Note::WroteEntries { write: number, first, entries });
+        server.disk.staged.push_back(write);
+    }
+
+    fn send(&mut self, to: ServerId, message: Message) {
+        let entries = match &message {
+            Message::AppendEntries(append) => {
+                let (prev, last) = (append.prev_log.index.0, append.last.0);
+                self.server.log[prev as usize..last as usize].to_vec()
+            }
+            _ => Vec::new(),
+        };
+        if promises(&message) {
+            self.notes.push(Note::Sent { to, message });
+        }
+        self.sent.push(Packet::new(self.server.id, to, message, entries));
+    }
+
+    /// Applies what is committed. A leader answers the clients whose commands these are.
+    fn apply(&mut self, after: Index, last: Index) {
+        let leads = self.server.is_leader();
+        for index in (after.0 + 1..=last.0).map(Index) {
+            let entry = self.server.log[index.0 as usize - 1];
+            self.notes.push(Note::Applied { index, entry, answered: leads && entry.payload > 0 });
         }
     }
 }
 
+impl Disk {
+    fn next_number(&self) -> u64 {
+        self.staged.back().map_or(1, |write| write.number + 1)
+    }
+
+    /// Does every write up to this one. Returns what the core is to be told, if anything.
+    fn sync(&mut self, number: u64) -> Option<Input<'static>> {
+        let mut told = None;
+        while let Some(write) = self.staged.pop_front_if(|write| write.number <= number) {
+            write.put(&mut self.log);
+            let last = Index(self.log.len() as u64);
+            told = Some(Input::Persisted { term: write.asked_in, last });
+        }
+        told
+    }
+}
+
+/// Whether a message says more of its sender than that it is there: only then the monitor is told.
+fn promises(message: &Message) -> bool {
+    match message {
+        Message::RequestVote(request) => !request.pre_vote,
+        Message::RequestVoteReply(reply) => !reply.pre_vote && reply.vote.is_ok(),
+        Message::AppendEntriesReply(reply) => matches!(reply.outcome, AppendOutcome::Matched(_)),
+        Message::AppendEntries(_) | Message::ReadIndex(_) | Message::ReadIndexReply(_) => false,
+    }
+}
+
 impl Write {
-    fn put(&self, log: &mut Vec<Entry>) {
+    fn put(&self, log: &mut Vec<Stamp>) {
         log.truncate(self.first.previous().0 as usize);
         log.extend(&self.entries);
     }

@@ -1,7 +1,7 @@
 //! Hash tables that number what they hold, in the order in which it came: nothing depends on an
 //! order of hashes. A number is four bytes, so that what refers to a value is small.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::Index;
 
 /// The most that one table can number.
@@ -73,7 +73,7 @@ impl<T: Hash + Eq> Table<T> {
     /// The value's number, and whether it is new.
     pub(crate) fn insert(&mut self, value: T) -> (u32, bool) {
         let number = number_of(self.values.len());
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Mixer(0);
         value.hash(&mut hasher);
         let values = &self.values;
         let same = |other: u32| values[other as usize] == value;
@@ -141,15 +141,46 @@ fn number_of(len: usize) -> u32 {
     len as u32
 }
 
-/// Rotate, mix in, multiply; then the finishing steps of splitmix64.
 fn hash_words(words: &[u32]) -> u64 {
-    let mut hash = 0_u64;
-    for word in words {
-        hash = (hash.rotate_left(5) ^ u64::from(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut mixer = Mixer(0);
+    words.iter().for_each(|word| mixer.write_u32(*word));
+    mixer.finish()
+}
+
+/// A fast hash, the same everywhere: rotate, mix in, multiply, and at the end the finishing steps
+/// of splitmix64. Numbers keep no secrets.
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
     }
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    hash ^ (hash >> 31)
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        let hash = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        hash ^ (hash >> 31)
+    }
 }
 
 #[cfg(test)]

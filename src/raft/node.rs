@@ -230,12 +230,21 @@ impl Node {
         }
     }
 
-    /// Forgets the heartbeat rounds it has begun. Without check-quorum and without reads they
-    /// decide nothing, and servers that differ in their number alone are one to the explorer.
-    pub(crate) fn forget_rounds(&mut self) {
-        if let Role::Leader(leader) = &mut self.role {
-            leader.round = Round(0);
-            leader.rounds.clear();
+    /// Forgets what decides nothing without check-quorum and without reads: the rounds that a
+    /// leader has begun, the refusals that a candidate has had, and the order of the votes. To
+    /// the explorer, servers that differ in these alone are one.
+    pub(crate) fn forget_what_decides_nothing(&mut self) {
+        match &mut self.role {
+            Role::Follower(_) => {}
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
+                campaign.votes.retain(|(_, granted)| *granted);
+                campaign.votes.sort_unstable();
+                campaign.heard_before = None;
+            }
+            Role::Leader(leader) => {
+                leader.round = Round(0);
+                leader.rounds.clear();
+            }
         }
     }
 
