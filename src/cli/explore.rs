@@ -69,7 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             let _ = writeln!(
                 io::stderr(),
                 "depth {:3}: {:9} states, {:10} transitions, {seconds:6.1} s",
-                progress.depth, progress.states, progress.transitions
+                progress.depth,
+                progress.states,
+                progress.transitions
             );
         }
     });

@@ -109,8 +109,12 @@ impl Catalogue {
             outcome_images: Images::new(ways),
         };
         for id in (1..=setup.servers).map(ServerId) {
-            let images: Vec<_> =
-                world.renamings.all.iter().map(|renaming| setup.server(renaming.name(id))).collect();
+            let images: Vec<_> = world
+                .renamings
+                .all
+                .iter()
+                .map(|renaming| setup.server(renaming.name(id)))
+                .collect();
             world.add_servers(images);
         }
         let ids = || (1..=setup.servers).map(ServerId);
@@ -193,8 +197,10 @@ impl Catalogue {
         let (number, new) = self.observations.insert((monitor, outcome));
         if new {
             let ways = self.renamings.all.len();
-            let monitors: Vec<_> = (0..ways).map(|way| self.monitor_images.of(monitor, way)).collect();
-            let outcomes: Vec<_> = (0..ways).map(|way| self.outcome_images.of(outcome, way)).collect();
+            let monitors: Vec<_> =
+                (0..ways).map(|way| self.monitor_images.of(monitor, way)).collect();
+            let outcomes: Vec<_> =
+                (0..ways).map(|way| self.outcome_images.of(outcome, way)).collect();
             let told: Result<Vec<_>, _> =
                 (0..ways).map(|way| self.tell(monitors[way], outcomes[way])).collect();
             let after = told.map(|after| self.add_monitors(after));
@@ -219,7 +225,8 @@ impl Catalogue {
     }
 
     fn add_servers(&mut self, images: Vec<Server>) -> Vec<u32> {
-        let numbers: Vec<_> = images.into_iter().map(|server| self.servers.insert(server).0).collect();
+        let numbers: Vec<_> =
+            images.into_iter().map(|server| self.servers.insert(server).0).collect();
         self.server_images.add(&numbers, &self.renamings);
         let class = numbers.iter().min().copied().unwrap_or_default();
         for number in self.glances.len()..self.servers.len() {

@@ -83,14 +83,7 @@ impl Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            servers: 3,
-            terms: 2,
-            entries: 1,
-            crashes: 1,
-            pre_vote: false,
-            states: 20_000_000,
-        }
+        Self { servers: 3, terms: 2, entries: 1, crashes: 1, pre_vote: false, states: 20_000_000 }
     }
 }
 
@@ -98,7 +91,10 @@ impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { servers, terms, entries, crashes, .. } = self;
         let pre_vote = if self.pre_vote { ", pre-vote" } else { "" };
-        write!(f, "{servers} servers, {terms} terms, {entries} commands, {crashes} crashes{pre_vote}")
+        write!(
+            f,
+            "{servers} servers, {terms} terms, {entries} commands, {crashes} crashes{pre_vote}"
+        )
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::packet::{Packet, meta};
 use crate::invariants::{Fact, Monitor, Stamp, Violation};
 use crate::raft::{
-    AppendOutcome, Configuration, Effect, Index, Input, Limits, Message, Node, Options, Persistent, RoleKind,
-    ServerId, Term, Time, Timing, Why,
+    AppendOutcome, Configuration, Effect, Index, Input, Limits, Message, Node, Options, Persistent,
+    RoleKind, ServerId, Term, Time, Timing, Why,
 };
 
 /// A server with everything that belongs to it alone.
@@ -66,15 +66,42 @@ pub(crate) struct Step {
 /// A [`Fact`] about a server that is known from elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) enum Note {
-    Restarted { term: Term, voted_for: Option<ServerId>, log: Vec<Stamp> },
-    WroteVote { write: u64, term: Term, voted_for: Option<ServerId> },
-    WroteEntries { write: u64, first: Index, entries: Vec<Stamp> },
-    Durable { write: u64 },
-    Sent { to: ServerId, message: Message },
-    Became { role: RoleKind, term: Term, why: Why },
-    Committed { index: Index },
+    Restarted {
+        term: Term,
+        voted_for: Option<ServerId>,
+        log: Vec<Stamp>,
+    },
+    WroteVote {
+        write: u64,
+        term: Term,
+        voted_for: Option<ServerId>,
+    },
+    WroteEntries {
+        write: u64,
+        first: Index,
+        entries: Vec<Stamp>,
+    },
+    Durable {
+        write: u64,
+    },
+    Sent {
+        to: ServerId,
+        message: Message,
+    },
+    Became {
+        role: RoleKind,
+        term: Term,
+        why: Why,
+    },
+    Committed {
+        index: Index,
+    },
     /// If `answered`, its client was told.
-    Applied { index: Index, entry: Stamp, answered: bool },
+    Applied {
+        index: Index,
+        entry: Stamp,
+        answered: bool,
+    },
 }
 
 impl Note {

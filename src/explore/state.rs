@@ -145,9 +145,8 @@ impl World {
 
     /// Moves so far, by role and by what happened.
     pub(crate) fn coverage(&self) -> BTreeMap<String, u64> {
-        let label = |(label, count): (usize, &u64)| {
-            (self.catalogue.labels[label as u32].clone(), *count)
-        };
+        let label =
+            |(label, count): (usize, &u64)| (self.catalogue.labels[label as u32].clone(), *count);
         self.coverage.iter().enumerate().map(label).filter(|(_, count)| *count > 0).collect()
     }
 
@@ -213,9 +212,8 @@ impl World {
     fn is_dead(&mut self, state: &State, number: u32) -> bool {
         let packet = &self.catalogue.packets[number];
         let at = |id: ServerId| state.servers[id.0 as usize - 1];
-        let past = |server: u32| {
-            packet.message.term() < self.catalogue.glances[server as usize].term
-        };
+        let past =
+            |server: u32| packet.message.term() < self.catalogue.glances[server as usize].term;
         let receiver = at(packet.to);
         let from = packet.from;
         if !past(receiver) || !(packet.is_answer() || past(at(from))) {
@@ -252,4 +250,3 @@ impl World {
         (row, images.collect())
     }
 }
-

@@ -35,13 +35,19 @@ fn one_server_alone() {
 #[test]
 fn two_servers() {
     let report = sound(&Bounds { servers: 2, ..bounds(2, 1, 1) });
-    assert_eq!((report.states, report.configurations, report.transitions, report.depth), (0, 0, 0, 0));
+    assert_eq!(
+        (report.states, report.configurations, report.transitions, report.depth),
+        (0, 0, 0, 0)
+    );
 }
 
 #[test]
 fn three_servers_in_one_term() {
     let report = sound(&bounds(1, 0, 1));
-    assert_eq!((report.states, report.configurations, report.transitions, report.depth), (0, 0, 0, 0));
+    assert_eq!(
+        (report.states, report.configurations, report.transitions, report.depth),
+        (0, 0, 0, 0)
+    );
 }
 
 #[test]
@@ -70,9 +76,8 @@ fn too_many_states_are_said() {
 /// Nothing is known of a world in which no message arrives but that nobody leads.
 #[test]
 fn silence_is_safe() {
-    let says_nothing = |effect: &Effect| {
-        !matches!(effect, Effect::Send { message: Message::RequestVote(_), .. })
-    };
+    let says_nothing =
+        |effect: &Effect| !matches!(effect, Effect::Send { message: Message::RequestVote(_), .. });
     let report = search(&bounds(2, 1, 0), says_nothing, |_| {});
     assert_eq!(report.end, End::Complete, "{report}");
     assert!(!report.coverage.contains_key("leader: proposal"), "{report}");
