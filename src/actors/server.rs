@@ -8,22 +8,24 @@ use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
 };
 use super::network::{Life, Network};
-use super::record::{EventKind, Recorder};
+use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use crate::invariants::{Fact, Stamp};
 use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
     Ticket, Time,
 };
-use crate::storage::{Durable, Storage, WriteId};
+use crate::storage::{Durable, Storage, StorageError, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -32,7 +34,10 @@ pub(crate) struct Server {
     storage: Box<dyn Storage>,
     network: Network,
     recorder: Recorder,
+    /// The sandbox's, by which the disk works.
     clock: Clock,
+    /// The server's own, by which the node goes.
+    local: LocalClock,
     life: Life,
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
@@ -55,9 +60,12 @@ pub(crate) struct Server {
     wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
+    /// What the storage said when it failed: the server ends with this turn.
+    failure: Option<StorageError>,
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    _alarm: Alarm,
 }
 
 /// What a server is made from.
@@ -68,6 +76,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) local: LocalClock,
     pub(crate) life: Life,
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
@@ -113,16 +122,18 @@ const MAX_OUTBOX: usize = 1024;
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
-            parts;
+        let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
         Self {
             id,
             node,
             storage,
             network,
+            _alarm: recorder.alarm(id),
             recorder,
             clock,
+            local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
             next_ticket: Ticket(luck.next_u64() >> 1),
@@ -137,6 +148,7 @@ impl Server {
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
+            failure: None,
             timer: None,
             scratch: Scratch::default(),
         }
@@ -144,18 +156,23 @@ impl Server {
 
     /// Steps the node, performs its effects, and everything that follows from them at once.
     fn step(&mut self, input: Input<'_>, source: Source<'_>, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
         let now = self.clock.now();
         self.step_once(now, input, source);
         self.settle(now);
-        self.set_timer(ctx);
+        self.rest(ctx);
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
-        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
-            self.perform(effect, now, &mut source);
+            if self.failure.is_none() {
+                self.perform(effect, now, &mut source);
+            }
         }
         self.scratch.effects = effects;
     }
@@ -163,15 +180,22 @@ impl Server {
     /// Has everything written synced, and tells the node what the disk has done, until there is
     /// nothing new.
     fn settle(&mut self, now: Time) {
-        loop {
+        while self.failure.is_none() {
             if std::mem::take(&mut self.wrote) {
                 self.storage.sync(now);
             }
-            let durable = self.storage.durable(now);
+            let durable = match self.storage.durable(now) {
+                Ok(durable) => durable,
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            };
             if durable.write == self.durable {
                 return;
             }
             self.durable = durable.write;
+            self.tell_durable(durable.write);
             if self.gate.is_some_and(|vote| vote <= durable.write) {
                 self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
@@ -187,9 +211,17 @@ impl Server {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
+                let (server, write) = (self.id, vote.0);
+                self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                if self.storage.durable(now).write < vote {
-                    self.gate = Some(vote);
+                match self.storage.durable(now) {
+                    Ok(durable) => {
+                        self.tell_durable(durable.write);
+                        if durable.write < vote {
+                            self.gate = Some(vote);
+                        }
+                    }
+                    Err(error) => self.failure = Some(error),
                 }
             }
             Effect::Append { first, entries } => {
@@ -198,16 +230,16 @@ impl Server {
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
                     Source::Nothing => return,
                 };
-                self.storage.append(first, appended);
-                self.wrote = true;
+                self.append(first, appended);
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.storage.append(position.index, vec![entry].into());
-                self.wrote = true;
+                self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.tell(&Fact::Committed { server: self.id, index });
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -216,6 +248,7 @@ impl Server {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
+                    self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
                 }
             }
             Effect::Refused(refusal) => {
@@ -244,9 +277,30 @@ impl Server {
                     answer(reply, Err(CallError::Unknown));
                 }
                 let server = self.id;
+                self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
             }
         }
+    }
+
+    fn append(&mut self, first: Index, entries: Entries) {
+        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
+            true => entries.iter().map(Stamp::of).collect(),
+            false => SmallVec::new(),
+        };
+        let write = self.storage.append(first, entries).0;
+        let (server, entries) = (self.id, &stamps);
+        self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        self.wrote = true;
+    }
+
+    fn tell_durable(&self, write: WriteId) {
+        self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+    }
+
+    fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {
+        let (count, limit) = (count as u64, limit as u64);
+        self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
@@ -262,8 +316,10 @@ impl Server {
                 self.outbox.pop_front();
             }
             self.outbox.push_back((to, message));
+            self.tell_holds("messages behind a vote", self.outbox.len(), MAX_OUTBOX);
             return;
         }
+        self.recorder.tell(&Fact::Sent { server: self.id, to, message });
         let entries = match &message {
             Message::AppendEntries(append) => {
                 self.storage.read(append.prev_log.index, append.last, u64::MAX)
@@ -322,11 +378,26 @@ impl Server {
         self.scratch.metas = metas;
     }
 
+    /// Ends a turn: until the next timer, or for ever if the storage has failed.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        let Some(error) = self.failure.take() else { return self.set_timer(ctx) };
+        let server = self.id;
+        self.network.fail(server, error.clone());
+        self.recorder.tell(&Fact::Ended { server });
+        self.recorder.record(EventKind::Failed { server, error });
+        self.end(ctx);
+    }
+
+    fn end(&self, ctx: &mut Context<Self>) {
+        self.machine.do_send(End);
+        ctx.terminate();
+    }
+
     /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
     /// too early is set again: heartbeats put the deadline off far more often than it comes. The
     /// timer is a task beside the actor: a timer of its context is polled with every message.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let node = self.node.deadline();
+        let node = self.local.when(self.node.deadline());
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
         if let Some((armed, task)) = &self.timer {
             if *armed <= due {
@@ -351,13 +422,8 @@ impl Server {
         if self.life.ended() || self.life.paused() {
             return;
         }
-        let now = self.clock.now();
-        if self.node.deadline() <= now {
-            self.step(Input::Deadline, Source::Nothing, ctx);
-        } else {
-            self.settle(now);
-            self.set_timer(ctx);
-        }
+        // The node knows whether its deadline is here, or its clock went back.
+        self.step(Input::Deadline, Source::Nothing, ctx);
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
@@ -373,7 +439,7 @@ impl Server {
         let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {
@@ -482,7 +548,7 @@ impl Handler<Retime> for Server {
         if !self.life.ended() {
             // No more than the timers: a paused server must not say what its disk did meanwhile.
             self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
-            self.set_timer(ctx);
+            self.rest(ctx);
         }
     }
 }
@@ -499,7 +565,6 @@ impl Handler<End> for Server {
     type Result = ();
 
     fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
-        self.machine.do_send(End);
-        ctx.terminate();
+        self.end(ctx);
     }
 }

@@ -14,6 +14,14 @@ pub(super) struct LogMatching {
     seen: Vec<SmallVec<[Link; 1]>>,
 }
 
+/// A server is about to replace its log from `first` on.
+pub(super) fn replaced(server: &Server, first: Index) -> Check {
+    let (id, last) = (server.id, server.last());
+    Property::LogMatching.holds(Index(1) <= first && first <= last.next(), || {
+        format!("{id} writes entries from {first} on and leaves a gap behind {last}")
+    })
+}
+
 impl LogMatching {
     /// A server has a new log from `first` on.
     pub(super) fn written(&mut self, server: &Server, first: Index) -> Check {

@@ -10,8 +10,8 @@ use super::sessions_apply_once::SessionsApplyOnce;
 use super::state_hash::StateHash;
 use super::violation::{Check, Violation};
 use super::{
-    Fact, committed_is_fixed, leader_append_only, memory_bounds, monotonic, stable_storage,
-    state_machine_safety,
+    Fact, committed_is_fixed, leader_append_only, log_matching, memory_bounds, monotonic,
+    stable_storage, state_machine_safety,
 };
 use crate::raft::{Index, RoleKind, ServerId};
 
@@ -87,6 +87,7 @@ impl Monitor {
                 Ok(())
             }
             Fact::WroteEntries { write, first, entries, .. } => {
+                log_matching::replaced(server, first)?;
                 leader_append_only::check(server, first, entries)?;
                 committed_is_fixed::replaced(server, first)?;
                 let replaces = first <= server.last();
@@ -144,3 +145,6 @@ impl Monitor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
