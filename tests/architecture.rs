@@ -20,7 +20,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("cli", BELOW_CLI, &["actix"]),
 ];
 
-const BELOW_CLI: &[&str] = &["console", "sim", "diagram", "explore", "script", "invariants", "raft", "actors"];
+const BELOW_CLI: &[&str] =
+    &["console", "sim", "diagram", "explore", "script", "invariants", "raft", "actors"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_CONSOLE: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jangada::explore::{Bounds, End, Report, explore};
+use serde_json::json;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -112,44 +113,27 @@ fn show(report: &Report, took: Duration) -> io::Result<()> {
 fn json(report: &Report, took: Duration) -> String {
     let Bounds { servers, terms, entries, crashes, pre_vote, .. } = report.bounds;
     let (end, violation) = match &report.end {
-        End::Complete => ("complete", String::new()),
-        End::Full => ("full", String::new()),
+        End::Complete => ("complete", None),
+        End::Full => ("full", None),
         End::Violated { violation, path } => {
-            let property = quoted(violation.property.name());
-            let path: Vec<_> = path.iter().map(|line| quoted(line)).collect();
-            let (text, path) = (quoted(&violation.text), path.join(","));
-            let violation = format!(
-                ",\"violation\":{{\"property\":{property},\"text\":{text},\"path\":[{path}]}}"
-            );
-            ("violated", violation)
+            let property = violation.property.name();
+            let found = json!({ "property": property, "text": violation.text, "path": path });
+            ("violated", Some(found))
         }
     };
-    let coverage: Vec<_> =
-        report.coverage.iter().map(|(what, count)| format!("{}:{count}", quoted(what))).collect();
-    format!(
-        "{{\"bounds\":{{\"servers\":{servers},\"terms\":{terms},\"entries\":{entries},\
-         \"crashes\":{crashes},\"pre_vote\":{pre_vote}}},\"end\":\"{end}\",\"states\":{},\
-         \"configurations\":{},\"depth\":{},\"transitions\":{},\"seconds\":{:.3},\
-         \"coverage\":{{{}}}{violation}}}\n",
-        report.states,
-        report.configurations,
-        report.depth,
-        report.transitions,
-        took.as_secs_f64(),
-        coverage.join(",")
-    )
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", c as u32)),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    let report = json!({
+        "bounds": {
+            "servers": servers, "terms": terms, "entries": entries, "crashes": crashes,
+            "pre_vote": pre_vote,
+        },
+        "end": end,
+        "violation": violation,
+        "states": report.states,
+        "configurations": report.configurations,
+        "depth": report.depth,
+        "transitions": report.transitions,
+        "seconds": took.as_secs_f64(),
+        "coverage": report.coverage,
+    });
+    format!("{report:#}\n")
 }
