@@ -3,6 +3,8 @@
 mod check_history;
 mod diagram;
 mod explore;
+#[cfg(feature = "museum")]
+mod museum;
 mod run;
 mod sim;
 
@@ -48,6 +50,9 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Put known bugs back, one at a time, and find them.
+    #[cfg(feature = "museum")]
+    Museum(museum::Arguments),
     /// Draw a trace as a sequence diagram.
     Diagram(diagram::Arguments),
 }
@@ -62,6 +67,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        #[cfg(feature = "museum")]
+        Some(Command::Museum(arguments)) => museum::run(&arguments),
         Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }

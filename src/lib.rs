@@ -48,6 +48,7 @@
 //! | [`invariants`] | What must always hold? A monitor of the servers; linearizability. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
 //! | [`files`] | What is replicated? File commands, sessions, content. |
+//! | [`museum`] | Which known bugs can be put back, to see that they are found? |
 //!
 //! Arrows mean "may use", and never point up:
 //!
@@ -95,6 +96,7 @@ pub mod diagram;
 pub mod explore;
 pub mod files;
 pub mod invariants;
+pub mod museum;
 pub mod net;
 pub mod raft;
 pub mod script;

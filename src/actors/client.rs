@@ -17,6 +17,7 @@ use super::call::{Answered, Call, CallError, Request};
 use super::clock::Clock;
 use super::network::Network;
 use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
+use crate::museum::{Bug, on};
 use crate::raft::{Index, Refusal, ServerId};
 
 /// A client with a session of its own. Clones share it.
@@ -492,7 +493,8 @@ impl Client {
                     NotDone::Down(target)
                 }
                 Ok(Ok(Err(CallError::Unknown)) | Err(_)) | Err(_) => {
-                    taken |= matches!(request, Request::Write(_));
+                    let write = matches!(request, Request::Write(_));
+                    taken |= write && !on(Bug::ForgetsLostAttempts);
                     self.ask_another(target);
                     NotDone::Silence(shared.clock.now().since(began))
                 }

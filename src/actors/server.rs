@@ -21,9 +21,10 @@ use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
 use crate::invariants::{Fact, Stamp};
+use crate::museum::{Bug, on};
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
-    Ticket, Time,
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
+    ServerId, Ticket, Time,
 };
 use crate::storage::{Durable, Storage, StorageError, WriteId};
 
@@ -125,6 +126,10 @@ impl Server {
         let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
         let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
+        let handed_over = match on(Bug::LastAppliedSurvives) {
+            true => node.last_log_index(),
+            false => Index(0),
+        };
         Self {
             id,
             node,
@@ -142,7 +147,7 @@ impl Server {
             inbox,
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
-            handed_over: Index(0),
+            handed_over,
             wanted: Index(0),
             durable: WriteId(0),
             gate: None,
@@ -217,7 +222,7 @@ impl Server {
                 match self.storage.durable(now) {
                     Ok(durable) => {
                         self.tell_durable(durable.write);
-                        if durable.write < vote {
+                        if durable.write < vote && !on(Bug::VoteToldBeforeDurable) {
                             self.gate = Some(vote);
                         }
                     }
@@ -273,8 +278,13 @@ impl Server {
             Effect::Became { role, term, leader, why } => {
                 self.life.set_role(role, term);
                 // What an ended leadership accepted may be committed by the next, or not.
-                for (_, reply) in self.pending.drain(..) {
-                    answer(reply, Err(CallError::Unknown));
+                let outcome = match on(Bug::LostLeaderSaysFailed) {
+                    true => CallError::Refused(Refusal::ElectionRunning),
+                    false => CallError::Unknown,
+                };
+                let lost = if on(Bug::AnswersForAnotherCommand) { 0 } else { self.pending.len() };
+                for (_, reply) in self.pending.drain(..lost) {
+                    answer(reply, Err(outcome));
                 }
                 let server = self.id;
                 self.recorder.tell(&Fact::Became { server, role, term });
@@ -346,13 +356,19 @@ impl Server {
     /// Hands committed entries to the state machine, in bounded pages, with those who wait for
     /// their answers. It reports when the entries behind the window wait for it.
     fn hand_over(&mut self) {
-        let commit_index = self.node.commit_index();
+        let commit_index = match self.node.role() {
+            RoleKind::Leader if on(Bug::AppliesUncommitted) => self.node.last_log_index(),
+            _ => self.node.commit_index(),
+        };
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
         while self.handed_over < commit_index && self.handed_over < window_end {
             let end = commit_index.min(window_end);
             let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
+            if on(Bug::SkipsAtThePageBorder) && self.handed_over < end {
+                self.handed_over = self.handed_over.next();
+            }
             let awaited = self.pending.partition_point(|(index, _)| *index <= self.handed_over);
             let replies = self.pending.drain(..awaited).collect();
             let report = self.handed_over == window_end;

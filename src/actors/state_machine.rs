@@ -11,6 +11,7 @@ use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, SetPace, 
 use super::network::Life;
 use super::record::{Alarm, EventKind, Recorder};
 use crate::invariants::{Fact, Stamp};
+use crate::museum::{Bug, on};
 use crate::raft::{Entry, Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
@@ -107,6 +108,11 @@ impl StateMachine {
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
             let said = match &entry.payload {
                 Payload::NoOp => Bytes::new(),
+                Payload::Command(command)
+                    if on(Bug::AppliesByLocalRoom) && command.len() as u64 > 4096 / self.id.0 =>
+                {
+                    Bytes::new()
+                }
                 Payload::Command(command) => {
                     if tell {
                         let command = self.machine.describe(command);
@@ -175,7 +181,8 @@ impl Handler<Query> for StateMachine {
     type Result = ();
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) {
-        if query.index <= self.life.applied() && !self.life.paused() {
+        let applied = query.index <= self.life.applied() || on(Bug::ReadsUnappliedState);
+        if applied && !self.life.paused() {
             answer_query(&*self.machine, query);
         } else if self.waiting.len() < MAX_WAITING {
             self.waiting.push(query);

@@ -9,7 +9,7 @@ use super::packet::Packet;
 use super::renaming::{Images, Renamings};
 use super::server::{Event, Note, Server, Setup, Step};
 use super::table::Table;
-use crate::invariants::{Fact, Monitor, Property, Violation};
+use crate::invariants::{Fact, Monitor, Violation};
 use crate::raft::{RoleKind, ServerId, Term};
 
 /// What happens to one server.

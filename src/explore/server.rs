@@ -217,6 +217,7 @@ impl Step {
                 let (term, voted_for, log) = (disk.term, disk.voted_for, disk.log.clone());
                 self.server = setup.start(self.server.id, disk);
                 self.notes.push(Note::Restarted { term, voted_for, log });
+                self.commit(Index(0), self.server.node.commit_index());
             }
         }
     }
@@ -249,8 +250,7 @@ impl Step {
                     self.notes.push(Note::Became { role, term, why });
                 }
                 Effect::Commit(index) => {
-                    self.notes.push(Note::Committed { index });
-                    self.apply(applied, index);
+                    self.commit(applied, index);
                     applied = index;
                 }
                 Effect::Accepted { .. }
@@ -289,7 +289,11 @@ impl Step {
     }
 
     /// Applies what is committed. A leader answers the clients whose commands these are.
-    fn apply(&mut self, after: Index, last: Index) {
+    fn commit(&mut self, after: Index, last: Index) {
+        if last == after {
+            return;
+        }
+        self.notes.push(Note::Committed { index: last });
         let leads = self.server.is_leader();
         for index in (after.0 + 1..=last.0).map(Index) {
             let entry = self.server.log[index.0 as usize - 1];
