@@ -2,6 +2,7 @@
 
 mod check_history;
 mod diagram;
+mod explore;
 #[cfg(feature = "museum")]
 mod museum;
 mod run;
@@ -43,6 +44,8 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
     /// Run seeds: clusters with overlapping faults, checked in virtual time.
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
@@ -61,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         #[cfg(feature = "museum")]

@@ -94,6 +94,7 @@
 pub mod actors;
 pub mod console;
 pub mod diagram;
+pub mod explore;
 pub mod files;
 pub mod invariants;
 pub mod museum;

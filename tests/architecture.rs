@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("museum", &[], &["actix::", "tokio::", "std::fs", "std::net"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
+    ("explore", &["raft", "invariants"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("diagram", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
@@ -20,7 +21,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("cli", BELOW_CLI, &["actix"]),
 ];
 
-const BELOW_CLI: &[&str] = &["console", "sim", "diagram", "script", "invariants", "raft", "actors"];
+const BELOW_CLI: &[&str] =
+    &["console", "sim", "diagram", "explore", "script", "invariants", "raft", "actors"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_CONSOLE: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
