@@ -5,6 +5,7 @@ mod diagram;
 mod explore;
 #[cfg(feature = "museum")]
 mod museum;
+mod replay;
 mod run;
 mod sim;
 
@@ -20,7 +21,9 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
+  jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
   jangada run crash.jangada           a scenario, in virtual time
+  jangada replay crash.jangada        the same at a prompt, step by step
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
@@ -50,6 +53,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Open the console in virtual time, on a scenario that is about to begin.
+    Replay(replay::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
@@ -67,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
         Some(Command::Diagram(arguments)) => diagram::run(&arguments),

@@ -41,6 +41,7 @@
 //! | room | answers |
 //! |---|---|
 //! | [`console`] | How does a person see the cluster, and type to it? |
+//! | [`replay`] | How is a run done again? Time travel, with or without some orders. |
 //! | [`script`] | What does a line mean, and how is it carried out? |
 //! | [`diagram`] | How does a run look as a picture? Its trace, as a sequence diagram. |
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
@@ -56,7 +57,7 @@
 //! ```text
 //!  main.rs   examples/   tests/
 //!     |
-//!  console/ --> script/               text in; orders and file commands out
+//!  console/ --> replay/ --> script/   text in; orders and file commands out
 //!                  |
 //!               actors/               the only room that knows actix
 //!              /   |   \
@@ -100,6 +101,7 @@ pub mod invariants;
 pub mod museum;
 pub mod net;
 pub mod raft;
+pub mod replay;
 pub mod script;
 pub mod sim;
 pub mod storage;

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diagram", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
+    ("replay", BELOW_REPLAY, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
     ("cli", BELOW_CLI, &["actix"]),
@@ -24,8 +25,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 const BELOW_CLI: &[&str] =
     &["console", "sim", "diagram", "explore", "script", "invariants", "raft", "actors"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
-const BELOW_CONSOLE: &[&str] =
+const BELOW_REPLAY: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
+const BELOW_CONSOLE: &[&str] =
+    &["replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
 
 /// The room that every room may use: whether a known bug is on.
 const FOR_EVERYONE: &str = "museum";

@@ -19,6 +19,7 @@ mod state_machine;
 mod status;
 mod supervisor;
 mod traffic;
+mod virtual_time;
 
 pub use call::{Answered, CallError, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};
@@ -30,3 +31,4 @@ pub use state_machine::Machine;
 pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
 pub use traffic::Traffic;
+pub use virtual_time::VirtualTime;

@@ -272,7 +272,7 @@ impl Sandbox {
     }
 
     /// Ends every server in good order.
-    pub async fn end(self) {
+    pub async fn end(&self) {
         // A supervisor that is gone has ended them already.
         let _ = self.supervisor.send(EndAll).await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
-    Setting, Statement, Wait,
+    Setting, Statement, Travel, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -281,6 +281,24 @@ impl Display for Expectation {
     }
 }
 
+impl Display for Travel {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Play(None) => f.write_str("play"),
+            Self::Play(Some(time)) => write!(f, "play {}", Time(time)),
+            Self::Pace(None) => f.write_str("pace max"),
+            Self::Pace(Some(factor)) => write!(f, "pace {factor}"),
+            Self::Step(1) => f.write_str("step"),
+            Self::Step(messages) => write!(f, "step {messages}"),
+            Self::StepEvent => f.write_str("step event"),
+            Self::Rewind(time) => write!(f, "rewind {}", Time(time)),
+            Self::Goto(time) => write!(f, "goto {}", Time(time)),
+            Self::Fork => f.write_str("fork"),
+            Self::Timeline => f.write_str("timeline"),
+        }
+    }
+}
+
 impl Display for Setting {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -316,6 +334,7 @@ impl Display for Statement {
             Self::Save(path) => write!(f, "save {}", Bare(path)),
             Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
+            Self::Travel(travel) => travel.fmt(f),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),
             Self::Expect(expectation) => expectation.fmt(f),

@@ -45,6 +45,7 @@ mod scenario;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod value;
 mod words;
 
@@ -58,7 +59,7 @@ pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, 
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
-    Setting, Statement, Value, Variables, Wait,
+    Setting, Statement, Travel, Value, Variables, Wait,
 };
 pub(crate) use value::DISK_KINDS;
 pub use value::duration_of;

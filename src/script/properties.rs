@@ -182,6 +182,17 @@ fn expectation() -> impl Strategy<Value = Expectation> {
     ]
 }
 
+fn travel() -> impl Strategy<Value = Travel> {
+    prop_oneof![
+        option::of(duration()).prop_map(Travel::Play),
+        option::of(0.001..=1000.0).prop_map(Travel::Pace),
+        (1..=100_000_u64).prop_map(Travel::Step),
+        duration().prop_map(Travel::Rewind),
+        duration().prop_map(Travel::Goto),
+        select(vec![Travel::StepEvent, Travel::Fork, Travel::Timeline]),
+    ]
+}
+
 fn statement() -> impl Strategy<Value = Statement> {
     let wait = prop_oneof![
         duration().prop_map(Wait::Time),
@@ -210,6 +221,7 @@ fn statement() -> impl Strategy<Value = Statement> {
         name().prop_map(Statement::Save),
         name().prop_map(Statement::History),
         Just(Statement::Quit),
+        travel().prop_map(Statement::Travel),
         wait.prop_map(Statement::Wait),
         ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)
             .prop_map(|(name, binding)| Statement::Let { name, binding }),

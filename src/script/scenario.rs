@@ -187,6 +187,10 @@ impl Reader {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
             },
+            Statement::Travel(_) => Err(
+                "a scenario does not travel in time: `wait 2s` lets it pass, and `jangada replay` \
+                 runs the scenario step by step",
+            ),
             Statement::Setting(Setting::Disks(kind)) => match self.scenario.disks.replace(*kind) {
                 None => Ok(()),
                 Some(_) => Err("`disks` is set twice"),

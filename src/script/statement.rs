@@ -51,6 +51,8 @@ pub enum Statement {
     History(String),
     /// Leaves the console, or ends the scenario.
     Quit,
+    /// Moves in virtual time, at its console.
+    Travel(Travel),
     /// Waits.
     Wait(Wait),
     /// Gives a value a name, for `$name` on later lines.
@@ -76,6 +78,27 @@ pub struct Clients {
     pub time: Duration,
     /// How long each thinks before its next command, on average.
     pub every: Duration,
+}
+
+/// How to move in virtual time.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Travel {
+    /// Time passes: so much of it, or until someone stops it.
+    Play(Option<Duration>),
+    /// How many seconds pass in one second on the wall; `None` is as many as can be.
+    Pace(Option<f64>),
+    /// Time passes until so many messages between servers have arrived.
+    Step(u64),
+    /// Time passes until something happens that is worth telling.
+    StepEvent,
+    /// So far back.
+    Rewind(Duration),
+    /// To this moment, counted from the beginning.
+    Goto(Duration),
+    /// What is recorded after this moment is forgotten.
+    Fork,
+    /// Shows what is recorded.
+    Timeline,
 }
 
 /// A file command and the server to ask, or any server that answers.

@@ -1,7 +1,7 @@
 //! The table of all words.
 
 use super::cursor::{Cursor, Result};
-use super::{FileCommand, Statement, files, orders, parse};
+use super::{FileCommand, Statement, files, orders, parse, travel};
 use crate::storage::DiskFault;
 use Argument::{Content, Expectations, File, Is, Numbers, Orders, Path, Servers, Words};
 
@@ -58,12 +58,20 @@ pub(crate) enum Category {
     Links,
     Files,
     Looking,
+    Time,
     Scenarios,
 }
 
 impl Category {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Servers, Self::Disks, Self::Links, Self::Files, Self::Looking, Self::Scenarios];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Servers,
+        Self::Disks,
+        Self::Links,
+        Self::Files,
+        Self::Looking,
+        Self::Time,
+        Self::Scenarios,
+    ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -72,6 +80,7 @@ impl Category {
             Self::Links => "Links between servers",
             Self::Files => "Files",
             Self::Looking => "Looking",
+            Self::Time => "Travelling in time (jangada --virtual, jangada replay)",
             Self::Scenarios => "Scenarios",
         }
     }
@@ -592,6 +601,76 @@ pub(crate) const WORDS: &[Word] = &[
         example: "quit",
         arguments: &[],
         grammar: Grammar::Statement(parse::quit),
+    },
+    Word {
+        name: "play",
+        aliases: &[],
+        category: Category::Time,
+        usage: "play [DURATION]",
+        help: "Lets time pass, by default until Ctrl-C or the end of what is recorded",
+        example: "play 2s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::play),
+    },
+    Word {
+        name: "pace",
+        aliases: &[],
+        category: Category::Time,
+        usage: "pace FACTOR|max",
+        help: "Sets how fast `play` is: 1 is as on the wall, `max` as fast as can be",
+        example: "pace 10",
+        arguments: &[&[Is("max")]],
+        grammar: Grammar::Statement(travel::pace),
+    },
+    Word {
+        name: "step",
+        aliases: &[],
+        category: Category::Time,
+        usage: "step [NUMBER|event]",
+        help: "Lets time pass until the next messages between servers, or the next event",
+        example: "step 5",
+        arguments: &[&[Is("event")]],
+        grammar: Grammar::Statement(travel::step),
+    },
+    Word {
+        name: "rewind",
+        aliases: &[],
+        category: Category::Time,
+        usage: "rewind DURATION",
+        help: "Goes back in time; what came after is kept, and played again, until you fork",
+        example: "rewind 3s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::rewind),
+    },
+    Word {
+        name: "goto",
+        aliases: &[],
+        category: Category::Time,
+        usage: "goto TIME",
+        help: "Goes to this moment since the beginning, back or forth",
+        example: "goto 1.5s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::goto),
+    },
+    Word {
+        name: "fork",
+        aliases: &[],
+        category: Category::Time,
+        usage: "fork",
+        help: "Forgets what is recorded after this moment; any order does that first",
+        example: "fork",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::fork),
+    },
+    Word {
+        name: "timeline",
+        aliases: &[],
+        category: Category::Time,
+        usage: "timeline",
+        help: "Shows what is recorded, and when; and where we are",
+        example: "timeline",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::timeline),
     },
     Word {
         name: "wait",

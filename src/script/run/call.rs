@@ -29,6 +29,8 @@ pub(super) struct Caller {
     pub(super) number: u64,
     /// Where relative paths of the host begin.
     pub(super) base: PathBuf,
+    /// Whether files of the host are written.
+    pub(super) writes: bool,
 }
 
 /// Bytes on their way into the cluster.
@@ -156,21 +158,21 @@ impl Caller {
 
     async fn get(&self, file: &str, path: &str) -> Result<String, Failure> {
         let path = self.base.join(path);
-        let mut output = Output::create(&path)?;
+        let mut output = if self.writes { Some(Output::create(&path)?) } else { None };
         let size = self.stat(file).await?.size;
         let transfer = self.transfer(format!("get {file}"), size);
         let mut done = 0;
         let write = |bytes: &[u8]| {
             done += bytes.len() as u64;
             transfer.show(done);
-            output.write(bytes)
+            output.as_mut().map_or(Ok(()), |output| output.write(bytes))
         };
         let read = self.read(file, write).await;
         let (file, _) = read.map_err(|error| match error {
             ClientError::Source(error) => HostError::io("write", &path, error).into(),
             error => Failure::File(error),
         })?;
-        output.keep()?;
+        output.map_or(Ok(()), Output::keep)?;
         Ok(format!("wrote `{}` to {}: {}", file.name, path.display(), Size(file.size)))
     }
 

@@ -134,6 +134,12 @@ impl Calls {
         self.meant(reference).pop().unwrap_or_else(|| reference.to_owned())
     }
 
+    /// The latest name of every file, and every uuid.
+    pub(super) fn known_files(&self) -> Vec<String> {
+        let names = self.names.values().filter_map(|names| names.last().cloned());
+        names.chain(self.names.keys().map(Uuid::to_string)).collect()
+    }
+
     /// Remembers a name that the file may get.
     fn may_become(&mut self, reference: &str, name: &str) {
         let meant = self.meant(reference);

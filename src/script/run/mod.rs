@@ -48,7 +48,7 @@ use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
 pub struct Runner {
-    sandbox: Sandbox,
+    sandbox: Rc<Sandbox>,
     screen: Rc<dyn Screen>,
     clock_kind: ClockKind,
     /// The session of all file commands.
@@ -56,13 +56,15 @@ pub struct Runner {
     variables: Variables,
     jobs: Jobs,
     calls: Rc<RefCell<Calls>>,
-    recording: Recording,
+    recording: Rc<RefCell<Recording>>,
     /// Where relative paths of the host begin at the prompt: the current directory.
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
     /// A violation has failed a statement already.
     told_violation: bool,
+    /// Whether what is to be written to the host is written.
+    writes: Rc<Cell<bool>>,
 }
 
 /// What comes after a statement.
@@ -88,7 +90,12 @@ const SHOWN_ENTRIES: u64 = 50;
 
 impl Runner {
     /// A runner on this sandbox. `clock_kind` is what [`run`](crate::actors::run) was given.
-    pub fn new(sandbox: Sandbox, screen: Rc<dyn Screen>, clock_kind: ClockKind) -> Self {
+    pub fn new(
+        sandbox: impl Into<Rc<Sandbox>>,
+        screen: Rc<dyn Screen>,
+        clock_kind: ClockKind,
+    ) -> Self {
+        let sandbox = sandbox.into();
         Self {
             client: sandbox.client(),
             sandbox,
@@ -97,11 +104,52 @@ impl Runner {
             variables: Variables::new(),
             jobs: Jobs::default(),
             calls: Rc::default(),
-            recording: Recording::default(),
+            recording: Rc::default(),
             home: PathBuf::new(),
             places: Vec::new(),
             told_violation: false,
+            writes: Rc::new(Cell::new(true)),
         }
+    }
+
+    /// A runner on the same sandbox, with the same session and records: it can look while this
+    /// one carries something out. Its variables are those of now.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            sandbox: self.sandbox.clone(),
+            screen: self.screen.clone(),
+            clock_kind: self.clock_kind,
+            client: self.client.clone(),
+            variables: self.variables.clone(),
+            jobs: Jobs::default(),
+            calls: self.calls.clone(),
+            recording: self.recording.clone(),
+            home: self.home.clone(),
+            places: Vec::new(),
+            told_violation: self.told_violation,
+            writes: self.writes.clone(),
+        }
+    }
+
+    /// Takes over the variables of a twin.
+    pub(crate) fn learn_variables(&mut self, twin: &Self) {
+        self.variables.clone_from(&twin.variables);
+    }
+
+    /// Relative paths of the host begin here from now on.
+    pub(crate) fn set_home(&mut self, home: &Path) {
+        home.clone_into(&mut self.home);
+    }
+
+    /// What is done again must not write its files again: `false` writes none from now on, and
+    /// neither do the twins.
+    pub(crate) fn set_writes(&self, writes: bool) {
+        self.writes.set(writes);
+    }
+
+    /// The names of the files, as far as they were told.
+    pub(crate) fn known_files(&self) -> Vec<String> {
+        self.calls.borrow().known_files()
     }
 
     /// The sandbox.
@@ -198,7 +246,8 @@ impl Runner {
         let fate = Rc::new(Cell::new(Fate::Open));
         let done = self.carry_out(statement, &fate).await;
         if let Some(statement) = recorded(portable, &done, &fate) {
-            self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
+            let recording = &mut *self.recording.borrow_mut();
+            recording.add(statement, leader, began, fate, self.sandbox.clock().now());
         }
         self.look_for_violation().and(done)
     }
@@ -261,9 +310,16 @@ impl Runner {
                 let text = help_for(topic).map_err(Failure::Other)?;
                 self.screen.say(text.trim_end());
             }
-            Statement::Save(path) => self.save(path)?,
-            Statement::History(path) => self.write_history(path)?,
+            Statement::Save(path) if self.writes.get() => self.save(path)?,
+            Statement::History(path) if self.writes.get() => self.write_history(path)?,
+            Statement::Save(_) | Statement::History(_) => {}
             Statement::Quit => return Ok(Flow::Quit),
+            Statement::Travel(travel) => {
+                return Err(Failure::Other(format!(
+                    "`{travel}` needs virtual time: `jangada --virtual` opens a console in it, \
+                     `jangada replay FILE` one on a scenario"
+                )));
+            }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
             Statement::Wait(Wait::Jobs) => self.wait_jobs().await?,
@@ -323,6 +379,7 @@ impl Runner {
             calls: self.calls.clone(),
             number: 0,
             base: self.base().to_owned(),
+            writes: self.writes.get(),
         })
     }
 
@@ -430,6 +487,7 @@ impl Runner {
         };
         let text = self
             .recording
+            .borrow()
             .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
