@@ -77,10 +77,9 @@ pub(crate) struct SegmentLog<D> {
     /// Every record up to this one is durable.
     synced: u64,
     durable: Durable,
-    /// The highest record that a durable record says to be synced.
+    /// Every record up to this one was known to be synced when the last batch was begun. If that
+    /// is less than all that was written, a mark is to follow.
     protected: u64,
-    /// How far the last record that was written says the log to be synced.
-    said: u64,
     /// What waits to be the next batch.
     queue: Vec<Change>,
     queued_bytes: u64,
@@ -107,7 +106,7 @@ struct Segment {
 struct Batch {
     sequence: u64,
     durable: Durable,
-    /// The last record that its last record says to be synced.
+    /// The last record that was synced when it began.
     protects: u64,
     bytes: u64,
 }
@@ -190,7 +189,6 @@ impl<D: Disk> SegmentLog<D> {
             synced: sequence,
             durable: Durable { write: written, term: found.term, last },
             protected,
-            said: protected,
             queue: Vec::new(),
             queued_bytes: 0,
             batch: None,
@@ -248,7 +246,7 @@ impl<D: Disk> SegmentLog<D> {
         let (write, term, last) = (self.written, self.appended_in, self.log.last.index);
         let durable = Durable { write, term, last };
         let bytes = std::mem::take(&mut self.queued_bytes);
-        let (sequence, protects) = (self.sequence, self.said);
+        let (sequence, protects) = (self.sequence, self.synced);
         self.batch = Some(Batch { sequence, durable, protects, bytes });
         (self.wanted, self.retry, self.mark) = (false, None, None);
         self.disk.commit(std::mem::take(&mut self.queue), now);
@@ -300,11 +298,10 @@ impl<D: Disk> SegmentLog<D> {
 
     fn push(&mut self, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
         self.sequence += 1;
-        self.said = self.synced;
         if matches!(kind, Kind::Vote | Kind::Entries) {
             self.written = WriteId(self.sequence);
         }
-        let numbers = (kind, self.sequence, self.said);
+        let numbers = (kind, self.sequence, self.synced);
         let Segment { file, seal, at, .. } = self.segment;
         let before = self.queue.last_mut();
         let mut fresh = Vec::new();
