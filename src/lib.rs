@@ -91,11 +91,13 @@
 
 pub mod actors;
 pub mod console;
+pub mod diagram;
 pub mod files;
 pub mod invariants;
 pub mod net;
 pub mod raft;
 pub mod script;
+pub mod sim;
 pub mod storage;
 
 /// The programs that README.md shows are tested as this crate's are.

@@ -11,12 +11,15 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("storage", &["raft"], &["actix"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
+    ("diagram", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
-    ("cli", &["console", "script", "actors"], &["actix"]),
+    ("sim", BELOW_CONSOLE, &["actix"]),
+    ("cli", BELOW_CLI, &["actix"]),
 ];
 
+const BELOW_CLI: &[&str] = &["console", "sim", "diagram", "script", "invariants", "raft", "actors"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_CONSOLE: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];

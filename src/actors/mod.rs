@@ -18,13 +18,15 @@ mod server;
 mod state_machine;
 mod status;
 mod supervisor;
+mod traffic;
 
 pub use call::{Answered, CallError, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};
-pub use clock::Clock;
+pub use clock::{Clock, ClockError};
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
 pub use state_machine::Machine;
 pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
+pub use traffic::Traffic;

@@ -12,6 +12,7 @@ use super::panic::last_panic;
 use super::{Order, OrderError};
 use crate::invariants::{Fact, Monitor, Property, Violation};
 use crate::raft::{Index, RoleKind, ServerId, Term, Time, Why};
+use crate::storage::{StorageError, TornTail};
 
 /// Something that happened, and when.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,6 +38,20 @@ pub enum EventKind {
         server: ServerId,
         /// Whether it had time to sync its disk.
         orderly: bool,
+    },
+    /// A server ended by itself, or cannot start: its disk failed, or is damaged.
+    Failed {
+        /// The server.
+        server: ServerId,
+        /// What is wrong.
+        error: StorageError,
+    },
+    /// A server that starts cut off what a crash tore.
+    Torn {
+        /// The server.
+        server: ServerId,
+        /// What it cut off.
+        tail: TornTail,
     },
     /// A server changed its role, its term or its leader.
     Became {
@@ -232,6 +247,8 @@ impl fmt::Display for EventKind {
             EventKind::Started(server) => write!(f, "{server} started"),
             EventKind::Ended { server, orderly: true } => write!(f, "{server} stopped"),
             EventKind::Ended { server, orderly: false } => write!(f, "{server} crashed"),
+            EventKind::Failed { server, error } => write!(f, "{server} failed: {error}"),
+            EventKind::Torn { server, tail } => write!(f, "{server} cut off {tail}"),
             EventKind::Became { server, role, term, leader, why } => match leader {
                 Some(leader) if leader != server => {
                     write!(f, "{server} follows {leader} (term {term}): {why}")

@@ -20,10 +20,12 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::traffic::Traffic;
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::invariants::{Monitor, Violation};
 use crate::raft::{self, Index, ServerId};
+use crate::storage::DiskKind;
 
 /// What a sandbox is made from.
 pub struct SandboxOptions {
@@ -33,6 +35,8 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// How the servers behave.
     pub raft: raft::Options,
+    /// Which disks they have.
+    pub disks: DiskKind,
     /// Whether every applied command becomes an event.
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
@@ -51,6 +55,7 @@ pub struct Sandbox {
     recorder: Recorder,
     clock: Clock,
     seed: u64,
+    disks: DiskKind,
     clients: Cell<u64>,
 }
 
@@ -71,6 +76,7 @@ impl Default for SandboxOptions {
             servers: 5,
             seed: 0,
             raft: raft::Options::default(),
+            disks: DiskKind::default(),
             record_commands: true,
             trace: None,
             monitor: true,
@@ -93,10 +99,11 @@ impl SandboxOptions {
 /// If the system cannot make a runtime.
 pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all();
-    if kind == ClockKind::Virtual {
-        builder.start_paused(true);
-    }
+    match kind {
+        ClockKind::Real => builder.enable_all(),
+        // Nothing comes from outside: looking for it would take system calls.
+        ClockKind::Virtual => builder.enable_time().start_paused(true),
+    };
     let runtime = builder.build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
     Ok(system.block_on(main))
@@ -105,7 +112,7 @@ pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
 impl Sandbox {
     /// Starts the servers. Call it inside [`run`].
     pub fn start(options: SandboxOptions) -> Self {
-        let SandboxOptions { servers, seed, raft, record_commands, trace, monitor, machine } =
+        let SandboxOptions { servers, seed, raft, disks, record_commands, trace, monitor, machine } =
             options;
         let clock = Clock::start();
         let servers = (1..=servers).map(ServerId);
@@ -117,9 +124,9 @@ impl Sandbox {
         let luck = stream(seed, &Stream::Network);
         let network = Network::new(servers, clock, luck, recorder.clone());
         let supervisor =
-            Supervisor::new(seed, raft, machine, clock, network.clone(), recorder.clone());
+            Supervisor::new(seed, raft, disks, machine, clock, network.clone(), recorder.clone());
         let supervisor = supervisor.start();
-        Self { supervisor, network, recorder, clock, seed, clients: Cell::new(0) }
+        Self { supervisor, network, recorder, clock, seed, disks, clients: Cell::new(0) }
     }
 
     /// Has the supervisor carry out an order.
@@ -238,6 +245,11 @@ impl Sandbox {
         &self.recorder
     }
 
+    /// What became of the messages between the servers so far.
+    pub fn traffic(&self) -> Traffic {
+        self.network.traffic()
+    }
+
     /// The first thing that must always hold and did not: a property that the monitor checks, or
     /// a panic of a server. Without a monitor only panics are seen.
     pub fn violation(&self) -> Option<Violation> {
@@ -252,6 +264,11 @@ impl Sandbox {
     /// What every random draw comes from.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Which disks the servers have.
+    pub fn disks(&self) -> DiskKind {
+        self.disks
     }
 
     /// Ends every server in good order.

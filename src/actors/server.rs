@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
@@ -25,7 +25,7 @@ use crate::raft::{
     Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
     Ticket, Time,
 };
-use crate::storage::{Durable, Storage, WriteId};
+use crate::storage::{Durable, Storage, StorageError, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -34,7 +34,10 @@ pub(crate) struct Server {
     storage: Box<dyn Storage>,
     network: Network,
     recorder: Recorder,
+    /// The sandbox's, by which the disk works.
     clock: Clock,
+    /// The server's own, by which the node goes.
+    local: LocalClock,
     life: Life,
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
@@ -57,6 +60,8 @@ pub(crate) struct Server {
     wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
+    /// What the storage said when it failed: the server ends with this turn.
+    failure: Option<StorageError>,
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
@@ -71,6 +76,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) local: LocalClock,
     pub(crate) life: Life,
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
@@ -116,8 +122,8 @@ const MAX_OUTBOX: usize = 1024;
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
-            parts;
+        let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
         Self {
             id,
@@ -127,6 +133,7 @@ impl Server {
             _alarm: recorder.alarm(id),
             recorder,
             clock,
+            local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
             next_ticket: Ticket(luck.next_u64() >> 1),
@@ -141,6 +148,7 @@ impl Server {
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
+            failure: None,
             timer: None,
             scratch: Scratch::default(),
         }
@@ -148,18 +156,23 @@ impl Server {
 
     /// Steps the node, performs its effects, and everything that follows from them at once.
     fn step(&mut self, input: Input<'_>, source: Source<'_>, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
         let now = self.clock.now();
         self.step_once(now, input, source);
         self.settle(now);
-        self.set_timer(ctx);
+        self.rest(ctx);
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
-        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
-            self.perform(effect, now, &mut source);
+            if self.failure.is_none() {
+                self.perform(effect, now, &mut source);
+            }
         }
         self.scratch.effects = effects;
     }
@@ -167,11 +180,17 @@ impl Server {
     /// Has everything written synced, and tells the node what the disk has done, until there is
     /// nothing new.
     fn settle(&mut self, now: Time) {
-        loop {
+        while self.failure.is_none() {
             if std::mem::take(&mut self.wrote) {
                 self.storage.sync(now);
             }
-            let durable = self.storage.durable(now);
+            let durable = match self.storage.durable(now) {
+                Ok(durable) => durable,
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            };
             if durable.write == self.durable {
                 return;
             }
@@ -195,10 +214,14 @@ impl Server {
                 let (server, write) = (self.id, vote.0);
                 self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                let durable = self.storage.durable(now).write;
-                self.tell_durable(durable);
-                if durable < vote {
-                    self.gate = Some(vote);
+                match self.storage.durable(now) {
+                    Ok(durable) => {
+                        self.tell_durable(durable.write);
+                        if durable.write < vote {
+                            self.gate = Some(vote);
+                        }
+                    }
+                    Err(error) => self.failure = Some(error),
                 }
             }
             Effect::Append { first, entries } => {
@@ -216,6 +239,7 @@ impl Server {
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
                 self.recorder.tell(&Fact::Committed { server: self.id, index });
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -354,11 +378,26 @@ impl Server {
         self.scratch.metas = metas;
     }
 
+    /// Ends a turn: until the next timer, or for ever if the storage has failed.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        let Some(error) = self.failure.take() else { return self.set_timer(ctx) };
+        let server = self.id;
+        self.network.fail(server, error.clone());
+        self.recorder.tell(&Fact::Ended { server });
+        self.recorder.record(EventKind::Failed { server, error });
+        self.end(ctx);
+    }
+
+    fn end(&self, ctx: &mut Context<Self>) {
+        self.machine.do_send(End);
+        ctx.terminate();
+    }
+
     /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
     /// too early is set again: heartbeats put the deadline off far more often than it comes. The
     /// timer is a task beside the actor: a timer of its context is polled with every message.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let node = self.node.deadline();
+        let node = self.local.when(self.node.deadline());
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
         if let Some((armed, task)) = &self.timer {
             if *armed <= due {
@@ -383,13 +422,8 @@ impl Server {
         if self.life.ended() || self.life.paused() {
             return;
         }
-        let now = self.clock.now();
-        if self.node.deadline() <= now {
-            self.step(Input::Deadline, Source::Nothing, ctx);
-        } else {
-            self.settle(now);
-            self.set_timer(ctx);
-        }
+        // The node knows whether its deadline is here, or its clock went back.
+        self.step(Input::Deadline, Source::Nothing, ctx);
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
@@ -492,8 +526,10 @@ impl Handler<Wake> for Server {
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
         self.on_timer(ctx);
-        // Calls may have waited at the door.
-        ctx.notify(Knock);
+        if !self.life.ended() {
+            // Calls may have waited at the door.
+            ctx.notify(Knock);
+        }
     }
 }
 
@@ -514,7 +550,7 @@ impl Handler<Retime> for Server {
         if !self.life.ended() {
             // No more than the timers: a paused server must not say what its disk did meanwhile.
             self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
-            self.set_timer(ctx);
+            self.rest(ctx);
         }
     }
 }
@@ -531,7 +567,6 @@ impl Handler<End> for Server {
     type Result = ();
 
     fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
-        self.machine.do_send(End);
-        ctx.terminate();
+        self.end(ctx);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::clock::ClockError;
 use crate::net::LinkRule;
 use crate::raft::{Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
-use crate::storage::DiskSpeed;
+use crate::storage::{DiskSpeed, StorageError};
 
 /// Every server of a sandbox at one moment.
 #[derive(Clone, Debug)]
@@ -42,10 +43,16 @@ pub struct ServerStatus {
     pub applied_index: Index,
     /// The latency added to every message that it handles.
     pub latency: Duration,
+    /// Why it failed, if it did.
+    pub failure: Option<StorageError>,
     /// Its disk.
     pub disk: DiskSpeed,
+    /// Its disk has no room.
+    pub disk_full: bool,
     /// How long its state machine takes for a batch; `None` while stalled.
     pub apply: Option<Duration>,
+    /// How wrong its clock is, if it is.
+    pub clock: Option<ClockError>,
     /// The links from it that do anything to messages.
     pub links: Vec<(ServerId, LinkRule)>,
     /// Time left until it does something by itself: an election, or a leader's heartbeat.
@@ -63,6 +70,8 @@ pub enum Condition {
     Crashed,
     /// It was stopped in good order.
     Stopped,
+    /// It ended by itself, or cannot start, because of its disk.
+    Failed,
 }
 
 /// One entry of a log, for people.
@@ -107,12 +116,17 @@ impl ServerStatus {
         self.condition == Condition::Running
     }
 
+    /// Whether it does not run.
+    pub fn is_down(&self) -> bool {
+        !matches!(self.condition, Condition::Running | Condition::Paused)
+    }
+
     /// Whether it believes that it leads.
     pub fn leads(&self) -> bool {
         self.role == Some(RoleKind::Leader)
     }
 
-    pub(crate) fn see(&mut self, raft: &Status, applied: Index, now: Time) {
+    pub(crate) fn see(&mut self, raft: &Status, applied: Index, timer: Duration) {
         self.role = Some(raft.role);
         self.term = raft.term;
         self.voted_for = raft.voted_for;
@@ -120,6 +134,6 @@ impl ServerStatus {
         self.last_log = raft.last_log;
         self.commit_index = raft.commit_index;
         self.applied_index = applied;
-        self.timer = Some(raft.deadline.since(now));
+        self.timer = Some(timer);
     }
 }

@@ -10,9 +10,10 @@ use actix::prelude::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
 
 use super::call::Inbox;
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{Disrupt, End, Inspect, Observe, Retime, SetPace, Wake};
 use super::network::{Life, Network, Running};
 use super::record::{EventKind, Recorder};
@@ -23,9 +24,11 @@ use super::{Order, Servers};
 use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
 use crate::raft::{
-    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Timing,
+    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Time, Timing,
 };
-use crate::storage::{DiskSpeed, MemoryDisk, Storage};
+use crate::storage::{
+    DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage, StorageError,
+};
 
 /// Builds an empty state machine, for a server that starts.
 pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
@@ -38,11 +41,15 @@ pub(crate) struct Supervisor {
     clock: Clock,
     network: Network,
     recorder: Recorder,
-    disks: BTreeMap<ServerId, MemoryDisk>,
+    disks: BTreeMap<ServerId, ServerDisk>,
+    /// What each server takes for the time.
+    local_clocks: BTreeMap<ServerId, LocalClock>,
     /// How long each server's state machine takes for a batch; `None` while it is stalled.
     paces: BTreeMap<ServerId, Option<Duration>>,
     /// How servers that do not run have ended.
     ended: BTreeMap<ServerId, Condition>,
+    /// Why servers have failed.
+    failures: BTreeMap<ServerId, StorageError>,
 }
 
 /// Why an order was not carried out; nothing was changed.
@@ -63,6 +70,23 @@ pub enum OrderError {
     /// Only a running server can do this.
     #[error("{0} is down; `recover {n}` starts it again", n = .0.0)]
     Down(ServerId),
+    /// The server's disk does not let it start.
+    #[error("{0} cannot start: {1}")]
+    Failed(ServerId, StorageError),
+    /// Memory has none of the faults of a disk.
+    #[error(
+        "{0} has its disk in plain memory, which cannot do this; `disks simulated` at the top of a \
+         scenario, or `jangada --disks simulated`, gives every server a disk that can"
+    )]
+    MemoryDisk(ServerId),
+    /// Harm to what is there could not be told from what a crash tears.
+    #[error(
+        "the disk of {0} holds nothing yet whose loss it would notice; try again after a write"
+    )]
+    NothingToHarm(ServerId),
+    /// Only of a server that is down.
+    #[error("{0} runs; `crash {n}` or `stop {n}` first", n = .0.0)]
+    MustBeDown(ServerId),
     /// The server runs already.
     #[error("{0} runs already")]
     Running(ServerId),
@@ -72,6 +96,9 @@ pub enum OrderError {
     /// A probability that is none.
     #[error("a probability is a number from 0 to 1")]
     Probability,
+    /// A rate that no clock has.
+    #[error("a clock's rate is a number from {} to {}", LocalClock::RATES.0, LocalClock::RATES.1)]
+    ClockRate,
     /// A partition puts each server on one side.
     #[error("{0} is named twice; each server is on one side of a partition")]
     NamedTwice(ServerId),
@@ -117,6 +144,7 @@ pub(crate) enum Stream {
     Network,
     Client(u64),
     Server { id: ServerId, life: u64 },
+    Disk(ServerId),
 }
 
 /// The random numbers of one seed for one purpose.
@@ -124,6 +152,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
     let number = match stream {
         Stream::Network => 1 << 62,
         Stream::Client(number) => 1 << 63 | number,
+        Stream::Disk(id) => 1 << 61 | id.0,
         Stream::Server { id, life } => id.0 << 32 | life & 0xffff_ffff,
     };
     let mut luck = ChaCha8Rng::seed_from_u64(seed);
@@ -136,12 +165,18 @@ impl Supervisor {
     pub(crate) fn new(
         seed: u64,
         options: Options,
+        disks: DiskKind,
         machine: MachineFactory,
         clock: Clock,
         network: Network,
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
+        let cluster = Uuid::from_u64_pair(0, seed);
+        let disk = |server: ServerId| {
+            let luck = stream(seed, &Stream::Disk(server));
+            (server, ServerDisk::new(disks, Identity { cluster, server }, luck))
+        };
         let mut supervisor = Self {
             seed,
             options,
@@ -149,27 +184,48 @@ impl Supervisor {
             clock,
             network,
             recorder,
-            disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
+            local_clocks: servers.iter().map(|id| (*id, LocalClock::new())).collect(),
+            disks: servers.iter().copied().map(disk).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: BTreeMap::new(),
+            failures: BTreeMap::new(),
         };
         // Here and not when the actor starts: a client that calls at once finds them up.
         for id in servers {
-            supervisor.start_server(id);
+            supervisor.start_or_fail(id);
         }
         supervisor
     }
 
+    /// Starts a server, or records why it cannot start.
+    fn start_or_fail(&mut self, id: ServerId) {
+        match self.storage(id) {
+            Ok(storage) => self.start_server(id, storage),
+            Err(error) => {
+                self.recorder.record(EventKind::Failed { server: id, error: error.clone() });
+                self.ended.insert(id, Condition::Failed);
+                self.failures.insert(id, error);
+            }
+        }
+    }
+
+    fn storage(&self, id: ServerId) -> Result<Box<dyn Storage>, StorageError> {
+        self.disks.get(&id).map_or(Err(StorageError::NotFormatted), ServerDisk::storage)
+    }
+
     /// Starts a server from what its disk kept, and from nothing else.
-    fn start_server(&mut self, id: ServerId) {
-        let Some(disk) = self.disks.get(&id).cloned() else { return };
-        let now = self.clock.now();
+    fn start_server(&mut self, id: ServerId, storage: Box<dyn Storage>) {
+        let Some(local) = self.local_clocks.get(&id).cloned() else { return };
+        let now = local.at(self.clock.now());
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
         let configuration = Configuration::new(self.network.servers());
-        let kept = disk.load();
-        self.tell_started(id, &disk, &kept);
-        let node = Node::new(id, configuration, self.options.clone(), kept, now, &mut draw);
+        let Recovered { persistent, torn } = storage.load();
+        if let Some(tail) = torn {
+            self.recorder.record(EventKind::Torn { server: id, tail });
+        }
+        self.tell_started(id, &*storage, &persistent);
+        let node = Node::new(id, configuration, self.options.clone(), persistent, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
         let pace = self.paces.get(&id).copied().unwrap_or_default();
@@ -183,8 +239,7 @@ impl Supervisor {
                 StateMachine::new(id, machine, to_server, life.clone(), recorder.clone(), pace)
                     .start();
             running = Some(machine.clone());
-            let (storage, inbox) = (Box::new(disk), inbox.clone());
-            let network = network.clone();
+            let (inbox, network) = (inbox.clone(), network.clone());
             Server::new(Parts {
                 id,
                 node,
@@ -192,6 +247,7 @@ impl Supervisor {
                 network,
                 recorder,
                 clock,
+                local,
                 life,
                 luck,
                 machine,
@@ -202,11 +258,23 @@ impl Supervisor {
             self.network.plug(id, Running { address, machine, inbox, life });
         }
         self.ended.remove(&id);
+        self.failures.remove(&id);
     }
 
-    fn tell_started(&self, server: ServerId, disk: &MemoryDisk, kept: &Persistent) {
+    /// Takes note of servers that ended by themselves.
+    fn look_after(&mut self) {
+        for (id, error) in self.network.take_failed() {
+            if let Some(disk) = self.disks.get_mut(&id) {
+                disk.ended(false, self.clock.now());
+            }
+            self.ended.insert(id, Condition::Failed);
+            self.failures.insert(id, error);
+        }
+    }
+
+    fn tell_started(&self, server: ServerId, storage: &dyn Storage, kept: &Persistent) {
         if self.recorder.monitors() {
-            let entries = disk.read(Index(0), Index(u64::MAX), u64::MAX);
+            let entries = storage.read(Index(0), Index(u64::MAX), u64::MAX);
             let log: Vec<_> = entries.iter().map(Stamp::of).collect();
             let Persistent { current_term: term, voted_for, .. } = *kept;
             self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
@@ -219,12 +287,8 @@ impl Supervisor {
         let Some(running) = self.network.unplug(id) else { return };
         running.address.do_send(End);
         let orderly = condition == Condition::Stopped;
-        if let Some(disk) = self.disks.get(&id) {
-            if orderly {
-                disk.flush();
-            } else {
-                disk.crash();
-            }
+        if let Some(disk) = self.disks.get_mut(&id) {
+            disk.ended(orderly, self.clock.now());
         }
         self.ended.insert(id, condition);
         self.recorder.tell(&Fact::Ended { server: id });
@@ -289,17 +353,17 @@ impl Supervisor {
                 }
             }
             Order::Recover(servers) | Order::Start(servers) => {
-                for id in self.resolve_down(servers)? {
-                    self.start_server(id);
-                }
+                self.start(servers)?;
             }
             Order::Pause(servers) => {
                 for (id, _) in self.resolve_running(servers)? {
+                    self.recorder.trace(format_args!("{id} paused"));
                     self.network.set_paused(id, true);
                 }
             }
             Order::Resume(servers) => {
                 for (id, server) in self.resolve_running(servers)? {
+                    self.recorder.trace(format_args!("{id} resumed"));
                     self.network.set_paused(id, false);
                     server.address.do_send(Wake);
                 }
@@ -331,8 +395,19 @@ impl Supervisor {
                 self.set_disk_speed(servers, DiskSpeed::Latency(*latency))?;
             }
             Order::DiskStall(servers) => self.set_disk_speed(servers, DiskSpeed::Stalled)?,
+            Order::DiskFault { servers, fault } => self.inflict(servers, *fault)?,
             Order::ApplyLatency { servers, latency } => self.set_pace(servers, Some(*latency))?,
             Order::ApplyStall(servers) => self.set_pace(servers, None)?,
+            Order::ClockRate { servers, rate } => {
+                let (slowest, fastest) = LocalClock::RATES;
+                if !(slowest..=fastest).contains(rate) {
+                    return Err(OrderError::ClockRate);
+                }
+                self.set_clocks(servers, |clock, now| clock.set_rate(now, *rate))?;
+            }
+            Order::ClockJump { servers, by, back } => {
+                self.set_clocks(servers, |clock, now| clock.jump(now, *by, *back))?;
+            }
             Order::ElectionTimeout { min, max } => self.retime(Timing {
                 election_timeout_min: *min,
                 election_timeout_max: *max,
@@ -393,6 +468,62 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Sets clocks, and lets their servers set their timers again.
+    fn set_clocks(
+        &self,
+        servers: &Servers,
+        set: impl Fn(&LocalClock, Time),
+    ) -> Result<(), OrderError> {
+        for id in self.network.resolve(servers)? {
+            if let Some(clock) = self.local_clocks.get(&id) {
+                set(clock, self.clock.now());
+            }
+            if let Some(server) = self.network.running(id) {
+                server.address.do_send(Wake);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts servers. Of `all`, those that can; otherwise every one that is named must.
+    fn start(&mut self, servers: &Servers) -> Result<(), OrderError> {
+        let down = self.resolve_down(servers)?;
+        if *servers != Servers::All {
+            for id in &down {
+                self.storage(*id).map_err(|error| OrderError::Failed(*id, error))?;
+            }
+        }
+        for id in down {
+            self.start_or_fail(id);
+        }
+        Ok(())
+    }
+
+    /// Has something happen to disks. It is an error if it cannot happen to a server that is
+    /// named, or to none of those that are meant.
+    fn inflict(&mut self, servers: &Servers, fault: DiskFault) -> Result<(), OrderError> {
+        let named = matches!(servers, Servers::Only(_));
+        let (mut done, mut refused) = (false, None);
+        for id in self.network.resolve(servers)? {
+            let running = self.network.running(id);
+            let Some(disk) = self.disks.get_mut(&id) else { continue };
+            match disk.inflict(fault, running.is_some()) {
+                Ok(()) => done = true,
+                Err(why) => {
+                    refused.get_or_insert(match why {
+                        Refused::Memory => OrderError::MemoryDisk(id),
+                        Refused::NothingToHarm => OrderError::NothingToHarm(id),
+                        Refused::Running => OrderError::MustBeDown(id),
+                    });
+                }
+            }
+            if let Some(server) = running {
+                server.address.do_send(Wake);
+            }
+        }
+        refused.filter(|_| named || !done).map_or(Ok(()), Err)
+    }
+
     fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {
         for id in self.network.resolve(servers)? {
             self.paces.insert(id, pace);
@@ -424,8 +555,8 @@ impl Supervisor {
 
     /// What can be said of a server without asking it.
     fn outside(&self, id: ServerId) -> ServerStatus {
-        let disk = self.disks.get(&id).cloned().unwrap_or_default();
-        let (term, voted_for, last_log) = disk.summary();
+        let disk = self.disks.get(&id);
+        let (term, voted_for, last_log) = disk.map(ServerDisk::summary).unwrap_or_default();
         let condition = match self.network.running(id) {
             Some(server) if server.life.paused() => Condition::Paused,
             Some(_) => Condition::Running,
@@ -445,8 +576,11 @@ impl Supervisor {
             commit_index: Index(0),
             applied_index: Index(0),
             latency: self.network.latency(id),
-            disk: disk.speed(),
+            failure: self.failures.get(&id).cloned(),
+            disk: disk.map(ServerDisk::speed).unwrap_or_default(),
+            disk_full: disk.is_some_and(ServerDisk::is_full),
             apply: self.paces.get(&id).copied().unwrap_or_default(),
+            clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),
             links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
             timer: None,
         }
@@ -472,6 +606,7 @@ impl Handler<Carry> for Supervisor {
     type Result = Result<(), OrderError>;
 
     fn handle(&mut self, Carry(order): Carry, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         // Recorded first: what the order causes comes after it.
         self.recorder.record(EventKind::Ordered(order.clone()));
         let result = self.carry_out(&order);
@@ -486,21 +621,26 @@ impl Handler<GetStatus> for Supervisor {
     type Result = ResponseFuture<ClusterStatus>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         let clock = self.clock;
         let timing = self.options.timing;
         let servers: Vec<_> = self
             .network
             .servers()
             .into_iter()
-            .map(|id| (self.outside(id), self.network.running(id)))
+            .map(|id| {
+                (self.outside(id), self.network.running(id), self.local_clocks.get(&id).cloned())
+            })
             .collect();
         Box::pin(async move {
             let mut statuses = Vec::with_capacity(servers.len());
-            for (mut status, running) in servers {
-                if let Some(running) = running
+            for (mut status, running, local) in servers {
+                if let (Some(running), Some(local)) = (running, local)
                     && let Ok(seen) = running.address.send(Observe).await
                 {
-                    status.see(&seen.raft, seen.applied, clock.now());
+                    let deadline = local.when(seen.raft.deadline);
+                    let timer = deadline.since(clock.now());
+                    status.see(&seen.raft, seen.applied, timer);
                 }
                 statuses.push(status);
             }
@@ -513,6 +653,7 @@ impl Handler<GetLog> for Supervisor {
     type Result = MessageResult<GetLog>;
 
     fn handle(&mut self, message: GetLog, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         let GetLog { server, after, last } = message;
         MessageResult(self.network.known(server).map(|id| {
             /// Most bytes of entries that one look at a log reads.

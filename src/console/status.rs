@@ -60,6 +60,11 @@ pub(crate) fn status(cluster: &ClusterStatus, width: usize, paint: Paint) -> Str
         text.push_str(&painted(line, server, &cells[ROLE], paint));
         text.push('\n');
     }
+    for server in &cluster.servers {
+        if let Some(clock) = server.clock {
+            text.push_str(&format!("clock of {}: {clock}\n", server.id));
+        }
+    }
     if left_out > 0 {
         for (server, cells) in cluster.servers.iter().zip(&cells) {
             if let [.., links] = cells
@@ -106,6 +111,7 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
         server.timer.map_or("-".to_owned(), |left| format!("{} ms", left.as_millis())),
         speed(server.latency),
         match server.disk {
+            _ if server.disk_full => "full".to_owned(),
             DiskSpeed::Latency(latency) => fast_or(latency),
             DiskSpeed::Stalled => "stalled".to_owned(),
         },
@@ -123,6 +129,7 @@ fn role(server: &ServerStatus) -> String {
         Condition::Paused => format!("{role} (paused)"),
         Condition::Crashed => "crashed".to_owned(),
         Condition::Stopped => "stopped".to_owned(),
+        Condition::Failed => "failed".to_owned(),
     }
 }
 
@@ -185,7 +192,7 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
         if running || text.is_empty() { text.to_owned() } else { paint.paint(Color::Grey, text) }
     };
     let color = match (server.condition, server.role) {
-        (Condition::Crashed, _) => Some(Color::Red),
+        (Condition::Crashed | Condition::Failed, _) => Some(Color::Red),
         (Condition::Stopped | Condition::Paused, _) => Some(Color::Grey),
         (_, Some(RoleKind::Leader)) if server.stale => Some(Color::Magenta),
         (_, Some(RoleKind::Leader)) => Some(Color::Green),
@@ -199,6 +206,7 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::ClockError;
     use crate::raft::{Index, Position, Term, Time as Moment, Timing};
 
     fn server(id: u64, role: RoleKind) -> ServerStatus {
@@ -214,8 +222,11 @@ mod tests {
             commit_index: Index(14),
             applied_index: Index(13),
             latency: Duration::ZERO,
+            failure: None,
             disk: DiskSpeed::Latency(Duration::ZERO),
+            disk_full: false,
             apply: Some(Duration::ZERO),
+            clock: None,
             links: Vec::new(),
             timer: Some(Duration::from_micros(41_900)),
         }
@@ -261,6 +272,15 @@ mod tests {
              fast   stalled  fast",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_below_the_table() {
+        let mut cluster = cluster();
+        let (ahead, behind) = (Duration::ZERO, Duration::from_millis(1500));
+        cluster.servers[2].clock = Some(ClockError { rate: 0.8, ahead, behind });
+        let text = status(&cluster, 130, Paint::PLAIN);
+        assert!(text.ends_with("\nclock of S3: 1.5 s behind, rate 0.8\n"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod election_safety;
 mod fact;
 mod hash;
 mod history;
+mod json_lines;
 mod leader_append_only;
 mod leader_completeness;
 mod linearizable;
@@ -39,6 +40,7 @@ pub use fact::{Fact, Stamp};
 pub use history::{
     Answer, Call, Content, History, MalformedHistory, Operation, Outcome, PendingCall,
 };
+pub use json_lines::{UnreadableCall, UnreadableHistory};
 pub use linearizable::{NotLinearizable, Summary, check_linearizable};
 pub use monitor::Monitor;
 pub use violation::{Property, Violation};

@@ -60,10 +60,16 @@ impl Monitor {
 
     fn take(&mut self, place: usize, fact: &Fact<'_>) -> Check {
         let cluster = &mut self.cluster;
+        // A server that is alone leads before its vote is durable, and may lead the same term
+        // again after a crash. Nobody was told of what the crash took back.
+        let alone = cluster.servers.len() == 1;
         let server = &mut cluster.servers[place];
         match *fact {
             Fact::Started { server: id, term, voted_for, log } => {
                 stable_storage::started(server, Vote { term, voted_for }, log)?;
+                if alone {
+                    self.log_matching = LogMatching::default();
+                }
                 server.start(term, voted_for, log);
                 self.state_hash.started(id);
                 self.log_matching.written(server, Index(1))?;

@@ -175,6 +175,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let context = &mut Context { now, luck, effects };
+        self.mend_timers(context);
         match input {
             Input::Message { from, message, entries } => {
                 self.on_message(from, message, entries, context);
@@ -293,6 +294,41 @@ impl Node {
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::ReadIndexReply(_) => {}
+        }
+    }
+
+    /// Lets no timer wait for a clock that went back to catch up. A clock should be monotonic;
+    /// where it is not, a server must neither fall silent nor believe in its leader, or in its
+    /// own leadership, for longer than the timings allow from now on.
+    fn mend_timers(&mut self, context: &mut Context<'_>) {
+        let (now, timing) = (context.now, &self.options.timing);
+        let longest = match self.role {
+            Role::Leader(_) => timing.heartbeat,
+            _ => timing.election_timeout_max,
+        };
+        if self.deadline() <= now + longest {
+            return;
+        }
+        let election_deadline = self.new_election_deadline(context);
+        match &mut self.role {
+            Role::Follower(follower) => {
+                follower.election_deadline = election_deadline;
+                if let Some(leader) = &mut follower.leader {
+                    leader.heard_at = now.min(leader.heard_at);
+                    leader
+                        .reads
+                        .iter_mut()
+                        .for_each(|(_, asked_at)| *asked_at = now.min(*asked_at));
+                }
+            }
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
+                campaign.election_deadline = election_deadline;
+            }
+            Role::Leader(leader) => {
+                leader.heartbeat_due = now;
+                leader.confirmed.1 = now.min(leader.confirmed.1);
+                leader.rounds.iter_mut().for_each(|(_, began)| *began = now.min(*began));
+            }
         }
     }
 

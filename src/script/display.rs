@@ -3,10 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::value::{NORMAL, Percent, ROLES, SLOW, Time};
+use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
-    Statement, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
+    Setting, Statement, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -57,10 +57,19 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "disk {servers} {}", FastOr(*latency))
         }
         Order::DiskStall(servers) => write!(f, "disk {servers} stall"),
+        Order::DiskFault { servers, fault } => {
+            let word = DISK_FAULTS.iter().find(|(_, known)| known == fault);
+            let word = word.expect("invariant: the table has every fault").0;
+            write!(f, "{word} {servers}")
+        }
         Order::ApplyLatency { servers, latency } => {
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
         Order::ApplyStall(servers) => write!(f, "apply {servers} stall"),
+        Order::ClockRate { servers, rate } => write!(f, "clock-rate {servers} {rate}"),
+        Order::ClockJump { servers, by, back } => {
+            write!(f, "clock-jump {servers} {}{}", if *back { '-' } else { '+' }, Time(*by))
+        }
         Order::ElectionTimeout { min, max } => {
             write!(f, "election-timeout {}..{}", Time(*min), Time(*max))
         }
@@ -251,6 +260,7 @@ impl Display for Expectation {
             Self::FilesEqual { within } => write!(f, "files equal{}", Within(*within)),
             Self::LogsEqual { within } => write!(f, "logs equal{}", Within(*within)),
             Self::Linearizable => f.write_str("linearizable"),
+            Self::Progress { within } => write!(f, "progress within {}", Time(*within)),
             Self::Refused { because: None, call } => write!(f, "refused {call}"),
             Self::Refused { because: Some(reason), call } => {
                 write!(f, "refused because {} {call}", Quoted(reason.as_bytes()))
@@ -276,6 +286,10 @@ impl Display for Setting {
         match self {
             Self::Servers(count) => write!(f, "servers {count}"),
             Self::Seed(seed) => write!(f, "seed {seed}"),
+            Self::Disks(kind) => {
+                let word = DISK_KINDS.iter().find(|(_, known)| known == kind);
+                write!(f, "disks {}", word.expect("invariant: the table has every kind").0)
+            }
         }
     }
 }
@@ -285,6 +299,10 @@ impl Display for Statement {
         match self {
             Self::Order(order) => order.fmt(f),
             Self::BothWays { there, back: _ } => write_order(f, there, "<->"),
+            Self::Try(order) => write!(f, "try {order}"),
+            Self::Clients(Clients { count, time, every }) => {
+                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))
+            }
             Self::File { call, background: false } => call.fmt(f),
             Self::File { call, background: true } => write!(f, "& {call}"),
             Self::Submit(path) => write!(f, "submit {}", Bare(path)),
@@ -296,6 +314,7 @@ impl Display for Statement {
             Self::Help(None) => f.write_str("help"),
             Self::Help(Some(topic)) => write!(f, "help {}", Bare(topic)),
             Self::Save(path) => write!(f, "save {}", Bare(path)),
+            Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),

@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Result, Token};
 use super::value;
 use super::{ParseError, Statement};
 use crate::actors::{Order, Servers, Side};
+use crate::storage::DiskFault;
 
 fn about(c: &mut Cursor<'_>, order: fn(Servers) -> Order) -> Result<Statement> {
     value::servers(c).map(order).map(Statement::Order)
@@ -63,6 +64,11 @@ pub(super) fn disk(c: &mut Cursor<'_>) -> Result<Statement> {
         None => Order::DiskStall(servers),
         Some(latency) => Order::DiskLatency { servers, latency },
     }))
+}
+
+pub(super) fn disk_fault(c: &mut Cursor<'_>, fault: DiskFault) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    Ok(Statement::Order(Order::DiskFault { servers, fault }))
 }
 
 pub(super) fn apply(c: &mut Cursor<'_>) -> Result<Statement> {
@@ -166,6 +172,21 @@ pub(super) fn reorder(c: &mut Cursor<'_>) -> Result<Statement> {
 
 pub(super) fn heal(_: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Order(Order::Heal))
+}
+
+pub(super) fn clock_rate(c: &mut Cursor<'_>) -> Result<Statement> {
+    let (servers, rate) = (value::servers(c)?, value::rate(c)?);
+    Ok(Statement::Order(Order::ClockRate { servers, rate }))
+}
+
+pub(super) fn clock_jump(c: &mut Cursor<'_>) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    let back = c.symbol("-");
+    if !back && !c.symbol("+") {
+        return Err(c.expected("a jump forward or back, such as +2s or -500ms"));
+    }
+    let by = value::duration(c, None)?;
+    Ok(Statement::Order(Order::ClockJump { servers, by, back }))
 }
 
 pub(super) fn election_timeout(c: &mut Cursor<'_>) -> Result<Statement> {

@@ -6,6 +6,7 @@
 //! | `crashes` | what survives a crash, a stop, and the start of everyone |
 //! | `pauses` | frozen servers, and slow ones |
 //! | `links` | partitions, one-way cuts, loss, duplication, reordering, delay |
+//! | `clocks` | clocks of servers that run wrong, or jump |
 //! | `disks` | slow and stalled disks and state machines: no election |
 //! | `clients` | exactly once, unknown outcomes, refusals, sessions, full doors |
 //! | `reads` | linearizable reads from every server |
@@ -19,6 +20,7 @@
 
 mod chaos;
 mod clients;
+mod clocks;
 mod crashes;
 mod determinism;
 mod disks;

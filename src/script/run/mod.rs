@@ -7,6 +7,7 @@
 
 mod call;
 mod calls;
+mod clients;
 mod expectations;
 mod failure;
 mod host;
@@ -29,6 +30,7 @@ pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
+pub(crate) use self::calls::CallTally;
 use self::calls::Calls;
 use self::expectations::followed_leader;
 use self::host::{Input, Output};
@@ -37,10 +39,11 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
-    Wait, help, help_for, parse,
+    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
+    Variables, Wait, help, help_for, parse,
 };
 use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
+use crate::invariants::History;
 use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
@@ -106,9 +109,20 @@ impl Runner {
         &self.sandbox
     }
 
+    /// What came of the clients' calls so far.
+    pub(crate) fn tally_calls(&self) -> CallTally {
+        self.calls.borrow().tally()
+    }
+
     /// The variables and their values.
     pub fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// What was asked about the files so far and what was answered, the first 20,000 calls: all
+    /// that `expect linearizable` checks.
+    pub fn history(&self) -> History {
+        self.calls.borrow().history().0
     }
 
     /// Ends the sandbox in good order.
@@ -213,6 +227,11 @@ impl Runner {
                 self.sandbox.order(there.clone()).await?;
                 self.sandbox.order(back.clone()).await?;
             }
+            Statement::Try(order) => match self.sandbox.order(order.clone()).await {
+                Ok(()) | Err(OrderError::Ended) => {}
+                Err(refused) => self.screen.confirm(&format!("not done: {refused}")),
+            },
+            Statement::Clients(clients) => self.start_clients(clients)?,
             Statement::File { call, background: true } => {
                 let caller = self.caller(call.at)?;
                 self.jobs.start(caller, call.clone(), fate.clone())?;
@@ -243,6 +262,7 @@ impl Runner {
                 self.screen.say(text.trim_end());
             }
             Statement::Save(path) => self.save(path)?,
+            Statement::History(path) => self.write_history(path)?,
             Statement::Quit => return Ok(Flow::Quit),
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
@@ -255,7 +275,7 @@ impl Runner {
             Statement::Setting(setting) => {
                 return Err(Failure::Other(format!(
                     "`{setting}` goes at the top of a scenario file, for a cluster that is yet to \
-                     be made; this one keeps its servers and its seed"
+                     be made; this one keeps what it has"
                 )));
             }
         }
@@ -384,6 +404,15 @@ impl Runner {
                 path.display()
             )));
         }
+        let disks = self.sandbox.disks();
+        if let Some(wanted) = scenario.disks.filter(|wanted| *wanted != disks) {
+            let (wanted, disks) = (Setting::Disks(wanted), Setting::Disks(disks));
+            return Err(Failure::Other(format!(
+                "{} wants `{wanted}`, and this cluster has `{disks}`; `jangada run {0}` makes a \
+                 cluster for it",
+                path.display()
+            )));
+        }
         if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
             let seed = self.sandbox.seed();
             self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
@@ -392,24 +421,47 @@ impl Runner {
     }
 
     fn save(&self, path: &str) -> Result<(), Failure> {
-        let path = self.base().join(path);
-        if path.exists() {
-            let message = format!("{} exists; choose another name, or remove it", path.display());
-            return Err(Failure::Other(message));
-        }
+        let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
         let servers = self.servers()?;
         let found_from_there = |given: &str| match std::path::absolute(given) {
             Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
             _ => given.to_owned(),
         };
-        let text = self.recording.scenario(servers, self.sandbox.seed(), found_from_there);
+        let text = self
+            .recording
+            .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
         output.write(text.as_bytes()).map_err(|error| HostError::io("write", &path, error))?;
         output.keep()?;
         self.screen.confirm(&format!("saved as {}: `jangada run` runs it", path.display()));
         Ok(())
+    }
+
+    fn write_history(&self, path: &str) -> Result<(), Failure> {
+        let path = self.new_file(path)?;
+        let history = self.history();
+        let mut output = Output::create(&path)?;
+        let written = output.write_with(|out| history.write_lines(out));
+        written.map_err(|error| HostError::io("write", &path, error))?;
+        output.keep()?;
+        self.screen.confirm(&format!(
+            "{} calls written to {}: `jangada check-history` checks them",
+            history.calls().len(),
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// The path of a file of the host that is yet to be made.
+    fn new_file(&self, path: &str) -> Result<PathBuf, Failure> {
+        let path = self.base().join(path);
+        if path.exists() {
+            let message = format!("{} exists; choose another name, or remove it", path.display());
+            return Err(Failure::Other(message));
+        }
+        Ok(path)
     }
 }
 
@@ -444,7 +496,9 @@ fn recorded(
             (fate.get() != Fate::Open).then_some(statement)
         }
         Statement::Order(_)
+        | Statement::Try(_)
         | Statement::BothWays { .. }
+        | Statement::Clients(_)
         | Statement::File { background: true, .. }
         | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
         | Statement::Expect(_) => done.is_ok().then_some(statement),

@@ -286,7 +286,10 @@ fn waiting_ends() {
     }
     let mut many = vec!["load notes.txt", "apply all stall"];
     many.extend(["& append notes.txt x"; 65]);
-    assert_contains(&failure(directory.path(), &many), "64 commands run in the background");
+    assert_contains(
+        &failure(directory.path(), &many),
+        "64 commands and clients run in the background",
+    );
 }
 
 #[test]
