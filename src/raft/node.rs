@@ -221,6 +221,11 @@ impl Node {
         self.commit_index
     }
 
+    /// The bounds of what the server has under way.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
     /// The index of the last entry in the log, committed or not.
     pub fn last_log_index(&self) -> Index {
         self.log.last().index
