@@ -2,7 +2,11 @@
 
 mod check_history;
 mod diagram;
+mod explore;
+#[cfg(feature = "museum")]
+mod museum;
 mod run;
+mod sim;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,6 +21,7 @@ Examples:
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
   jangada run crash.jangada           a scenario, in virtual time
+  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
@@ -39,8 +44,15 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
+    /// Run seeds: clusters with overlapping faults, checked in virtual time.
+    Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Put known bugs back, one at a time, and find them.
+    #[cfg(feature = "museum")]
+    Museum(museum::Arguments),
     /// Draw a trace as a sequence diagram.
     Diagram(diagram::Arguments),
 }
@@ -52,7 +64,11 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
+        Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        #[cfg(feature = "museum")]
+        Some(Command::Museum(arguments)) => museum::run(&arguments),
         Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }

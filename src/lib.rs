@@ -46,9 +46,10 @@
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
 //! | [`storage`] | What survives a crash? The log, the term and the vote. |
 //! | [`net`] | How does a message travel? What a link does to it. |
-//! | [`invariants`] | What must always hold? So far: what clients saw is linearizable. |
+//! | [`invariants`] | What must always hold? A monitor of the servers; linearizability. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
 //! | [`files`] | What is replicated? File commands, sessions, content. |
+//! | [`museum`] | Which known bugs can be put back, to see that they are found? |
 //!
 //! Arrows mean "may use", and never point up:
 //!
@@ -93,11 +94,14 @@
 pub mod actors;
 pub mod console;
 pub mod diagram;
+pub mod explore;
 pub mod files;
 pub mod invariants;
+pub mod museum;
 pub mod net;
 pub mod raft;
 pub mod script;
+pub mod sim;
 pub mod storage;
 
 /// The programs that README.md shows are tested as this crate's are.

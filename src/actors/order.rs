@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::raft::ServerId;
+use crate::storage::DiskFault;
 
 /// Which servers an order is about, resolved by the supervisor when the order is carried out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,6 +119,14 @@ pub enum Order {
     },
     /// The servers' disks finish no sync until they get another latency.
     DiskStall(Servers),
+    /// Something happens to the servers' disks. Of `all`, `leader` and `followers`, only those
+    /// that it can happen to are meant.
+    DiskFault {
+        /// Whom it concerns.
+        servers: Servers,
+        /// What happens.
+        fault: DiskFault,
+    },
     /// How long the servers' state machines take to apply a batch of entries; zero is at once.
     ApplyLatency {
         /// Whom it concerns.

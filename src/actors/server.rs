@@ -8,6 +8,7 @@ use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
@@ -17,13 +18,15 @@ use super::messages::{
     Tick, Wake,
 };
 use super::network::{Life, Network};
-use super::record::{EventKind, Recorder};
+use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use crate::invariants::{Fact, Stamp};
+use crate::museum::{Bug, on};
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
-    Ticket, Time,
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
+    ServerId, Ticket, Time,
 };
-use crate::storage::{Durable, Storage, WriteId};
+use crate::storage::{Durable, Storage, StorageError, WriteId};
 
 /// The actor that runs one server.
 pub(crate) struct Server {
@@ -58,9 +61,12 @@ pub(crate) struct Server {
     wrote: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
+    /// What the storage said when it failed: the server ends with this turn.
+    failure: Option<StorageError>,
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    _alarm: Alarm,
 }
 
 /// What a server is made from.
@@ -120,11 +126,16 @@ impl Server {
         let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
         let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
+        let handed_over = match on(Bug::LastAppliedSurvives) {
+            true => node.last_log_index(),
+            false => Index(0),
+        };
         Self {
             id,
             node,
             storage,
             network,
+            _alarm: recorder.alarm(id),
             recorder,
             clock,
             local,
@@ -136,12 +147,13 @@ impl Server {
             inbox,
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
-            handed_over: Index(0),
+            handed_over,
             wanted: Index(0),
             durable: WriteId(0),
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
+            failure: None,
             timer: None,
             scratch: Scratch::default(),
         }
@@ -149,10 +161,13 @@ impl Server {
 
     /// Steps the node, performs its effects, and everything that follows from them at once.
     fn step(&mut self, input: Input<'_>, source: Source<'_>, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
         let now = self.clock.now();
         self.step_once(now, input, source);
         self.settle(now);
-        self.set_timer(ctx);
+        self.rest(ctx);
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
@@ -160,7 +175,9 @@ impl Server {
         let luck = &mut self.luck;
         self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
-            self.perform(effect, now, &mut source);
+            if self.failure.is_none() {
+                self.perform(effect, now, &mut source);
+            }
         }
         self.scratch.effects = effects;
     }
@@ -168,15 +185,22 @@ impl Server {
     /// Has everything written synced, and tells the node what the disk has done, until there is
     /// nothing new.
     fn settle(&mut self, now: Time) {
-        loop {
+        while self.failure.is_none() {
             if std::mem::take(&mut self.wrote) {
                 self.storage.sync(now);
             }
-            let durable = self.storage.durable(now);
+            let durable = match self.storage.durable(now) {
+                Ok(durable) => durable,
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            };
             if durable.write == self.durable {
                 return;
             }
             self.durable = durable.write;
+            self.tell_durable(durable.write);
             if self.gate.is_some_and(|vote| vote <= durable.write) {
                 self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
@@ -192,9 +216,17 @@ impl Server {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
+                let (server, write) = (self.id, vote.0);
+                self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
-                if self.storage.durable(now).write < vote {
-                    self.gate = Some(vote);
+                match self.storage.durable(now) {
+                    Ok(durable) => {
+                        self.tell_durable(durable.write);
+                        if durable.write < vote && !on(Bug::VoteToldBeforeDurable) {
+                            self.gate = Some(vote);
+                        }
+                    }
+                    Err(error) => self.failure = Some(error),
                 }
             }
             Effect::Append { first, entries } => {
@@ -203,16 +235,15 @@ impl Server {
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
                     Source::Nothing => return,
                 };
-                self.storage.append(first, appended);
-                self.wrote = true;
+                self.append(first, appended);
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.storage.append(position.index, vec![entry].into());
-                self.wrote = true;
+                self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.tell(&Fact::Committed { server: self.id, index });
                 self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
@@ -222,6 +253,7 @@ impl Server {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
+                    self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
                 }
             }
             Effect::Refused(refusal) => {
@@ -246,13 +278,39 @@ impl Server {
             Effect::Became { role, term, leader, why } => {
                 self.life.set_role(role, term);
                 // What an ended leadership accepted may be committed by the next, or not.
-                for (_, reply) in self.pending.drain(..) {
-                    answer(reply, Err(CallError::Unknown));
+                let outcome = match on(Bug::LostLeaderSaysFailed) {
+                    true => CallError::Refused(Refusal::ElectionRunning),
+                    false => CallError::Unknown,
+                };
+                let lost = if on(Bug::AnswersForAnotherCommand) { 0 } else { self.pending.len() };
+                for (_, reply) in self.pending.drain(..lost) {
+                    answer(reply, Err(outcome));
                 }
                 let server = self.id;
+                self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
             }
         }
+    }
+
+    fn append(&mut self, first: Index, entries: Entries) {
+        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
+            true => entries.iter().map(Stamp::of).collect(),
+            false => SmallVec::new(),
+        };
+        let write = self.storage.append(first, entries).0;
+        let (server, entries) = (self.id, &stamps);
+        self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        self.wrote = true;
+    }
+
+    fn tell_durable(&self, write: WriteId) {
+        self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+    }
+
+    fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {
+        let (count, limit) = (count as u64, limit as u64);
+        self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
@@ -268,8 +326,10 @@ impl Server {
                 self.outbox.pop_front();
             }
             self.outbox.push_back((to, message));
+            self.tell_holds("messages behind a vote", self.outbox.len(), MAX_OUTBOX);
             return;
         }
+        self.recorder.tell(&Fact::Sent { server: self.id, to, message });
         let entries = match &message {
             Message::AppendEntries(append) => {
                 self.storage.read(append.prev_log.index, append.last, u64::MAX)
@@ -296,13 +356,19 @@ impl Server {
     /// Hands committed entries to the state machine, in bounded pages, with those who wait for
     /// their answers. It reports when the entries behind the window wait for it.
     fn hand_over(&mut self) {
-        let commit_index = self.node.commit_index();
+        let commit_index = match self.node.role() {
+            RoleKind::Leader if on(Bug::AppliesUncommitted) => self.node.last_log_index(),
+            _ => self.node.commit_index(),
+        };
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
         while self.handed_over < commit_index && self.handed_over < window_end {
             let end = commit_index.min(window_end);
             let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
+            if on(Bug::SkipsAtThePageBorder) && self.handed_over < end {
+                self.handed_over = self.handed_over.next();
+            }
             let awaited = self.pending.partition_point(|(index, _)| *index <= self.handed_over);
             let replies = self.pending.drain(..awaited).collect();
             let report = self.handed_over == window_end;
@@ -326,6 +392,21 @@ impl Server {
         let input = Input::Message { from, message, entries: &metas };
         self.step(input, Source::Message(entries), ctx);
         self.scratch.metas = metas;
+    }
+
+    /// Ends a turn: until the next timer, or for ever if the storage has failed.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        let Some(error) = self.failure.take() else { return self.set_timer(ctx) };
+        let server = self.id;
+        self.network.fail(server, error.clone());
+        self.recorder.tell(&Fact::Ended { server });
+        self.recorder.record(EventKind::Failed { server, error });
+        self.end(ctx);
+    }
+
+    fn end(&self, ctx: &mut Context<Self>) {
+        self.machine.do_send(End);
+        ctx.terminate();
     }
 
     /// Sees to it that the server wakes when the node or the disk wants it. A timer that fires
@@ -374,7 +455,7 @@ impl Server {
         let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {
@@ -461,8 +542,10 @@ impl Handler<Wake> for Server {
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
         self.on_timer(ctx);
-        // Calls may have waited at the door.
-        ctx.notify(Knock);
+        if !self.life.ended() {
+            // Calls may have waited at the door.
+            ctx.notify(Knock);
+        }
     }
 }
 
@@ -483,7 +566,7 @@ impl Handler<Retime> for Server {
         if !self.life.ended() {
             // No more than the timers: a paused server must not say what its disk did meanwhile.
             self.step_once(self.clock.now(), Input::Retime(timing), Source::Nothing);
-            self.set_timer(ctx);
+            self.rest(ctx);
         }
     }
 }
@@ -500,7 +583,6 @@ impl Handler<End> for Server {
     type Result = ();
 
     fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
-        self.machine.do_send(End);
-        ctx.terminate();
+        self.end(ctx);
     }
 }

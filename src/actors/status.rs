@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::ClockError;
 use crate::net::LinkRule;
 use crate::raft::{Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
-use crate::storage::DiskSpeed;
+use crate::storage::{DiskSpeed, StorageError};
 
 /// Every server of a sandbox at one moment.
 #[derive(Clone, Debug)]
@@ -43,8 +43,12 @@ pub struct ServerStatus {
     pub applied_index: Index,
     /// The latency added to every message that it handles.
     pub latency: Duration,
+    /// Why it failed, if it did.
+    pub failure: Option<StorageError>,
     /// Its disk.
     pub disk: DiskSpeed,
+    /// Its disk has no room.
+    pub disk_full: bool,
     /// How long its state machine takes for a batch; `None` while stalled.
     pub apply: Option<Duration>,
     /// How wrong its clock is, if it is.
@@ -66,6 +70,8 @@ pub enum Condition {
     Crashed,
     /// It was stopped in good order.
     Stopped,
+    /// It ended by itself, or cannot start, because of its disk.
+    Failed,
 }
 
 /// One entry of a log, for people.
@@ -108,6 +114,11 @@ impl ServerStatus {
     /// Whether it runs and is not frozen.
     pub fn is_up(&self) -> bool {
         self.condition == Condition::Running
+    }
+
+    /// Whether it does not run.
+    pub fn is_down(&self) -> bool {
+        !matches!(self.condition, Condition::Running | Condition::Paused)
     }
 
     /// Whether it believes that it leads.

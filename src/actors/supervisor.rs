@@ -10,6 +10,7 @@ use actix::prelude::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
 
 use super::call::Inbox;
 use super::clock::{Clock, LocalClock};
@@ -20,9 +21,14 @@ use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers};
+use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
-use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId, Time, Timing};
-use crate::storage::{DiskSpeed, MemoryDisk, Storage};
+use crate::raft::{
+    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Time, Timing,
+};
+use crate::storage::{
+    DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage, StorageError,
+};
 
 /// Builds an empty state machine, for a server that starts.
 pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
@@ -35,13 +41,15 @@ pub(crate) struct Supervisor {
     clock: Clock,
     network: Network,
     recorder: Recorder,
-    disks: BTreeMap<ServerId, MemoryDisk>,
+    disks: BTreeMap<ServerId, ServerDisk>,
     /// What each server takes for the time.
     local_clocks: BTreeMap<ServerId, LocalClock>,
     /// How long each server's state machine takes for a batch; `None` while it is stalled.
     paces: BTreeMap<ServerId, Option<Duration>>,
     /// How servers that do not run have ended.
     ended: BTreeMap<ServerId, Condition>,
+    /// Why servers have failed.
+    failures: BTreeMap<ServerId, StorageError>,
 }
 
 /// Why an order was not carried out; nothing was changed.
@@ -62,6 +70,23 @@ pub enum OrderError {
     /// Only a running server can do this.
     #[error("{0} is down; `recover {n}` starts it again", n = .0.0)]
     Down(ServerId),
+    /// The server's disk does not let it start.
+    #[error("{0} cannot start: {1}")]
+    Failed(ServerId, StorageError),
+    /// Memory has none of the faults of a disk.
+    #[error(
+        "{0} has its disk in plain memory, which cannot do this; `disks simulated` at the top of a \
+         scenario, or `jangada --disks simulated`, gives every server a disk that can"
+    )]
+    MemoryDisk(ServerId),
+    /// Harm to what is there could not be told from what a crash tears.
+    #[error(
+        "the disk of {0} holds nothing yet whose loss it would notice; try again after a write"
+    )]
+    NothingToHarm(ServerId),
+    /// Only of a server that is down.
+    #[error("{0} runs; `crash {n}` or `stop {n}` first", n = .0.0)]
+    MustBeDown(ServerId),
     /// The server runs already.
     #[error("{0} runs already")]
     Running(ServerId),
@@ -119,6 +144,7 @@ pub(crate) enum Stream {
     Network,
     Client(u64),
     Server { id: ServerId, life: u64 },
+    Disk(ServerId),
 }
 
 /// The random numbers of one seed for one purpose.
@@ -126,6 +152,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
     let number = match stream {
         Stream::Network => 1 << 62,
         Stream::Client(number) => 1 << 63 | number,
+        Stream::Disk(id) => 1 << 61 | id.0,
         Stream::Server { id, life } => id.0 << 32 | life & 0xffff_ffff,
     };
     let mut luck = ChaCha8Rng::seed_from_u64(seed);
@@ -138,12 +165,18 @@ impl Supervisor {
     pub(crate) fn new(
         seed: u64,
         options: Options,
+        disks: DiskKind,
         machine: MachineFactory,
         clock: Clock,
         network: Network,
         recorder: Recorder,
     ) -> Self {
         let servers = network.servers();
+        let cluster = Uuid::from_u64_pair(0, seed);
+        let disk = |server: ServerId| {
+            let luck = stream(seed, &Stream::Disk(server));
+            (server, ServerDisk::new(disks, Identity { cluster, server }, luck))
+        };
         let mut supervisor = Self {
             seed,
             options,
@@ -151,27 +184,48 @@ impl Supervisor {
             clock,
             network,
             recorder,
-            disks: servers.iter().map(|id| (*id, MemoryDisk::default())).collect(),
             local_clocks: servers.iter().map(|id| (*id, LocalClock::new())).collect(),
+            disks: servers.iter().copied().map(disk).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: BTreeMap::new(),
+            failures: BTreeMap::new(),
         };
         // Here and not when the actor starts: a client that calls at once finds them up.
         for id in servers {
-            supervisor.start_server(id);
+            supervisor.start_or_fail(id);
         }
         supervisor
     }
 
+    /// Starts a server, or records why it cannot start.
+    fn start_or_fail(&mut self, id: ServerId) {
+        match self.storage(id) {
+            Ok(storage) => self.start_server(id, storage),
+            Err(error) => {
+                self.recorder.record(EventKind::Failed { server: id, error: error.clone() });
+                self.ended.insert(id, Condition::Failed);
+                self.failures.insert(id, error);
+            }
+        }
+    }
+
+    fn storage(&self, id: ServerId) -> Result<Box<dyn Storage>, StorageError> {
+        self.disks.get(&id).map_or(Err(StorageError::NotFormatted), ServerDisk::storage)
+    }
+
     /// Starts a server from what its disk kept, and from nothing else.
-    fn start_server(&mut self, id: ServerId) {
-        let Some(disk) = self.disks.get(&id).cloned() else { return };
+    fn start_server(&mut self, id: ServerId, storage: Box<dyn Storage>) {
         let Some(local) = self.local_clocks.get(&id).cloned() else { return };
         let now = local.at(self.clock.now());
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
         let configuration = Configuration::new(self.network.servers());
-        let node = Node::new(id, configuration, self.options.clone(), disk.load(), now, &mut draw);
+        let Recovered { persistent, torn } = storage.load();
+        if let Some(tail) = torn {
+            self.recorder.record(EventKind::Torn { server: id, tail });
+        }
+        self.tell_started(id, &*storage, &persistent);
+        let node = Node::new(id, configuration, self.options.clone(), persistent, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
         let pace = self.paces.get(&id).copied().unwrap_or_default();
@@ -185,8 +239,7 @@ impl Supervisor {
                 StateMachine::new(id, machine, to_server, life.clone(), recorder.clone(), pace)
                     .start();
             running = Some(machine.clone());
-            let (storage, inbox) = (Box::new(disk), inbox.clone());
-            let network = network.clone();
+            let (inbox, network) = (inbox.clone(), network.clone());
             Server::new(Parts {
                 id,
                 node,
@@ -205,6 +258,27 @@ impl Supervisor {
             self.network.plug(id, Running { address, machine, inbox, life });
         }
         self.ended.remove(&id);
+        self.failures.remove(&id);
+    }
+
+    /// Takes note of servers that ended by themselves.
+    fn look_after(&mut self) {
+        for (id, error) in self.network.take_failed() {
+            if let Some(disk) = self.disks.get_mut(&id) {
+                disk.ended(false, self.clock.now());
+            }
+            self.ended.insert(id, Condition::Failed);
+            self.failures.insert(id, error);
+        }
+    }
+
+    fn tell_started(&self, server: ServerId, storage: &dyn Storage, kept: &Persistent) {
+        if self.recorder.monitors() {
+            let entries = storage.read(Index(0), Index(u64::MAX), u64::MAX);
+            let log: Vec<_> = entries.iter().map(Stamp::of).collect();
+            let Persistent { current_term: term, voted_for, .. } = *kept;
+            self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
+        }
     }
 
     /// Ends a server. What is in flight to it is lost, and unless it ends in good order, so is
@@ -213,14 +287,11 @@ impl Supervisor {
         let Some(running) = self.network.unplug(id) else { return };
         running.address.do_send(End);
         let orderly = condition == Condition::Stopped;
-        if let Some(disk) = self.disks.get(&id) {
-            if orderly {
-                disk.flush();
-            } else {
-                disk.crash();
-            }
+        if let Some(disk) = self.disks.get_mut(&id) {
+            disk.ended(orderly, self.clock.now());
         }
         self.ended.insert(id, condition);
+        self.recorder.tell(&Fact::Ended { server: id });
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 
@@ -282,9 +353,7 @@ impl Supervisor {
                 }
             }
             Order::Recover(servers) | Order::Start(servers) => {
-                for id in self.resolve_down(servers)? {
-                    self.start_server(id);
-                }
+                self.start(servers)?;
             }
             Order::Pause(servers) => {
                 for (id, _) in self.resolve_running(servers)? {
@@ -328,6 +397,7 @@ impl Supervisor {
                 self.set_disk_speed(servers, DiskSpeed::Latency(*latency))?;
             }
             Order::DiskStall(servers) => self.set_disk_speed(servers, DiskSpeed::Stalled)?,
+            Order::DiskFault { servers, fault } => self.inflict(servers, *fault)?,
             Order::ApplyLatency { servers, latency } => self.set_pace(servers, Some(*latency))?,
             Order::ApplyStall(servers) => self.set_pace(servers, None)?,
             Order::ClockRate { servers, rate } => {
@@ -417,6 +487,45 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Starts servers. Of `all`, those that can; otherwise every one that is named must.
+    fn start(&mut self, servers: &Servers) -> Result<(), OrderError> {
+        let down = self.resolve_down(servers)?;
+        if *servers != Servers::All {
+            for id in &down {
+                self.storage(*id).map_err(|error| OrderError::Failed(*id, error))?;
+            }
+        }
+        for id in down {
+            self.start_or_fail(id);
+        }
+        Ok(())
+    }
+
+    /// Has something happen to disks. It is an error if it cannot happen to a server that is
+    /// named, or to none of those that are meant.
+    fn inflict(&mut self, servers: &Servers, fault: DiskFault) -> Result<(), OrderError> {
+        let named = matches!(servers, Servers::Only(_));
+        let (mut done, mut refused) = (false, None);
+        for id in self.network.resolve(servers)? {
+            let running = self.network.running(id);
+            let Some(disk) = self.disks.get_mut(&id) else { continue };
+            match disk.inflict(fault, running.is_some()) {
+                Ok(()) => done = true,
+                Err(why) => {
+                    refused.get_or_insert(match why {
+                        Refused::Memory => OrderError::MemoryDisk(id),
+                        Refused::NothingToHarm => OrderError::NothingToHarm(id),
+                        Refused::Running => OrderError::MustBeDown(id),
+                    });
+                }
+            }
+            if let Some(server) = running {
+                server.address.do_send(Wake);
+            }
+        }
+        refused.filter(|_| named || !done).map_or(Ok(()), Err)
+    }
+
     fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {
         for id in self.network.resolve(servers)? {
             self.paces.insert(id, pace);
@@ -448,8 +557,8 @@ impl Supervisor {
 
     /// What can be said of a server without asking it.
     fn outside(&self, id: ServerId) -> ServerStatus {
-        let disk = self.disks.get(&id).cloned().unwrap_or_default();
-        let (term, voted_for, last_log) = disk.summary();
+        let disk = self.disks.get(&id);
+        let (term, voted_for, last_log) = disk.map(ServerDisk::summary).unwrap_or_default();
         let condition = match self.network.running(id) {
             Some(server) if server.life.paused() => Condition::Paused,
             Some(_) => Condition::Running,
@@ -469,7 +578,9 @@ impl Supervisor {
             commit_index: Index(0),
             applied_index: Index(0),
             latency: self.network.latency(id),
-            disk: disk.speed(),
+            failure: self.failures.get(&id).cloned(),
+            disk: disk.map(ServerDisk::speed).unwrap_or_default(),
+            disk_full: disk.is_some_and(ServerDisk::is_full),
             apply: self.paces.get(&id).copied().unwrap_or_default(),
             clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),
             links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
@@ -497,6 +608,7 @@ impl Handler<Carry> for Supervisor {
     type Result = Result<(), OrderError>;
 
     fn handle(&mut self, Carry(order): Carry, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         // Recorded first: what the order causes comes after it.
         self.recorder.record(EventKind::Ordered(order.clone()));
         let result = self.carry_out(&order);
@@ -511,6 +623,7 @@ impl Handler<GetStatus> for Supervisor {
     type Result = ResponseFuture<ClusterStatus>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         let clock = self.clock;
         let timing = self.options.timing;
         let servers: Vec<_> = self
@@ -542,6 +655,7 @@ impl Handler<GetLog> for Supervisor {
     type Result = MessageResult<GetLog>;
 
     fn handle(&mut self, message: GetLog, _: &mut Context<Self>) -> Self::Result {
+        self.look_after();
         let GetLog { server, after, last } = message;
         MessageResult(self.network.known(server).map(|id| {
             /// Most bytes of entries that one look at a log reads.

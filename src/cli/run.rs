@@ -117,7 +117,9 @@ fn run_one(
         let sandbox = Sandbox::start(SandboxOptions {
             servers: arguments.servers.or(scenario.servers).unwrap_or(SERVERS),
             seed: arguments.seed.or(scenario.seed).unwrap_or(SEED),
+            disks: scenario.disks.unwrap_or_default(),
             trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
+            monitor: !arguments.real,
             ..SandboxOptions::default()
         });
         let clock = sandbox.clock();

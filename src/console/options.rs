@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::paint::ColorChoice;
+use crate::script::DISK_KINDS;
+use crate::storage::DiskKind;
 
 /// The options of the console.
 #[derive(Clone, PartialEq, Eq, Debug, clap::Args)]
@@ -14,12 +16,20 @@ pub struct Options {
     /// What everything random is drawn from; without it, another one each time
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Which disks they have: `memory`, or `simulated` ones that can fail
+    #[arg(long, value_name = "KIND", default_value = "memory", value_parser = disk_kind)]
+    pub disks: DiskKind,
     /// Go on after an error when the lines come from a file or a pipe
     #[arg(long)]
     pub keep_going: bool,
     /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
+}
+
+fn disk_kind(word: &str) -> Result<DiskKind, String> {
+    let known = DISK_KINDS.iter().find(|(known, _)| *known == word);
+    known.map(|(_, kind)| *kind).ok_or_else(|| "it is memory or simulated".to_owned())
 }
 
 impl Options {

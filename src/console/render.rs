@@ -86,12 +86,15 @@ pub(crate) fn events(events: &[Event], paint: Paint) -> String {
 pub(crate) fn event(event: &Event, paint: Paint) -> String {
     let color = match &event.kind {
         EventKind::Ordered(_) | EventKind::OrderRefused(_) => Color::Cyan,
-        EventKind::Ended { .. } => Color::Red,
+        EventKind::Ended { .. } | EventKind::Failed { .. } | EventKind::Violated(_) => Color::Red,
         EventKind::Became { role: RoleKind::Leader, .. } => Color::Green,
         EventKind::Became { role: RoleKind::Candidate | RoleKind::PreCandidate, .. } => {
             Color::Yellow
         }
-        EventKind::Started(_) | EventKind::Became { .. } | EventKind::Applied { .. } => Color::Grey,
+        EventKind::Started(_)
+        | EventKind::Torn { .. }
+        | EventKind::Became { .. }
+        | EventKind::Applied { .. } => Color::Grey,
     };
     paint.paint(color, event)
 }
@@ -146,7 +149,9 @@ mod tests {
             commit_index: if role.is_some() { Index(9) } else { Index(0) },
             applied_index: Index(0),
             latency: Default::default(),
+            failure: None,
             disk: DiskSpeed::Stalled,
+            disk_full: false,
             apply: None,
             clock: None,
             links: Vec::new(),

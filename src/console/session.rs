@@ -80,7 +80,14 @@ async fn run(options: &Options) -> io::Result<u8> {
         (prompt::piped(), None)
     };
     let screen = Rc::new(Terminal::new(output, errors, notices, bar));
-    let sandbox = SandboxOptions { servers: options.servers, seed, ..SandboxOptions::default() };
+    let sandbox = SandboxOptions {
+        servers: options.servers,
+        seed,
+        disks: options.disks,
+        // By the clock on the wall a person may go on for days, and the monitor forgets nothing.
+        monitor: false,
+        ..SandboxOptions::default()
+    };
     let mut session = Session::start(sandbox, screen, known, typed);
     let mut status = 0;
     while let Some(line) = lines.next().await? {

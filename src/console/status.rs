@@ -111,6 +111,7 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
         server.timer.map_or("-".to_owned(), |left| format!("{} ms", left.as_millis())),
         speed(server.latency),
         match server.disk {
+            _ if server.disk_full => "full".to_owned(),
             DiskSpeed::Latency(latency) => fast_or(latency),
             DiskSpeed::Stalled => "stalled".to_owned(),
         },
@@ -128,6 +129,7 @@ fn role(server: &ServerStatus) -> String {
         Condition::Paused => format!("{role} (paused)"),
         Condition::Crashed => "crashed".to_owned(),
         Condition::Stopped => "stopped".to_owned(),
+        Condition::Failed => "failed".to_owned(),
     }
 }
 
@@ -190,7 +192,7 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
         if running || text.is_empty() { text.to_owned() } else { paint.paint(Color::Grey, text) }
     };
     let color = match (server.condition, server.role) {
-        (Condition::Crashed, _) => Some(Color::Red),
+        (Condition::Crashed | Condition::Failed, _) => Some(Color::Red),
         (Condition::Stopped | Condition::Paused, _) => Some(Color::Grey),
         (_, Some(RoleKind::Leader)) if server.stale => Some(Color::Magenta),
         (_, Some(RoleKind::Leader)) => Some(Color::Green),
@@ -220,7 +222,9 @@ mod tests {
             commit_index: Index(14),
             applied_index: Index(13),
             latency: Duration::ZERO,
+            failure: None,
             disk: DiskSpeed::Latency(Duration::ZERO),
+            disk_full: false,
             apply: Some(Duration::ZERO),
             clock: None,
             links: Vec::new(),

@@ -3,10 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::value::{NORMAL, Percent, ROLES, SLOW, Time};
+use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
-    Statement, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
+    Setting, Statement, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -57,6 +57,11 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "disk {servers} {}", FastOr(*latency))
         }
         Order::DiskStall(servers) => write!(f, "disk {servers} stall"),
+        Order::DiskFault { servers, fault } => {
+            let word = DISK_FAULTS.iter().find(|(_, known)| known == fault);
+            let word = word.expect("invariant: the table has every fault").0;
+            write!(f, "{word} {servers}")
+        }
         Order::ApplyLatency { servers, latency } => {
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
@@ -255,6 +260,7 @@ impl Display for Expectation {
             Self::FilesEqual { within } => write!(f, "files equal{}", Within(*within)),
             Self::LogsEqual { within } => write!(f, "logs equal{}", Within(*within)),
             Self::Linearizable => f.write_str("linearizable"),
+            Self::Progress { within } => write!(f, "progress within {}", Time(*within)),
             Self::Refused { because: None, call } => write!(f, "refused {call}"),
             Self::Refused { because: Some(reason), call } => {
                 write!(f, "refused because {} {call}", Quoted(reason.as_bytes()))
@@ -280,6 +286,10 @@ impl Display for Setting {
         match self {
             Self::Servers(count) => write!(f, "servers {count}"),
             Self::Seed(seed) => write!(f, "seed {seed}"),
+            Self::Disks(kind) => {
+                let word = DISK_KINDS.iter().find(|(_, known)| known == kind);
+                write!(f, "disks {}", word.expect("invariant: the table has every kind").0)
+            }
         }
     }
 }
@@ -289,6 +299,10 @@ impl Display for Statement {
         match self {
             Self::Order(order) => order.fmt(f),
             Self::BothWays { there, back: _ } => write_order(f, there, "<->"),
+            Self::Try(order) => write!(f, "try {order}"),
+            Self::Clients(Clients { count, time, every }) => {
+                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))
+            }
             Self::File { call, background: false } => call.fmt(f),
             Self::File { call, background: true } => write!(f, "& {call}"),
             Self::Submit(path) => write!(f, "submit {}", Bare(path)),

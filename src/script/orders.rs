@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Result, Token};
 use super::value;
 use super::{ParseError, Statement};
 use crate::actors::{Order, Servers, Side};
+use crate::storage::DiskFault;
 
 fn about(c: &mut Cursor<'_>, order: fn(Servers) -> Order) -> Result<Statement> {
     value::servers(c).map(order).map(Statement::Order)
@@ -63,6 +64,11 @@ pub(super) fn disk(c: &mut Cursor<'_>) -> Result<Statement> {
         None => Order::DiskStall(servers),
         Some(latency) => Order::DiskLatency { servers, latency },
     }))
+}
+
+pub(super) fn disk_fault(c: &mut Cursor<'_>, fault: DiskFault) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    Ok(Statement::Order(Order::DiskFault { servers, fault }))
 }
 
 pub(super) fn apply(c: &mut Cursor<'_>) -> Result<Statement> {

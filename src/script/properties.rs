@@ -84,6 +84,8 @@ fn order() -> impl Strategy<Value = Order> {
         (servers(), duration()).prop_map(|(servers, latency)| Order::Speed { servers, latency }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::DiskLatency { servers, latency }),
+        (servers(), select(value::DISK_FAULTS.to_vec()))
+            .prop_map(|(servers, (_, fault))| Order::DiskFault { servers, fault }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
         (servers(), 0.01..=100.0).prop_map(|(servers, rate)| Order::ClockRate { servers, rate }),
@@ -161,6 +163,7 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         duration().prop_map(|within| Expectation::FilesEqual { within }),
         duration().prop_map(|within| Expectation::LogsEqual { within }),
         Just(Expectation::Linearizable),
+        duration().prop_map(|within| Expectation::Progress { within }),
         (option::of(any::<String>()), call())
             .prop_map(|(because, call)| Expectation::Refused { because, call }),
         call().prop_map(Expectation::Unknown),
@@ -192,6 +195,10 @@ fn statement() -> impl Strategy<Value = Statement> {
     ];
     prop_oneof![
         order().prop_map(Statement::Order),
+        order().prop_map(Statement::Try),
+        (1..=32_u64, duration(), duration()).prop_map(|(count, time, every)| {
+            Statement::Clients(Clients { count, time, every })
+        }),
         order_on_links().prop_map(|(there, back)| Statement::BothWays { there, back }),
         (call(), any::<bool>()).prop_map(|(call, background)| Statement::File { call, background }),
         name().prop_map(Statement::Submit),
@@ -209,6 +216,8 @@ fn statement() -> impl Strategy<Value = Statement> {
         expectation().prop_map(Statement::Expect),
         (1..=64_u64).prop_map(|count| Statement::Setting(Setting::Servers(count))),
         any::<u64>().prop_map(|seed| Statement::Setting(Setting::Seed(seed))),
+        select(value::DISK_KINDS.to_vec())
+            .prop_map(|(_, kind)| Statement::Setting(Setting::Disks(kind))),
     ]
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
 use crate::raft::ServerId;
+use crate::storage::DiskKind;
 
 /// The longest scenario, in bytes.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub servers: Option<u64>,
     /// `seed N`: the seed it wants, if it says so.
     pub seed: Option<u64>,
+    /// `disks KIND`: which disks it wants, if it says so.
+    pub disks: Option<DiskKind>,
     /// What is to be done, in order.
     pub steps: Vec<Step>,
 }
@@ -54,6 +57,29 @@ pub struct ScenarioError {
 }
 
 impl Scenario {
+    /// The scenario of these settings and statements, one a line.
+    pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
+        let mut scenario = Self { servers: None, seed: None, disks: None, steps: Vec::new() };
+        for setting in settings {
+            match setting {
+                Setting::Servers(count) => scenario.servers = Some(*count),
+                Setting::Seed(seed) => scenario.seed = Some(*seed),
+                Setting::Disks(disks) => scenario.disks = Some(*disks),
+            }
+        }
+        let numbers = scenario.settings().len() + 1..;
+        let step =
+            |(number, statement): (usize, &Statement)| Step { number, text: statement.to_string() };
+        scenario.steps = numbers.zip(statements).map(step).collect();
+        scenario
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let servers = self.servers.map(Setting::Servers);
+        let seed = self.seed.map(Setting::Seed);
+        servers.into_iter().chain(seed).chain(self.disks.map(Setting::Disks)).collect()
+    }
+
     /// Parses a whole file.
     ///
     /// # Errors
@@ -74,6 +100,14 @@ impl Scenario {
             reader.line(number, line);
         }
         if reader.error.mistakes.is_empty() { Ok(reader.scenario) } else { Err(reader.error) }
+    }
+}
+
+impl Display for Scenario {
+    /// The text of a scenario file, without the comments that it may have been read from.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.settings().iter().try_for_each(|setting| writeln!(f, "{setting}"))?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "{}", step.text))
     }
 }
 
@@ -103,7 +137,7 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            scenario: Scenario { servers: None, seed: None, steps: Vec::new() },
+            scenario: Scenario { servers: None, seed: None, disks: None, steps: Vec::new() },
             variables: Variables::new(),
             error: ScenarioError::default(),
         }
@@ -141,7 +175,7 @@ impl Reader {
     fn take(&mut self, number: usize, statement: &Statement) -> Result<(), &'static str> {
         match statement {
             Statement::Setting(_) if !self.scenario.steps.is_empty() => {
-                Err("`servers` and `seed` go at the top of a scenario, before everything else")
+                Err("`servers`, `seed` and `disks` go at the top of a scenario, before all else")
             }
             Statement::Setting(Setting::Servers(count)) => {
                 match self.scenario.servers.replace(*count) {
@@ -152,6 +186,10 @@ impl Reader {
             Statement::Setting(Setting::Seed(seed)) => match self.scenario.seed.replace(*seed) {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
+            },
+            Statement::Setting(Setting::Disks(kind)) => match self.scenario.disks.replace(*kind) {
+                None => Ok(()),
+                Some(_) => Err("`disks` is set twice"),
             },
             Statement::Let { name, binding } => {
                 let value = match binding {

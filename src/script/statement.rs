@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::actors::{Order, Servers};
 use crate::raft::{Index, ServerId};
+use crate::storage::DiskKind;
 
 /// One line of the language, understood. Its `Display` is canonical text that parses back to an
 /// equal statement.
@@ -21,6 +22,10 @@ pub enum Statement {
         /// The same order from right to left.
         back: Order,
     },
+    /// An order that may be refused; then it does nothing.
+    Try(Order),
+    /// Clients that use the files at random, in the background.
+    Clients(Clients),
     /// Something to do with the files.
     File {
         /// The command, and whom to ask.
@@ -59,6 +64,18 @@ pub enum Statement {
     Expect(Expectation),
     /// Something about the cluster itself, at the top of a scenario.
     Setting(Setting),
+}
+
+/// Clients with sessions of their own. What they ask for is drawn from the seed; what they are told
+/// is part of the history that `expect linearizable` checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clients {
+    /// How many.
+    pub count: u64,
+    /// For how long.
+    pub time: Duration,
+    /// How long each thinks before its next command, on average.
+    pub every: Duration,
 }
 
 /// A file command and the server to ask, or any server that answers.
@@ -189,6 +206,11 @@ pub enum Expectation {
     },
     /// What the clients have seen so far can be explained by one copy of the files.
     Linearizable,
+    /// A new command is committed and applied.
+    Progress {
+        /// How long it may take.
+        within: Duration,
+    },
     /// The command is refused.
     Refused {
         /// Must be contained in the reason.
@@ -265,6 +287,8 @@ pub enum Setting {
     Servers(u64),
     /// The seed of everything random.
     Seed(u64),
+    /// Which disks the servers have.
+    Disks(DiskKind),
 }
 
 /// What a variable stands for.

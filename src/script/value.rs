@@ -8,7 +8,10 @@ use super::error::quoted;
 use super::{OneServer, Role};
 use crate::actors::Servers;
 use crate::raft::ServerId;
+use crate::storage::{DiskFault, DiskKind};
 
+/// The most clients that one statement starts.
+pub(crate) const MAX_CLIENTS: u64 = 32;
 /// The longest duration: a day. Deadlines computed from it cannot overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -263,6 +266,23 @@ pub(crate) const ROLES: [(&str, Role); 8] = [
     ("stopped", Role::Dead),
     ("down", Role::Dead),
 ];
+
+/// The words for what may happen to disks.
+pub(crate) const DISK_FAULTS: [(&str, DiskFault); 9] = [
+    ("disk-full", DiskFault::Full),
+    ("disk-free", DiskFault::Free),
+    ("disk-fail", DiskFault::FailSync),
+    ("disk-tear", DiskFault::Tear),
+    ("disk-flip", DiskFault::Flip),
+    ("disk-lose", DiskFault::Lose),
+    ("disk-misdirect", DiskFault::Misdirect),
+    ("disk-destroy", DiskFault::Destroy),
+    ("disk-mend", DiskFault::Mend),
+];
+
+/// The words for the kinds of disks.
+pub(crate) const DISK_KINDS: [(&str, DiskKind); 2] =
+    [("memory", DiskKind::Memory), ("simulated", DiskKind::Simulated)];
 
 /// Takes a role.
 pub(crate) fn role(c: &mut Cursor<'_>) -> Result<Role> {

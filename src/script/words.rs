@@ -2,7 +2,8 @@
 
 use super::cursor::{Cursor, Result};
 use super::{FileCommand, Statement, files, orders, parse};
-use Argument::{Content, Expectations, File, Is, Numbers, Path, Servers, Words};
+use crate::storage::DiskFault;
+use Argument::{Content, Expectations, File, Is, Numbers, Orders, Path, Servers, Words};
 
 /// One word of the language: how it is parsed, explained and completed.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) enum Argument {
     Content,
     Words,
     FileCommands,
+    /// Words about servers and links.
+    Orders,
     Expectations,
     Is(&'static str),
 }
@@ -51,6 +54,7 @@ pub(crate) enum Argument {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Category {
     Servers,
+    Disks,
     Links,
     Files,
     Looking,
@@ -58,12 +62,13 @@ pub(crate) enum Category {
 }
 
 impl Category {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Servers, Self::Links, Self::Files, Self::Looking, Self::Scenarios];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Servers, Self::Disks, Self::Links, Self::Files, Self::Looking, Self::Scenarios];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Servers => "Servers",
+            Self::Disks => "Disks; all but `disk` and `disk-mend` need `disks simulated`",
             Self::Links => "Links between servers",
             Self::Files => "Files",
             Self::Looking => "Looking",
@@ -101,6 +106,26 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|&(distance, _)| distance <= allowed)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, known)| known)
+}
+
+/// A word for something that happens to disks.
+const fn disk_fault(
+    name: &'static str,
+    usage: &'static str,
+    help: &'static str,
+    example: &'static str,
+    parse: fn(&mut Cursor<'_>) -> Result<Statement>,
+) -> Word {
+    Word {
+        name,
+        aliases: &[],
+        category: Category::Disks,
+        usage,
+        help,
+        example,
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(parse),
+    }
 }
 
 /// The words that a line may begin with.
@@ -186,16 +211,6 @@ pub(crate) const WORDS: &[Word] = &[
         grammar: Grammar::Statement(orders::speed),
     },
     Word {
-        name: "disk",
-        aliases: &[],
-        category: Category::Servers,
-        usage: "disk SERVERS fast|stall|DURATION",
-        help: "Sets how long a sync takes on the disks of servers; `stall` is for ever",
-        example: "disk 2,3 20ms",
-        arguments: &[&[Servers], &[Is("fast"), Is("stall")]],
-        grammar: Grammar::Statement(orders::disk),
-    },
-    Word {
         name: "apply",
         aliases: &[],
         category: Category::Servers,
@@ -245,6 +260,79 @@ pub(crate) const WORDS: &[Word] = &[
         arguments: &[],
         grammar: Grammar::Statement(orders::heartbeat),
     },
+    Word {
+        name: "disk",
+        aliases: &[],
+        category: Category::Disks,
+        usage: "disk SERVERS fast|stall|DURATION",
+        help: "Sets how long a sync takes on the disks of servers; `stall` is for ever",
+        example: "disk 2,3 20ms",
+        arguments: &[&[Servers], &[Is("fast"), Is("stall")]],
+        grammar: Grammar::Statement(orders::disk),
+    },
+    disk_fault(
+        "disk-full",
+        "disk-full SERVERS",
+        "There is no room on disks any more: what servers write waits in memory",
+        "disk-full leader",
+        |c| orders::disk_fault(c, DiskFault::Full),
+    ),
+    disk_fault(
+        "disk-free",
+        "disk-free SERVERS",
+        "There is room on disks again",
+        "disk-free all",
+        |c| orders::disk_fault(c, DiskFault::Free),
+    ),
+    disk_fault(
+        "disk-fail",
+        "disk-fail SERVERS",
+        "The next sync of disks fails, and their servers end; what it was for may be lost",
+        "disk-fail 2",
+        |c| orders::disk_fault(c, DiskFault::FailSync),
+    ),
+    disk_fault(
+        "disk-tear",
+        "disk-tear SERVERS",
+        "The next crash leaves parts of what is not synced, rather than nothing",
+        "disk-tear all",
+        |c| orders::disk_fault(c, DiskFault::Tear),
+    ),
+    disk_fault(
+        "disk-flip",
+        "disk-flip SERVERS",
+        "Turns one bit around of what is on disks",
+        "disk-flip 2",
+        |c| orders::disk_fault(c, DiskFault::Flip),
+    ),
+    disk_fault(
+        "disk-lose",
+        "disk-lose SERVERS",
+        "The last write that was synced turns out never to have reached the disk",
+        "disk-lose 2",
+        |c| orders::disk_fault(c, DiskFault::Lose),
+    ),
+    disk_fault(
+        "disk-misdirect",
+        "disk-misdirect SERVERS",
+        "The last write that was synced turns out to have gone elsewhere on the disk",
+        "disk-misdirect 2",
+        |c| orders::disk_fault(c, DiskFault::Misdirect),
+    ),
+    disk_fault(
+        "disk-destroy",
+        "disk-destroy SERVERS",
+        "Loses all that is on the disks of servers that are down",
+        "disk-destroy 2",
+        |c| orders::disk_fault(c, DiskFault::Destroy),
+    ),
+    disk_fault(
+        "disk-mend",
+        "disk-mend SERVERS",
+        "Ends all of this: room, no latency, nothing about to fail; harm that is done stays",
+        "disk-mend all",
+        |c| orders::disk_fault(c, DiskFault::Mend),
+    ),
     Word {
         name: "partition",
         aliases: &[],
@@ -526,6 +614,26 @@ pub(crate) const WORDS: &[Word] = &[
         grammar: Grammar::Statement(parse::binding),
     },
     Word {
+        name: "try",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "try ORDER",
+        help: "Carries an order out if it is possible now, such as `crash leader` with a leader",
+        example: "try crash leader",
+        arguments: &[&[Orders]],
+        grammar: Grammar::Statement(parse::attempt),
+    },
+    Word {
+        name: "clients",
+        aliases: &[],
+        category: Category::Files,
+        usage: "clients NUMBER for DURATION [every DURATION]",
+        help: "Lets clients use the files at random, in the background",
+        example: "clients 4 for 10s",
+        arguments: &[&[], &[Is("for")], &[], &[Is("every")]],
+        grammar: Grammar::Statement(parse::clients),
+    },
+    Word {
         name: "expect",
         aliases: &[],
         category: Category::Scenarios,
@@ -554,5 +662,15 @@ pub(crate) const WORDS: &[Word] = &[
         example: "seed 7",
         arguments: &[],
         grammar: Grammar::Statement(parse::seed_setting),
+    },
+    Word {
+        name: "disks",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "disks memory|simulated",
+        help: "Gives the servers simple disks, or ones that can fail; only at the top of a scenario",
+        example: "disks simulated",
+        arguments: &[&[Is("memory"), Is("simulated")]],
+        grammar: Grammar::Statement(parse::disks_setting),
     },
 ];

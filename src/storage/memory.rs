@@ -6,28 +6,22 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Durable, Storage, WriteId};
-use crate::raft::{Entries, EntryMeta, Index, Persistent, Position, ServerId, Term, Time};
+use super::log::MemoryLog;
+use super::{DiskSpeed, Durable, Recovered, Storage, StorageError, WriteId};
+use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// A server's disk. Clones are handles to the same disk: the supervisor keeps one while servers
 /// that use it come and go.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Rc<RefCell<Disk>>);
 
-/// How a [`MemoryDisk`] syncs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DiskSpeed {
-    /// Each sync takes this long; with zero it is done at once.
-    Latency(Duration),
-    /// No sync is ever done.
-    Stalled,
-}
-
 #[derive(Default)]
 struct Disk {
     term: Term,
     voted_for: Option<ServerId>,
     log: MemoryLog,
+    /// `current_term` when entries were written last.
+    appended_in: Term,
     written: WriteId,
     durable: Durable,
     /// How to take back each write that is not durable, oldest first.
@@ -41,20 +35,6 @@ struct Disk {
 enum Undo {
     Vote { term: Term, voted_for: Option<ServerId> },
     Append { first: Index, removed: Entries },
-}
-
-/// The entries, as the runs in which they came.
-#[derive(Default)]
-struct MemoryLog {
-    /// Each run with the index of its first entry, ascending and without a gap.
-    runs: VecDeque<(Index, Entries)>,
-    last: Position,
-}
-
-impl Default for DiskSpeed {
-    fn default() -> Self {
-        DiskSpeed::Latency(Duration::ZERO)
-    }
 }
 
 impl MemoryDisk {
@@ -86,7 +66,7 @@ impl MemoryDisk {
                 }
             }
         }
-        disk.written = disk.durable.write;
+        (disk.written, disk.appended_in) = (disk.durable.write, disk.durable.term);
         (disk.syncing, disk.wanted) = (None, false);
     }
 
@@ -97,13 +77,14 @@ impl MemoryDisk {
 }
 
 impl Storage for MemoryDisk {
-    fn load(&self) -> Persistent {
+    fn load(&self) -> Recovered {
         let disk = self.0.borrow();
-        Persistent {
+        let persistent = Persistent {
             current_term: disk.term,
             voted_for: disk.voted_for,
             log: disk.log.metas().collect(),
-        }
+        };
+        Recovered { persistent, torn: None }
     }
 
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId {
@@ -118,6 +99,7 @@ impl Storage for MemoryDisk {
         let removed = disk.log.truncate(first);
         disk.undo.push_back(Undo::Append { first, removed });
         disk.log.append(first, entries);
+        disk.appended_in = disk.term;
         disk.wrote()
     }
 
@@ -135,10 +117,10 @@ impl Storage for MemoryDisk {
         }
     }
 
-    fn durable(&mut self, now: Time) -> Durable {
+    fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         let disk = &mut *self.0.borrow_mut();
         disk.advance(now);
-        disk.durable
+        Ok(disk.durable)
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -153,7 +135,7 @@ impl Storage for MemoryDisk {
 
 impl Disk {
     fn all_written(&self) -> Durable {
-        Durable { write: self.written, term: self.term, last: self.log.last.index }
+        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
     }
 
     fn wrote(&mut self) -> WriteId {
@@ -188,103 +170,12 @@ impl Disk {
     }
 }
 
-impl MemoryLog {
-    fn append(&mut self, first: Index, entries: Entries) {
-        assert_eq!(first, self.last.index.next(), "invariant: a log has no gap");
-        let Some(last) = entries.last() else { return };
-        let index = Index(self.last.index.0 + entries.len() as u64);
-        self.last = Position::new(last.term, index);
-        self.runs.push_back((first, entries));
-    }
-
-    /// Drops every entry from `first` on and returns them.
-    fn truncate(&mut self, first: Index) -> Entries {
-        let mut removed = Entries::default();
-        if first > self.last.index {
-            return removed;
-        }
-        let place = self.run_of(first);
-        for (run_first, entries) in self.runs.split_off(place) {
-            let keep = (first - run_first) as usize;
-            if keep > 0 {
-                self.runs.push_back((run_first, entries.slice(0, keep)));
-            }
-            removed.extend(entries.slice(keep, entries.len()));
-        }
-        let term = self.runs.back().and_then(|(_, run)| run.last()).map_or(Term(0), |e| e.term);
-        self.last = Position::new(term, first.previous());
-        removed
-    }
-
-    fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries {
-        let last = last.min(self.last.index);
-        let mut result = Entries::default();
-        if after >= last {
-            return result;
-        }
-        let mut next = after.next();
-        if max_bytes == u64::MAX
-            && let Some((first, run)) = self.runs.get(self.run_of(next))
-            && last - *first < run.len() as u64
-        {
-            // Nearly every message is one run.
-            return run.slice((next - *first) as usize, (last.next() - *first) as usize);
-        }
-        let mut bytes = 0;
-        for (first, run) in self.runs.range(self.run_of(next)..) {
-            let start = (next - *first) as usize;
-            let end = run.len().min((last.next() - *first) as usize);
-            let mut fitting = if max_bytes == u64::MAX { end } else { start };
-            for entry in run.iter().skip(fitting).take(end - fitting) {
-                bytes += u64::from(entry.meta().bytes);
-                if bytes > max_bytes && (fitting > start || !result.is_empty()) {
-                    break;
-                }
-                fitting += 1;
-            }
-            result.extend(run.slice(start, fitting));
-            next = Index(first.0 + fitting as u64);
-            if fitting < end || next > last || bytes >= max_bytes {
-                break;
-            }
-        }
-        result
-    }
-
-    fn metas(&self) -> impl Iterator<Item = EntryMeta> {
-        self.runs.iter().flat_map(|(_, run)| run.iter()).map(crate::raft::Entry::meta)
-    }
-
-    /// The place of the run that holds `index`, which must be in the log.
-    fn run_of(&self, index: Index) -> usize {
-        // Nearly every read is of what was written lately: look twice as far back each time, then
-        // search what lies between.
-        let starts_behind = |place: usize| self.runs[place].0 > index;
-        let mut end = self.runs.len();
-        let mut step = 1;
-        while end > step && starts_behind(end - step) {
-            end -= step;
-            step *= 2;
-        }
-        let mut start = end.saturating_sub(step);
-        while end - start > 1 {
-            let middle = start + (end - start) / 2;
-            if starts_behind(middle) {
-                end = middle;
-            } else {
-                start = middle;
-            }
-        }
-        start
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::raft::{Entry, Payload};
+    use crate::raft::{Entry, EntryMeta, Payload};
 
     fn entries(term: u64, texts: &[&'static str]) -> Entries {
         let entry = |text: &&'static str| Entry {
@@ -321,7 +212,7 @@ mod tests {
         assert_eq!(texts(&disk), ["a", "x", "y"]);
         disk.crash();
         assert_eq!(texts(&disk), ["a", "b", "c", "d"]);
-        let metas = disk.load().log;
+        let metas = disk.load().persistent.log;
         assert_eq!(metas.len(), 4);
         assert_eq!(metas[3], EntryMeta { term: Term(1), bytes: 1 });
     }
@@ -336,14 +227,32 @@ mod tests {
         disk.append(Index(1), entries(3, &["a"]));
         disk.sync(ms(5));
         assert_eq!(disk.deadline(), Some(ms(10)));
-        assert_eq!(disk.durable(ms(9)), Durable::default());
-        let first = disk.durable(ms(10));
-        assert_eq!((first.write, first.term, first.last), (vote, Term(3), Index(0)));
+        assert_eq!(disk.durable(ms(9)), Ok(Durable::default()));
+        let first = disk.durable(ms(10)).unwrap();
+        assert_eq!((first.write, first.term, first.last), (vote, Term(0), Index(0)));
         assert_eq!(disk.deadline(), Some(ms(20)), "the second began when the first ended");
         disk.crash();
-        let kept = disk.load();
+        let kept = disk.load().persistent;
         assert_eq!((kept.current_term, kept.voted_for), (Term(3), Some(ServerId(2))));
         assert!(kept.log.is_empty());
+    }
+
+    /// TRAPS 15: the sync of a vote of term 2 says nothing of what term 2 does to the log.
+    #[test]
+    fn trap_15_a_vote_does_not_speak_for_the_entries_of_its_term() {
+        let mut disk = MemoryDisk::default();
+        disk.save_vote(Term(1), None);
+        disk.append(Index(1), entries(1, &["a", "b", "c"]));
+        disk.sync(ms(0));
+        disk.set_speed(DiskSpeed::Latency(Duration::from_millis(10)));
+        let vote = disk.save_vote(Term(2), None);
+        disk.sync(ms(0));
+        disk.append(Index(2), entries(2, &["x"]));
+        assert_eq!(
+            disk.durable(ms(10)),
+            Ok(Durable { write: vote, term: Term(1), last: Index(3) }),
+            "1 to 3 as term 1 wrote them; 2 as term 2 did is not there yet"
+        );
     }
 
     #[test]
@@ -367,7 +276,8 @@ mod tests {
         disk.crash();
         let kept = disk.append(Index(1), entries(2, &["kept"]));
         disk.sync(ms(20));
-        assert_eq!(disk.durable(ms(30)), Durable { write: kept, term: Term(0), last: Index(1) });
+        let durable = Durable { write: kept, term: Term(0), last: Index(1) };
+        assert_eq!(disk.durable(ms(30)), Ok(durable));
         disk.crash();
         assert_eq!(texts(&disk), ["kept"]);
     }

@@ -16,6 +16,7 @@ use jangada::actors::{
 };
 use jangada::files::FileInfo;
 use jangada::raft::{RoleKind, ServerId, Time};
+use jangada::storage::{DiskFault, DiskKind};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -35,17 +36,22 @@ fn whatever_happens_what_was_answered_holds() {
     let count = seeds.end - seeds.start;
     let mut total = Tallied::default();
     for seed in seeds {
-        let tallied = run_seed(SandboxOptions { seed, ..SandboxOptions::default() });
+        // Every third seed has the segment log under it, on disks that fail.
+        let disks = if seed % 3 == 0 { DiskKind::Simulated } else { DiskKind::Memory };
+        let tallied = run_seed(SandboxOptions { seed, disks, ..SandboxOptions::default() });
         total.done += tallied.done;
         total.unknown += tallied.unknown;
         total.refused += tallied.refused;
         total.reads += tallied.reads;
         total.elections += tallied.elections;
+        total.torn += tallied.torn;
+        total.failed += tallied.failed;
     }
     println!("{count} seeds: {total:?}");
     // A run in which nothing is done shows nothing.
     assert!(total.done > 50 * count, "{total:?}");
     assert!(total.unknown > count && total.refused > count, "{total:?}");
+    assert!(total.torn > count / 10 && total.failed > count / 10, "{total:?}");
     assert!(total.reads > 20 * count && total.elections > 5 * count, "{total:?}");
 }
 
@@ -57,6 +63,9 @@ pub(crate) struct Tallied {
     refused: u64,
     reads: u64,
     elections: u64,
+    /// Tails that were torn, servers that failed.
+    torn: u64,
+    failed: u64,
 }
 
 /// Says how to run a seed again if its run fails.
@@ -115,6 +124,9 @@ fn watch_leaders(sandbox: &Sandbox, history: &Rc<RefCell<History>>) {
             let earlier = history.borrow_mut().leaders.insert(term.0, *server);
             assert_eq!(earlier.unwrap_or(*server), *server, "two leaders of term {term}");
         }
+        let tallied = &mut history.borrow_mut().tallied;
+        tallied.torn += u64::from(matches!(event.kind, EventKind::Torn { .. }));
+        tallied.failed += u64::from(matches!(event.kind, EventKind::Failed { .. }));
     });
 }
 
@@ -122,7 +134,10 @@ fn watch_leaders(sandbox: &Sandbox, history: &Rc<RefCell<History>>) {
 async fn trouble(sandbox: &Sandbox, seed: u64, end: Time) {
     let mut luck = Luck::new(seed, 0);
     while sandbox.clock().now() < end {
-        let order = luck.order();
+        let order = match sandbox.disks() {
+            DiskKind::Simulated if luck.below(6) == 0 => luck.disk_fault(),
+            _ => luck.order(),
+        };
         let _ = sandbox.order(order).await;
         assert_sound(sandbox).await;
         sleep(ms(luck.below(400))).await;
@@ -134,7 +149,7 @@ async fn heal(sandbox: &Sandbox) {
     let orders = [
         Order::Heal,
         Order::Speed { servers: all(), latency: none },
-        Order::DiskLatency { servers: all(), latency: none },
+        Order::DiskFault { servers: all(), fault: DiskFault::Mend },
         Order::ApplyLatency { servers: all(), latency: none },
         Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
@@ -181,6 +196,17 @@ impl Luck {
 
     fn probability(&mut self) -> f64 {
         self.below(60) as f64 / 100.0
+    }
+
+    /// What a disk recovers from: nothing that was synced is lost.
+    fn disk_fault(&mut self) -> Order {
+        let fault = match self.below(6) {
+            0 => DiskFault::Full,
+            1 => DiskFault::Free,
+            2 => DiskFault::FailSync,
+            _ => DiskFault::Tear,
+        };
+        Order::DiskFault { servers: self.servers(), fault }
     }
 
     fn order(&mut self) -> Order {

@@ -1,7 +1,9 @@
-//! Slow and stalled disks and state machines: they delay answers, and nothing else.
+//! Slow and stalled disks and state machines delay answers, and nothing else; disks that fail
+//! stop their server, and nobody else.
 
-use jangada::actors::{Order, Servers};
-use jangada::raft::Index;
+use jangada::actors::{Condition, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers};
+use jangada::raft::{Index, ServerId};
+use jangada::storage::{DiskFault, DiskKind, StorageError};
 
 use crate::support::*;
 
@@ -136,5 +138,174 @@ fn a_recovered_state_machine_applies_the_log_from_the_start() {
         assert_eq!(stalled.applied_index, Index(0), "the order outlives the crash");
         order(sandbox, Order::ApplyLatency { servers: only(victim), latency: ms(0) }).await;
         assert_converges(sandbox, 5).await;
+    });
+}
+
+/// Runs `test` on five servers with the segment log on simulated disks.
+fn simulated(test: impl AsyncFnOnce(&Sandbox)) {
+    cluster_of(SandboxOptions { disks: DiskKind::Simulated, ..SandboxOptions::default() }, test);
+}
+
+fn happens(servers: Servers, fault: DiskFault) -> Order {
+    Order::DiskFault { servers, fault }
+}
+
+/// A follower of a cluster that has written something.
+async fn follower(sandbox: &Sandbox) -> ServerId {
+    others(5, &[leader(sandbox).await])[0]
+}
+
+#[test]
+fn the_segment_log_keeps_what_was_acknowledged() {
+    simulated(async |sandbox| {
+        let client = journal(sandbox).await;
+        for number in 0..20 {
+            append(&client, &number.to_string()).await.unwrap();
+            if number % 5 == 0 {
+                order(sandbox, Order::Crash(Servers::All)).await;
+                order(sandbox, Order::Recover(Servers::All)).await;
+            }
+        }
+        let expected: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        assert_eq!(lines(&client).await.unwrap(), expected);
+        order(sandbox, Order::Stop(Servers::All)).await;
+        order(sandbox, Order::Start(Servers::All)).await;
+        assert_eq!(lines(&client).await.unwrap(), expected);
+        assert_converges(sandbox, 5).await;
+    });
+}
+
+/// TRAPS 72: a server whose sync fails ends at once, says why, and starts again from what its
+/// disk kept.
+#[test]
+fn trap_72_a_failed_sync_ends_the_server() {
+    simulated(async |sandbox| {
+        let client = journal(sandbox).await;
+        for victim in [follower(sandbox).await, leader(sandbox).await] {
+            order(sandbox, happens(only(victim), DiskFault::FailSync)).await;
+            append(&client, "on the others' disks").await.unwrap();
+            sleep(ms(100)).await;
+            let status = server(sandbox, victim).await;
+            assert_eq!(status.condition, Condition::Failed);
+            assert!(matches!(status.failure, Some(StorageError::Disk(_))));
+            let failed = |kind: &EventKind| matches!(kind, EventKind::Failed { server, .. } if *server == victim);
+            assert!(sandbox.events().latest(1000).iter().any(|event| failed(&event.kind)));
+            order(sandbox, Order::Recover(only(victim))).await;
+            assert_eq!(server(sandbox, victim).await.failure, None);
+        }
+        assert_converges(sandbox, 5).await;
+        assert_eq!(lines(&client).await.unwrap().len(), 2);
+    });
+}
+
+/// TRAPS 74: a server without room follows and answers, acknowledges nothing, and goes on when
+/// there is room.
+#[test]
+fn trap_74_a_full_disk_is_no_reason_to_stop() {
+    simulated(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        order(sandbox, happens(Servers::All, DiskFault::Full)).await;
+        let writer = client.clone();
+        let write = tokio::task::spawn_local(async move { append(&writer, "patience").await });
+        sleep(ms(3000)).await;
+        assert!(!write.is_finished(), "no disk has it");
+        assert_eq!((sandbox.leader(), elections(sandbox)), (Some(first), 1));
+        assert!(lines(&client).await.unwrap().is_empty(), "reads are answered");
+        order(sandbox, happens(Servers::All, DiskFault::Free)).await;
+        sleep(ms(200)).await;
+        write.await.unwrap().unwrap();
+        assert_eq!(lines(&client).await.unwrap(), ["patience"]);
+        assert_converges(sandbox, 5).await;
+    });
+}
+
+/// TRAPS 73: harm to what was synced keeps a server from starting, and is said as such.
+#[test]
+fn trap_73_a_damaged_server_does_not_start() {
+    for fault in [DiskFault::Flip, DiskFault::Lose, DiskFault::Misdirect] {
+        simulated(async |sandbox| {
+            let client = journal(sandbox).await;
+            let victim = follower(sandbox).await;
+            append(&client, "before").await.unwrap();
+            sleep(ms(100)).await;
+            order(sandbox, happens(only(victim), fault)).await;
+            append(&client, "the server goes on: it reads nothing").await.unwrap();
+            order(sandbox, Order::Crash(only(victim))).await;
+            let refused = sandbox.order(Order::Recover(only(victim))).await;
+            let Err(OrderError::Failed(server, error)) = refused else { panic!("{refused:?}") };
+            assert!(server == victim && matches!(error, StorageError::Damaged { .. }), "{error}");
+            // The others start; this one is said to have failed.
+            order(sandbox, Order::Recover(Servers::All)).await;
+            let status = self::server(sandbox, victim).await;
+            assert_eq!((status.condition, status.failure), (Condition::Failed, Some(error)));
+            append(&client, "without it").await.unwrap();
+            assert_converges(sandbox, 4).await;
+        });
+    }
+}
+
+/// TRAPS 45: a server whose disk is lost never comes back as an empty one.
+#[test]
+fn trap_45_a_lost_disk_is_not_an_empty_one() {
+    simulated(async |sandbox| {
+        journal(sandbox).await;
+        let victim = follower(sandbox).await;
+        let destroy = happens(only(victim), DiskFault::Destroy);
+        assert_eq!(sandbox.order(destroy.clone()).await, Err(OrderError::MustBeDown(victim)));
+        order(sandbox, Order::Crash(only(victim))).await;
+        order(sandbox, destroy).await;
+        let lost = Err(OrderError::Failed(victim, StorageError::NotFormatted));
+        assert_eq!(sandbox.order(Order::Recover(only(victim))).await, lost);
+    });
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_said() {
+    simulated(async |sandbox| {
+        let client = journal(sandbox).await;
+        let mut torn = 0;
+        for round in 0..20 {
+            append(&client, &format!("kept {round}")).await.unwrap();
+            order(sandbox, Order::DiskStall(Servers::All)).await;
+            order(sandbox, happens(Servers::All, DiskFault::Tear)).await;
+            let writer = client.clone();
+            let write = tokio::task::spawn_local(async move { append(&writer, "torn").await });
+            sleep(ms(20)).await;
+            order(sandbox, Order::Crash(Servers::All)).await;
+            order(sandbox, happens(Servers::All, DiskFault::Mend)).await;
+            order(sandbox, Order::Recover(Servers::All)).await;
+            // Whether it was kept is for the disks to say.
+            let _ = write.await.unwrap();
+        }
+        for event in sandbox.events().latest(10_000) {
+            torn += usize::from(matches!(event.kind, EventKind::Torn { .. }));
+        }
+        assert!(torn > 5, "{torn}");
+        let lines = lines(&client).await.unwrap();
+        let kept: Vec<_> = lines.iter().filter(|line| line.starts_with("kept")).collect();
+        let expected: Vec<_> = (0..20).map(|round| format!("kept {round}")).collect();
+        assert_eq!(kept, expected.iter().collect::<Vec<_>>());
+        assert_converges(sandbox, 5).await;
+    });
+}
+
+#[test]
+fn disks_in_memory_have_no_faults() {
+    cluster(async |sandbox| {
+        let refused = sandbox.order(happens(Servers::All, DiskFault::Full)).await;
+        assert_eq!(refused, Err(OrderError::MemoryDisk(ServerId(1))));
+        order(sandbox, Order::DiskStall(Servers::All)).await;
+        order(sandbox, happens(Servers::All, DiskFault::Mend)).await;
+        journal(sandbox).await;
+    });
+}
+
+/// Nothing but the header is there: no harm could be told from a torn tail.
+#[test]
+fn what_nothing_protects_is_not_harmed() {
+    simulated(async |sandbox| {
+        let refused = sandbox.order(happens(only(ServerId(1)), DiskFault::Flip)).await;
+        assert_eq!(refused, Err(OrderError::NothingToHarm(ServerId(1))));
     });
 }

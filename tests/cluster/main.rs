@@ -26,6 +26,7 @@ mod disks;
 mod lifetime;
 mod links;
 mod load;
+mod monitor;
 mod orders;
 mod pauses;
 mod reads;

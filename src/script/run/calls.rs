@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::actors::ClientError;
 use crate::files::Refusal;
 use crate::invariants::{
-    Answer, Call, Content, History, Operation, Outcome, Summary, Violation, check_linearizable,
+    Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
+    check_linearizable,
 };
 use crate::raft::Time;
 
@@ -50,6 +51,16 @@ pub(super) struct Checked {
     summary: Summary,
     unchecked: usize,
     full: bool,
+}
+
+/// What came of calls.
+pub(crate) struct CallTally {
+    /// Changes that were carried out.
+    pub(crate) writes: u64,
+    /// Reads that saw something.
+    pub(crate) reads: u64,
+    /// Calls whose outcome their client does not know.
+    pub(crate) unknown: u64,
 }
 
 impl Calls {
@@ -148,7 +159,7 @@ impl Calls {
     }
 
     /// Whether one copy of the files could have given all answers so far.
-    pub(super) fn check(&self) -> Result<Checked, Violation> {
+    pub(super) fn check(&self) -> Result<Checked, NotLinearizable> {
         let (history, unchecked) = self.history();
         let summary = check_linearizable(&history)?;
         Ok(Checked { summary, unchecked, full: self.full })
@@ -193,6 +204,19 @@ impl Calls {
             if unchecked.len() == before {
                 return unchecked;
             }
+        }
+    }
+
+    /// Counts the answers.
+    pub(super) fn tally(&self) -> CallTally {
+        let count = |wanted: fn(Option<&Outcome>) -> bool| {
+            let outcomes = self.calls.iter().map(|call| call.answer.as_ref().map(|it| &it.outcome));
+            outcomes.filter(|outcome| wanted(*outcome)).count() as u64
+        };
+        CallTally {
+            writes: count(|outcome| outcome == Some(&Outcome::Done)),
+            reads: count(|outcome| matches!(outcome, Some(Outcome::Observed(_)))),
+            unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
         }
     }
 

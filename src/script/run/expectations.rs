@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::Runner;
 use super::failure::{Failure, Unmet};
 use super::host::{HostError, Input};
-use crate::actors::{
-    ClientError, ClusterStatus, Condition, LogLine, ServerStatus, Servers, Source,
-};
+use crate::actors::{ClientError, ClusterStatus, LogLine, ServerStatus, Servers, Source};
 use crate::files::{Refusal, Size};
 use crate::invariants;
 use crate::raft::{Index, RoleKind, ServerId};
@@ -89,6 +87,11 @@ impl Runner {
                 }
                 Err(violation) => Ok(Err(violation.to_string())),
             },
+            Expectation::Progress { within } => {
+                let client = self.sandbox.client();
+                client.set_patience(*within);
+                Ok(client.touch().await.map_err(|error| error.to_string()))
+            }
             Expectation::Refused { because, call } => {
                 let caller = self.caller(call.at)?;
                 match caller.call(&call.command).await {
@@ -262,7 +265,7 @@ fn leaderless(status: &ClusterStatus) -> Result<(), String> {
 
 fn role_of(server: &ServerStatus) -> Role {
     match server.role {
-        _ if matches!(server.condition, Condition::Crashed | Condition::Stopped) => Role::Dead,
+        _ if server.is_down() => Role::Dead,
         Some(RoleKind::Leader) if server.stale => Role::Stale,
         Some(RoleKind::Leader) => Role::Leader,
         Some(RoleKind::PreCandidate | RoleKind::Candidate) => Role::Candidate,

@@ -7,6 +7,7 @@
 
 mod call;
 mod calls;
+mod clients;
 mod expectations;
 mod failure;
 mod host;
@@ -29,6 +30,7 @@ pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
+pub(crate) use self::calls::CallTally;
 use self::calls::Calls;
 use self::expectations::followed_leader;
 use self::host::{Input, Output};
@@ -37,10 +39,10 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Statement, Value, Variables,
-    Wait, help, help_for, parse,
+    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
+    Variables, Wait, help, help_for, parse,
 };
-use crate::actors::{Client, ClockKind, OrderError, Sandbox, Servers};
+use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
 use crate::invariants::History;
 use crate::raft::Index;
 
@@ -59,6 +61,8 @@ pub struct Runner {
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
+    /// A violation has failed a statement already.
+    told_violation: bool,
 }
 
 /// What comes after a statement.
@@ -96,12 +100,18 @@ impl Runner {
             recording: Recording::default(),
             home: PathBuf::new(),
             places: Vec::new(),
+            told_violation: false,
         }
     }
 
     /// The sandbox.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
+    }
+
+    /// What came of the clients' calls so far.
+    pub(crate) fn tally_calls(&self) -> CallTally {
+        self.calls.borrow().tally()
     }
 
     /// The variables and their values.
@@ -146,7 +156,10 @@ impl Runner {
         let done = self.steps(scenario, path).await;
         self.places.pop();
         done?;
-        if self.places.is_empty() { self.wait_jobs().await } else { Ok(()) }
+        if self.places.is_empty() {
+            self.wait_jobs().await?;
+        }
+        self.look_for_violation()
     }
 
     async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
@@ -170,7 +183,8 @@ impl Runner {
     /// Carries out one statement.
     ///
     /// # Errors
-    /// If it could not be carried out, or if what it expects does not hold.
+    /// If it could not be carried out, if what it expects does not hold, or, before all else and
+    /// once, if something that must always hold was seen not to ([`Failure::Violated`]).
     pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
         let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
         // In another run a file has the same name, but another uuid.
@@ -186,7 +200,20 @@ impl Runner {
         if let Some(statement) = recorded(portable, &done, &fate) {
             self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
         }
-        done
+        self.look_for_violation().and(done)
+    }
+
+    /// Fails once if something that must always hold was seen not to.
+    fn look_for_violation(&mut self) -> Result<(), Failure> {
+        let Some(violation) = self.sandbox.violation().filter(|_| !self.told_violation) else {
+            return Ok(());
+        };
+        self.told_violation = true;
+        let mut events = self.sandbox.events().latest(usize::MAX);
+        let seen = |event: &Event| matches!(event.kind, EventKind::Violated(_));
+        events.truncate(events.iter().position(seen).unwrap_or(events.len()));
+        let skip = events.len().saturating_sub(SHOWN_EVENTS);
+        Err(Failure::Violated { violation, events: events.split_off(skip) })
     }
 
     async fn carry_out(
@@ -200,6 +227,11 @@ impl Runner {
                 self.sandbox.order(there.clone()).await?;
                 self.sandbox.order(back.clone()).await?;
             }
+            Statement::Try(order) => match self.sandbox.order(order.clone()).await {
+                Ok(()) | Err(OrderError::Ended) => {}
+                Err(refused) => self.screen.confirm(&format!("not done: {refused}")),
+            },
+            Statement::Clients(clients) => self.start_clients(clients)?,
             Statement::File { call, background: true } => {
                 let caller = self.caller(call.at)?;
                 self.jobs.start(caller, call.clone(), fate.clone())?;
@@ -243,7 +275,7 @@ impl Runner {
             Statement::Setting(setting) => {
                 return Err(Failure::Other(format!(
                     "`{setting}` goes at the top of a scenario file, for a cluster that is yet to \
-                     be made; this one keeps its servers and its seed"
+                     be made; this one keeps what it has"
                 )));
             }
         }
@@ -372,6 +404,15 @@ impl Runner {
                 path.display()
             )));
         }
+        let disks = self.sandbox.disks();
+        if let Some(wanted) = scenario.disks.filter(|wanted| *wanted != disks) {
+            let (wanted, disks) = (Setting::Disks(wanted), Setting::Disks(disks));
+            return Err(Failure::Other(format!(
+                "{} wants `{wanted}`, and this cluster has `{disks}`; `jangada run {0}` makes a \
+                 cluster for it",
+                path.display()
+            )));
+        }
         if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
             let seed = self.sandbox.seed();
             self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
@@ -387,7 +428,9 @@ impl Runner {
             Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
             _ => given.to_owned(),
         };
-        let text = self.recording.scenario(servers, self.sandbox.seed(), found_from_there);
+        let text = self
+            .recording
+            .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
         output.write(text.as_bytes()).map_err(|error| HostError::io("write", &path, error))?;
@@ -453,7 +496,9 @@ fn recorded(
             (fate.get() != Fate::Open).then_some(statement)
         }
         Statement::Order(_)
+        | Statement::Try(_)
         | Statement::BothWays { .. }
+        | Statement::Clients(_)
         | Statement::File { background: true, .. }
         | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
         | Statement::Expect(_) => done.is_ok().then_some(statement),

@@ -112,6 +112,7 @@ fn row(server: &ServerStatus) -> Vec<String> {
     let role = match server.condition {
         Condition::Crashed => "crashed".to_owned(),
         Condition::Stopped => "stopped".to_owned(),
+        Condition::Failed => "failed".to_owned(),
         Condition::Paused => "paused".to_owned(),
         Condition::Running if server.stale => "leader (stale)".to_owned(),
         Condition::Running => or_none(server.role.map(|role| role.to_string())),
@@ -141,11 +142,15 @@ fn circumstances(server: &ServerStatus) -> String {
         DiskSpeed::Latency(latency) => all.push(format!("disk {}", Time(latency))),
         DiskSpeed::Stalled => all.push("disk stall".to_owned()),
     }
+    if server.disk_full {
+        all.push("disk full".to_owned());
+    }
     match server.apply {
         Some(Duration::ZERO) => {}
         Some(latency) => all.push(format!("apply {}", Time(latency))),
         None => all.push("apply stall".to_owned()),
     }
+    all.extend(server.failure.iter().map(ToString::to_string));
     all.extend(server.links.iter().map(|(to, rule)| format!("-> {to} {}", link(rule))));
     all.join(", ")
 }

@@ -11,6 +11,7 @@ use crate::actors::{ClientError, Order, Servers};
 use crate::raft::{ServerId, Time};
 use crate::script::value::MAX_DURATION;
 use crate::script::{Expectation, Scenario, Setting, Statement, Wait};
+use crate::storage::DiskKind;
 
 /// What became of a file command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,7 +76,7 @@ impl Recording {
         }
         // Whoever names servers has seen who leads.
         let matters = match &statement {
-            Statement::Order(_) | Statement::BothWays { .. } => true,
+            Statement::Order(_) | Statement::Try(_) | Statement::BothWays { .. } => true,
             Statement::File { call, .. } => call.at.is_some(),
             _ => false,
         };
@@ -93,8 +94,7 @@ impl Recording {
     /// The scenario. `path` says how the paths of the host are written there.
     pub(super) fn scenario(
         &self,
-        servers: u64,
-        seed: u64,
+        (servers, seed, disks): (u64, u64, DiskKind),
         path: impl Fn(&str) -> String,
     ) -> Result<String, String> {
         let too_long = || "more was done than one scenario can hold (4 MiB)".to_owned();
@@ -110,6 +110,9 @@ impl Recording {
         };
         line(&Statement::Setting(Setting::Servers(servers)));
         line(&Statement::Setting(Setting::Seed(seed)));
+        if disks != DiskKind::default() {
+            line(&Statement::Setting(Setting::Disks(disks)));
+        }
         for entry in &self.entries {
             if let Some(pause) = pause(entry.pause) {
                 line(&Statement::Wait(Wait::Time(pause)));
@@ -129,8 +132,9 @@ impl Recording {
             });
             line(&statement);
         }
-        let in_background =
-            |it: &Entry| matches!(it.statement, Statement::File { background: true, .. });
+        let in_background = |it: &Entry| {
+            matches!(it.statement, Statement::File { background: true, .. } | Statement::Clients(_))
+        };
         if self.entries.iter().any(in_background) {
             line(&Statement::Wait(Wait::Jobs));
         }

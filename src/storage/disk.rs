@@ -1,0 +1,79 @@
+//! What the segment log needs of a disk: numbered files, and one batch of changes at a time that
+//! is carried out and synced as a whole.
+//!
+//! The batch is the group commit. Whoever writes collects what comes while a batch is under way,
+//! and hands it over as the next. Nothing waits: a disk of files gives the batch to a thread of
+//! its own and answers [`poll`](Disk::poll) when that has reported; the simulated one knows the
+//! moment beforehand. Until a batch is done, a crash may leave any part of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::raft::Time;
+
+/// A file of a disk. No number is ever used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileId(pub u64);
+
+/// One change of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    /// A new file of this many zero bytes, with its room set aside. It is durable before a later
+    /// change of the batch is begun: a file with anything in it has its full size.
+    Create { file: FileId, bytes: u64 },
+    /// These bytes in the place of those that stand at `at`.
+    Write { file: FileId, at: u64, bytes: Vec<u8> },
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// All of it is durable, in the directory too, and so is all that was there before.
+    Done,
+    /// There was no room. Nothing is certain; the changes may be tried again as they are.
+    Full(Vec<Change>),
+    /// Some of it may be on the disk, and nobody knows what. It must not be tried again: the
+    /// system may have thrown away what it could not write, and call the next sync a success.
+    Failed(DiskError),
+}
+
+/// Why a disk cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiskError {
+    /// A sync failed.
+    #[error("the sync of its disk failed, and what was written may be lost")]
+    Sync,
+    /// A file that was there is gone.
+    #[error("{0} is gone from its disk")]
+    Gone(FileId),
+}
+
+/// A server's disk.
+pub(crate) trait Disk {
+    /// The files, in the order of their numbers.
+    fn files(&self) -> Result<Vec<FileId>, DiskError>;
+
+    /// The whole of a file. What is read is durable: a disk of files syncs what an earlier process
+    /// left unsynced first.
+    fn read(&self, file: FileId) -> Result<Bytes, DiskError>;
+
+    /// Begins to carry out a batch, in this order, and to sync it. There must be none under way.
+    fn commit(&mut self, changes: Vec<Change>, now: Time);
+
+    /// What became of the batch under way, once, when it has ended.
+    fn poll(&mut self, now: Time) -> Option<Outcome>;
+
+    /// Waits for the batch under way, which must be there.
+    fn finish(&mut self) -> Outcome;
+
+    /// When the batch under way ends, if the disk knows the moment beforehand.
+    fn deadline(&self) -> Option<Time>;
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08}.log", self.0)
+    }
+}

@@ -1,0 +1,86 @@
+//! What a server's storage finds wrong, in words for whoever must see to it.
+
+use std::fmt;
+
+use super::disk::{DiskError, FileId};
+use super::segments::Identity;
+
+/// Why a server must not start, or must not go on.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// There is no log.
+    #[error(
+        "its disk holds no log: it was never formatted, or all of it is lost. Without its log it \
+         could vote twice in one term and forget what it acknowledged; a new server, under a new \
+         number, must take its place"
+    )]
+    NotFormatted,
+    /// There is a log already where one was to be made.
+    #[error("its disk holds {0} already; only an empty disk is formatted")]
+    NotEmpty(FileId),
+    /// What was durable cannot be read.
+    #[error(
+        "{file} is damaged at byte {at}: record {sequence} was synced, as a later record shows, \
+         and is not there any more. What it held may have been acknowledged; a new server, under \
+         a new number, must take its place and get the log from the others"
+    )]
+    Damaged {
+        /// The file.
+        file: FileId,
+        /// Where in the file, in bytes.
+        at: u64,
+        /// The number of the record.
+        sequence: u64,
+    },
+    /// The log is another server's.
+    #[error("{file} is of {found}, and this is {expected}: its disk was given to the wrong server")]
+    Foreign {
+        /// The file.
+        file: FileId,
+        /// Whose it is.
+        found: Identity,
+        /// Whose it should be.
+        expected: Identity,
+    },
+    /// The log is of another version.
+    #[error("{file} has format {found}; this version of jangada reads format {expected}")]
+    Format {
+        /// The file.
+        file: FileId,
+        /// Its format.
+        found: u32,
+        /// The format that can be read.
+        expected: u32,
+    },
+    /// The disk takes nothing, for too long.
+    #[error(
+        "{bytes} bytes wait for its disk, and {limit} may: it is full, or does not get done. See \
+         to the disk, then start the server again"
+    )]
+    Backlog {
+        /// How many wait.
+        bytes: u64,
+        /// How many may.
+        limit: u64,
+    },
+    /// The disk failed.
+    #[error("{0}. See to the disk, then start the server again")]
+    Disk(#[from] DiskError),
+}
+
+/// The end of a log that was being written when the server ended: no sync covered it, nobody was
+/// told of it, and recovery cuts it off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TornTail {
+    /// The file.
+    pub file: FileId,
+    /// The first byte that is cut off.
+    pub at: u64,
+}
+
+impl fmt::Display for TornTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the torn tail of its log, from byte {} of {} on", self.at, self.file)
+    }
+}

@@ -1,0 +1,296 @@
+//! The records of the log, byte by byte. All numbers are little-endian; every record begins at a
+//! multiple of 8 bytes.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | CRC-32 of what follows, up to and including the padding, and of the record's place |
+//! | 4 | length of the payload |
+//! | 8 | sequence number: 1, 2, 3 ... through all files |
+//! | 4 | lag: this many records before this one is the last that was known to be synced |
+//! | 4 | kind |
+//! | length | payload |
+//! | 0 to 7 | zeros |
+//!
+//! The place is the cluster, the server, the file and the offset. So a record that was written to
+//! the wrong place is no record there, and neither are bytes of a client that look like one.
+//! Only the header's sum leaves out whose it is: it says so itself.
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+
+use super::Identity;
+use crate::raft::{Entries, Entry, Index, Payload, ServerId, Term};
+use crate::storage::FileId;
+
+/// Before the payload.
+const HEAD: usize = 24;
+const ALIGNMENT: usize = 8;
+const MAGIC: [u8; 8] = *b"jangada\n";
+pub(super) const FORMAT: u32 = 1;
+/// Magic, format, four zeros, cluster, server, file, size.
+const HEADER_PAYLOAD: usize = 8 + 8 + 16 + 8 + 8 + 8;
+/// The payload of a header is the same size in every format.
+pub(super) const HEADER_BYTES: usize = HEAD + HEADER_PAYLOAD;
+pub(super) const VOTE_LENGTH: usize = 16;
+/// Index of the first, how many, four zeros.
+const ENTRIES_HEAD: usize = 16;
+/// Term, length, kind.
+const ENTRY_HEAD: usize = 16;
+const NO_OP: u32 = 0;
+const COMMAND: u32 = 1;
+
+/// What a record is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::storage) enum Kind {
+    /// The beginning of a file.
+    Header = 1,
+    /// `current_term` and `voted_for`: 8 bytes each, 0 for nobody.
+    Vote = 2,
+    /// Every entry from an index on is dropped, then these follow.
+    Entries = 3,
+    /// Nothing: it is written to say how far the log is synced.
+    Mark = 4,
+}
+
+/// Where in which file, and whose; part of a record's sum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Seal(u32);
+
+/// A record whose sum is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::storage) struct Record {
+    pub(in crate::storage) kind: Kind,
+    pub(in crate::storage) sequence: u64,
+    /// Every record up to this one was known to be synced.
+    pub(in crate::storage) synced: u64,
+    /// Where it begins and ends, its padding included.
+    pub(in crate::storage) at: usize,
+    pub(in crate::storage) end: usize,
+    length: usize,
+}
+
+/// What the first record of a file says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Header {
+    pub(super) identity: Identity,
+    pub(super) file: FileId,
+    /// The size of the file.
+    pub(super) bytes: u64,
+}
+
+/// What becomes of a file's first record.
+pub(super) enum First {
+    Header(Header, Record),
+    /// A header of this other format.
+    Format(u32),
+    /// No header, or one of another file.
+    Nothing,
+}
+
+impl Seal {
+    /// For the records of a file, all but the header.
+    pub(super) fn new(identity: &Identity, file: FileId) -> Self {
+        let mut sum = Hasher::new();
+        sum.update(identity.cluster.as_bytes());
+        sum.update(&identity.server.0.to_le_bytes());
+        sum.update(&file.0.to_le_bytes());
+        Self(sum.finalize())
+    }
+
+    /// For headers.
+    const HEADER: Self = Self(0);
+
+    fn sum(self, at: u64, bytes: &[u8]) -> u32 {
+        let mut sum = Hasher::new_with_initial(self.0);
+        sum.update(&at.to_le_bytes());
+        sum.update(bytes);
+        sum.finalize()
+    }
+}
+
+impl Kind {
+    fn of(number: u32) -> Option<Self> {
+        [Self::Header, Self::Vote, Self::Entries, Self::Mark]
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+    }
+}
+
+/// The size of a record whose payload has this length.
+pub(super) fn size(length: usize) -> usize {
+    (HEAD + length).next_multiple_of(ALIGNMENT)
+}
+
+/// Adds a record to `out`, of which the end will stand at `at` in its file.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    seal: Seal,
+    at: u64,
+    (kind, sequence, synced): (Kind, u64, u64),
+    payload: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = out.len();
+    out.resize(start + HEAD, 0);
+    payload(out);
+    let length = out.len() - start - HEAD;
+    out.resize(start + size(length), 0);
+    let lag = (sequence - synced) as u32;
+    let record = &mut out[start..];
+    record[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+    record[8..16].copy_from_slice(&sequence.to_le_bytes());
+    record[16..20].copy_from_slice(&lag.to_le_bytes());
+    record[20..24].copy_from_slice(&(kind as u32).to_le_bytes());
+    let seal = if kind == Kind::Header { Seal::HEADER } else { seal };
+    let sum = seal.sum(at, &record[4..]);
+    record[..4].copy_from_slice(&sum.to_le_bytes());
+}
+
+impl Header {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(MAGIC);
+        out.extend(FORMAT.to_le_bytes());
+        out.extend([0; 4]);
+        out.extend(self.identity.cluster.as_bytes());
+        out.extend(self.identity.server.0.to_le_bytes());
+        out.extend(self.file.0.to_le_bytes());
+        out.extend(self.bytes.to_le_bytes());
+    }
+
+    /// The header of a file.
+    pub(super) fn of(file: FileId, bytes: &[u8]) -> First {
+        let first = Record::read(bytes, 0, Seal::HEADER).filter(|it| it.kind == Kind::Header);
+        let Some(record) = first else { return First::Nothing };
+        let mut payload = Fields(record.payload(bytes));
+        let header = (|| {
+            let magic = payload.take::<8>()?;
+            let format = u32::from_le_bytes(payload.take()?);
+            payload.take::<4>()?;
+            let cluster = uuid::Uuid::from_bytes(payload.take()?);
+            let server = ServerId(payload.number()?);
+            let header = Header {
+                identity: Identity { cluster, server },
+                file: FileId(payload.number()?),
+                bytes: payload.number()?,
+            };
+            (magic == MAGIC && header.file == file).then_some((format, header))
+        })();
+        match header {
+            Some((FORMAT, header)) => First::Header(header, record),
+            Some((format, _)) => First::Format(format),
+            None => First::Nothing,
+        }
+    }
+}
+
+impl Record {
+    /// The record at `at`, if one stands there.
+    pub(super) fn read(file: &[u8], at: usize, seal: Seal) -> Option<Self> {
+        let mut head = Fields(file.get(at..)?);
+        let sum = u32::from_le_bytes(head.take()?);
+        let length = u32::from_le_bytes(head.take()?) as usize;
+        let sequence = head.number()?;
+        let lag = u64::from(u32::from_le_bytes(head.take()?));
+        let kind = Kind::of(u32::from_le_bytes(head.take()?))?;
+        let end = at.checked_add(size(length))?;
+        let body = file.get(at + 4..end)?;
+        let synced = sequence.checked_sub(lag).filter(|_| lag > 0)?;
+        let right = seal.sum(at as u64, body) == sum;
+        right.then_some(Self { kind, sequence, synced, at, end, length })
+    }
+
+    /// Every record of `file` from `at` on, wherever it may begin.
+    pub(super) fn search(
+        file: &[u8],
+        at: usize,
+        seal: Seal,
+    ) -> impl Iterator<Item = Self> + use<'_> {
+        let at = at.next_multiple_of(ALIGNMENT);
+        (at..file.len()).step_by(ALIGNMENT).filter_map(move |at| Self::read(file, at, seal))
+    }
+
+    fn payload<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        &file[self.at + HEAD..self.at + HEAD + self.length]
+    }
+
+    /// The term and the vote of a [`Kind::Vote`].
+    pub(super) fn vote(&self, file: &[u8]) -> Option<(Term, Option<ServerId>)> {
+        let mut payload = Fields(self.payload(file));
+        let (term, voted_for) = (Term(payload.number()?), payload.number()?);
+        payload.0.is_empty().then_some((term, (voted_for != 0).then_some(ServerId(voted_for))))
+    }
+
+    /// The entries of a [`Kind::Entries`], and where the first of them stands. They share the
+    /// memory of `file`.
+    pub(super) fn entries(&self, file: &Bytes) -> Option<(Index, Entries)> {
+        let mut payload = Fields(self.payload(file));
+        let first = Index(payload.number()?);
+        let count = u32::from_le_bytes(payload.take()?) as usize;
+        payload.take::<4>()?;
+        let mut entries = Vec::with_capacity(count.min(self.length / ENTRY_HEAD));
+        for _ in 0..count {
+            let term = Term(payload.number()?);
+            let length = u32::from_le_bytes(payload.take()?) as usize;
+            let kind = u32::from_le_bytes(payload.take()?);
+            let (command, rest) = payload.0.split_at_checked(length)?;
+            payload.0 = rest;
+            let payload = match (kind, length) {
+                (NO_OP, 0) => Payload::NoOp,
+                (COMMAND, _) => Payload::Command(file.slice_ref(command)),
+                _ => return None,
+            };
+            entries.push(Entry { term, payload });
+        }
+        payload.0.is_empty().then(|| (first, entries.into()))
+    }
+}
+
+/// A payload that is read from the front.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+}
+
+/// Writes the payload of a [`Kind::Vote`], of [`VOTE_LENGTH`] bytes.
+pub(super) fn write_vote(out: &mut Vec<u8>, term: Term, voted_for: Option<ServerId>) {
+    out.extend(term.0.to_le_bytes());
+    out.extend(voted_for.map_or(0, |server| server.0).to_le_bytes());
+}
+
+/// The length of what [`write_entries`] writes.
+pub(super) fn entries_length(entries: &Entries) -> usize {
+    let length = |entry: &Entry| ENTRY_HEAD + command(entry).map_or(0, Bytes::len);
+    ENTRIES_HEAD + entries.iter().map(length).sum::<usize>()
+}
+
+/// Writes the payload of a [`Kind::Entries`].
+pub(super) fn write_entries(out: &mut Vec<u8>, first: Index, entries: &Entries) {
+    out.extend(first.0.to_le_bytes());
+    out.extend((entries.len() as u32).to_le_bytes());
+    out.extend([0; 4]);
+    for entry in entries.iter() {
+        let (kind, bytes) = match command(entry) {
+            None => (NO_OP, &[][..]),
+            Some(bytes) => (COMMAND, &bytes[..]),
+        };
+        out.extend(entry.term.0.to_le_bytes());
+        out.extend((bytes.len() as u32).to_le_bytes());
+        out.extend(kind.to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+}
+
+fn command(entry: &Entry) -> Option<&Bytes> {
+    match &entry.payload {
+        Payload::NoOp => None,
+        Payload::Command(bytes) => Some(bytes),
+    }
+}
