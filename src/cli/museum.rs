@@ -130,7 +130,9 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
     let began = std::time::Instant::now();
     for seed in 0..arguments.seeds {
         let world = World::expand(seed, WorldOptions::default());
-        if let Some(violation) = sim::run(&world)?.violation {
+        if let Some(violation) = sim::run(&world)?.violation
+            && is_its_fault(bug, &world)?
+        {
             let wall = began.elapsed();
             let shrunk = sim::shrink(&world, &violation, arguments.runs)?;
             let caught = Caught {
@@ -142,6 +144,17 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
         }
     }
     Ok(Finding { bug, seeds: arguments.seeds, wall: began.elapsed(), caught: None })
+}
+
+/// Whether the world goes well without the bug.
+fn is_its_fault(bug: Bug, world: &World) -> io::Result<bool> {
+    museum::switch_off();
+    let without = sim::run(world)?;
+    museum::switch_on(bug);
+    if let Some(violation) = &without.violation {
+        complain(&format!("seed {} fails without any bug, too: {violation}", world.seed));
+    }
+    Ok(without.violation.is_none())
 }
 
 fn line(finding: &Finding) -> String {

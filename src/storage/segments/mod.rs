@@ -33,6 +33,7 @@ pub(super) use recovery::Files;
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
 use super::{Durable, FileId, Recovered, Storage, StorageError, TornTail, WriteId};
+use crate::museum::{Bug, on};
 use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// How long after a write without a next one the mark is written.
@@ -158,10 +159,13 @@ impl<D: Disk> SegmentLog<D> {
     /// # Errors
     /// If the server must not start from this disk.
     pub(crate) fn open(
-        disk: D,
+        mut disk: D,
         identity: Identity,
         options: Options,
     ) -> Result<Self, StorageError> {
+        if on(Bug::FormatsALostDisk) && disk.files()?.is_empty() {
+            Self::format(&mut disk, &identity, options)?;
+        }
         let found = recovery::recover(&disk, &identity)?;
         let last = found.log.last.index;
         let sequence = found.end.next - 1;
@@ -243,17 +247,31 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     fn begin(&mut self, now: Time) {
-        let (write, term, last) = (self.written, self.appended_in, self.log.last.index);
-        let durable = Durable { write, term, last };
+        let durable = self.all_written();
         let bytes = std::mem::take(&mut self.queued_bytes);
         let (sequence, protects) = (self.sequence, self.synced);
         self.batch = Some(Batch { sequence, durable, protects, bytes });
+        if on(Bug::ReportsBeforeSync) {
+            self.durable = durable;
+        }
         (self.wanted, self.retry, self.mark) = (false, None, None);
         self.disk.commit(std::mem::take(&mut self.queue), now);
     }
 
+    fn all_written(&self) -> Durable {
+        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
+    }
+
     fn ended(&mut self, outcome: Outcome, now: Time) {
-        let Some(batch) = self.batch.take() else { return };
+        let Some(mut batch) = self.batch.take() else { return };
+        if on(Bug::SyncCoversLaterWrites) {
+            batch.durable = self.all_written();
+        }
+        let outcome = match outcome {
+            Outcome::Failed(_) if on(Bug::RetriesFailedSync) => Outcome::Done,
+            Outcome::Full(_) if on(Bug::IgnoresAFullDisk) => Outcome::Done,
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Done => {
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
