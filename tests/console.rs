@@ -224,7 +224,7 @@ servers 5, seed 11
 fn steps_go_from_message_to_message_and_from_event_to_event() {
     let shown = travel("step event\nstep 3\nstep\n", 0, "");
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].contains("S1 is pre-candidate"), "{shown}");
+    assert!(lines[0].contains("S1 started"), "{shown}");
     let messages = lines.iter().filter(|line| line.contains(" -> "));
     assert_eq!(messages.count(), 4, "{shown}");
     let errors = "line 2: nothing happens within 60 s; still at 0.000 s\n";
