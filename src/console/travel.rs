@@ -286,7 +286,8 @@ impl Session {
 
     fn goto(&mut self, time: Time) -> io::Result<()> {
         self.traveller.goto(time)?;
-        let ahead = self.traveller.timeline().steps().len() - self.traveller.progress().0;
+        let (begun, under_way) = self.traveller.progress();
+        let ahead = self.traveller.timeline().steps().len() - begun + usize::from(under_way);
         let ahead = match ahead {
             0 => String::new(),
             1 => "; 1 line lies ahead".to_owned(),
