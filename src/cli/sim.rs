@@ -126,7 +126,7 @@ fn missing(report: &Report, profile: Profile) -> Vec<&'static str> {
     if report.tally.seeds < 1000 {
         return Vec::new();
     }
-    let never = |fault: &Fault| !report.tally.faults.get(fault.name()).is_some_and(|it| *it > 0);
+    let never = |fault: &Fault| report.tally.faults.get(fault.name()).is_none_or(|it| *it == 0);
     profile.faults().into_iter().filter(never).map(Fault::name).collect()
 }
 
@@ -152,16 +152,26 @@ fn sail(fleet: &Fleet) -> io::Result<(Report, Duration)> {
 fn line(report: &Report, wall: Duration) -> String {
     let tally = &report.tally;
     let seconds = wall.as_secs_f64().max(1e-9);
+    let virtual_seconds = tally.virtual_time.as_secs_f64();
     let (seen, pairs) = tally.coverage();
-    let faults: u64 = tally.faults.values().sum();
     format!(
-        "{:.0} seeds/s, {:.0} virtual s/s, {faults} faults, {} elections, {} writes, {seen}/{pairs} \
-         (role, message) pairs",
+        "{:.0} seeds/s; {virtual_seconds:.0} virtual s, {:.0} a second; faults: {}; {} elections, \
+         {} writes, {seen}/{pairs} (role, message) pairs",
         tally.seeds as f64 / seconds,
-        tally.virtual_time.as_secs_f64() / seconds,
+        virtual_seconds / seconds,
+        faults_by_profile(report),
         tally.elections,
         tally.writes,
     )
+}
+
+fn faults_by_profile(report: &Report) -> String {
+    let parts = [Profile::Network, Profile::Process, Profile::Disk, Profile::Clock];
+    let count = |fault: &Fault| report.tally.faults.get(fault.name()).copied().unwrap_or(0);
+    let sum = |part: Profile| -> u64 {
+        Fault::ALL.iter().filter(|fault| fault.profile() == part).map(count).sum()
+    };
+    parts.map(|part| format!("{part} {}", sum(part))).join(", ")
 }
 
 fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
