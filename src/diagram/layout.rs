@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::View;
 use super::story::{Moment, Passage, Quiet, State, Step, Story, seconds, span};
-use super::trace::Event;
+use super::trace::{Event, VIOLATED};
 use crate::raft::{RoleKind, ServerId, Term, Time};
 
 /// Everything that is to be drawn, from the back to the front.
@@ -472,7 +472,7 @@ impl<'s> Layout<'s> {
         let (before, _) = self.states[&id];
         let after = before.after(event);
         let title = match event {
-            Event::Became { why, .. } => format!("{id}: {why}"),
+            Event::Became { why, .. } | Event::Failed(why) => format!("{id}: {why}"),
             _ => String::new(),
         };
         let role = |text: String| {
@@ -487,6 +487,7 @@ impl<'s> Layout<'s> {
             Event::Started => fate("started", false),
             Event::Crashed => fate("crashed", true),
             Event::Stopped => fate("stopped", false),
+            Event::Failed(_) => fate("failed", true),
             Event::Paused => fate("paused", true),
             Event::Resumed => fate("resumed", false),
             Event::Became { .. } => match (before.role, after.role) {
@@ -522,6 +523,9 @@ impl<'s> Layout<'s> {
             self.scene.marks.push(Mark { x, y, kind, title: String::new() });
         }
         match event {
+            Event::Failed(why) => {
+                self.note(&format!("{id}: {why}"), TextKind::Alarm, None);
+            }
             Event::Commit(index) => {
                 // Of several at one place the latest says all.
                 self.scene.marks.retain(|mark| {
@@ -559,8 +563,9 @@ impl<'s> Layout<'s> {
 
     /// Words at the left, with a line across if they are about everyone.
     fn note(&mut self, text: &str, kind: TextKind, rule: Option<RuleKind>) -> i32 {
-        const MOST_LINES: usize = 8;
-        let lines = wrapped(text, NOTES_CHARS, MOST_LINES);
+        // What an order was refused for is short; what is violated must be told.
+        let most_lines = if text.contains(VIOLATED) { 9 } else { 3 };
+        let lines = wrapped(text, NOTES_CHARS, most_lines);
         let last = self.skyline.len() - 1;
         let columns = if rule.is_some() { 0..=last } else { 0..=0 };
         let y = self.place(columns, PILL);

@@ -86,9 +86,11 @@ mod tests {
         "S3 paused",
         "S3 resumed",
         "S2 crashed",
+        "S3 failed: damage at byte 12",
+        "S2 cut off 12 bytes",
         "order: partition 1,2 | 3",
         "order refused: S2 is down",
-        "violation of something, told in a text that has a good many words and is broken",
+        "log matching is violated: told in a text that has a good many words and is broken",
         "anything",
     ];
 
@@ -134,7 +136,7 @@ mod tests {
             "1 create &lt;a&gt; &amp; &quot;b&quot; &#",
             "crashed",
             "partition 1,2 | 3",
-            "violation of something,",
+            "log matching is violated: told",
             "ReadIndex",
             ">1.500<",
         ] {

@@ -83,7 +83,7 @@ pub(super) fn find(lines: &[Line], passages: &BTreeMap<u64, Passage>, mut told: 
                 }
                 // What ends otherwise is told: something came of it.
             }
-            What::Server { id, event: Event::Crashed | Event::Stopped } => {
+            What::Server { id, event: Event::Crashed | Event::Stopped | Event::Failed(_) } => {
                 attempts.remove(id);
             }
             _ => {}

@@ -113,7 +113,9 @@ impl State {
         match event {
             // The term is on the disk; the role is not.
             Event::Started => Self { up: true, paused: false, role: RoleKind::Follower, ..self },
-            Event::Crashed | Event::Stopped => Self { up: false, paused: false, ..self },
+            Event::Crashed | Event::Stopped | Event::Failed(_) => {
+                Self { up: false, paused: false, ..self }
+            }
             Event::Paused => Self { paused: true, ..self },
             Event::Resumed => Self { paused: false, ..self },
             Event::Became { role, term, .. } => Self { role: *role, term: *term, ..self },

@@ -48,6 +48,8 @@ pub(super) enum Event {
     Started,
     Crashed,
     Stopped,
+    /// It ended itself, because its disk failed or is damaged.
+    Failed(String),
     Paused,
     Resumed,
     Became {
@@ -114,6 +116,8 @@ pub enum DiagramError {
     Nothing(String),
 }
 
+/// What a line says that tells of a broken property.
+pub(super) const VIOLATED: &str = " is violated: ";
 /// The longest line, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
@@ -168,7 +172,7 @@ fn parse(text: &str) -> Option<Line> {
         match what.split_once(": ") {
             Some(("order", order)) => What::Order(order.to_owned()),
             Some(("order refused", _)) => What::Alarm(what.to_owned()),
-            _ if what.starts_with("violat") => What::Alarm(what.to_owned()),
+            _ if what.contains(VIOLATED) => What::Alarm(what.to_owned()),
             _ => What::Note(what.to_owned()),
         }
     });
@@ -202,6 +206,7 @@ fn server_line(text: &str) -> Option<What> {
             "resumed" => Event::Resumed,
             _ => return None,
         },
+        Some(("failed:", why)) => Event::Failed(why.to_owned()),
         Some(("commit_index", index)) => Event::Commit(Index(index.parse().ok()?)),
         Some(("committed", rest)) => {
             let (index, command) = rest.split_once(": ")?;
@@ -349,7 +354,8 @@ mod tests {
                     1.000000 S2 follows S1 (term 4): heard from the leader\n\
                     1.000000 S2 committed 2: create a: b\n\
                     1.000000 S2 commit_index 2\n\
-                    12.345678 violation: two leaders\n\
+                    12.345678 election safety is violated: two leaders\n\
+                    12.345678 S2 failed: the disk is full: really\n\
                     12.345678 S1 thinks about it\n";
         let lines = lines(text).unwrap();
         let (one, two) = (ServerId(1), ServerId(2));
@@ -369,9 +375,11 @@ mod tests {
         let applied = Event::Applied { index: Index(2), command: "create a: b".into() };
         assert_eq!(lines[8].what, What::Server { id: two, event: applied });
         assert_eq!(lines[9].what, What::Server { id: two, event: Event::Commit(Index(2)) });
-        assert_eq!(lines[10].what, What::Alarm("violation: two leaders".into()));
-        assert_eq!(lines[11].what, What::Note("S1 thinks about it".into()));
-        assert_eq!(lines[11].at, Time::from_nanos(12_345_678_000));
+        assert_eq!(lines[10].what, What::Alarm("election safety is violated: two leaders".into()));
+        let failed = Event::Failed("the disk is full: really".into());
+        assert_eq!(lines[11].what, What::Server { id: two, event: failed });
+        assert_eq!(lines[12].what, What::Note("S1 thinks about it".into()));
+        assert_eq!(lines[12].at, Time::from_nanos(12_345_678_000));
     }
 
     #[test]

@@ -310,7 +310,8 @@ impl Disk {
     /// Does every write up to this one. Returns what the core is to be told, if anything.
     fn sync(&mut self, number: u64) -> Option<Input<'static>> {
         let mut told = None;
-        while let Some(write) = self.staged.pop_front_if(|write| write.number <= number) {
+        while self.staged.front().is_some_and(|write| write.number <= number) {
+            let Some(write) = self.staged.pop_front() else { break };
             write.put(&mut self.log);
             let last = Index(self.log.len() as u64);
             told = Some(Input::Persisted { term: write.asked_in, last });
