@@ -256,13 +256,13 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("there is no seed in this range".to_owned()) } else { Ok(range) }
 }
 
-fn parse_profile(text: &str) -> Result<Profile, String> {
+pub(super) fn parse_profile(text: &str) -> Result<Profile, String> {
     let known = || Profile::ALL.iter().map(|profile| profile.name()).collect::<Vec<_>>().join(", ");
     let profile = Profile::ALL.iter().find(|profile| profile.name() == text);
     profile.copied().ok_or_else(|| format!("there are {}", known()))
 }
 
-fn parse_minutes(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_minutes(text: &str) -> Result<Duration, String> {
     let minutes = text.parse::<f64>().ok().filter(|minutes| (0.01..=60.0).contains(minutes));
     let minutes = minutes.ok_or("minutes of virtual time go from 0.01 to 60")?;
     Ok(Duration::from_millis((minutes * 60_000.0) as u64))
