@@ -1,7 +1,15 @@
 //! The arguments of the command, and its first step into the library.
 
+mod check_history;
+mod diagram;
+mod explore;
+#[cfg(feature = "museum")]
+mod museum;
+mod replay;
 mod run;
+mod sim;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -13,7 +21,12 @@ Examples:
   jangada --servers 3 --seed 7        three of them, with a seed of your own
   jangada < session.jangada           the same words from a file; stops at the first error
   echo 'load notes.txt' | jangada     or from another command
-  jangada run crash.jangada           a scenario, in virtual time";
+  jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
+  jangada run crash.jangada           a scenario, in virtual time
+  jangada replay crash.jangada        the same at a prompt, step by step
+  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
+  jangada check-history calls.jsonl   what its clients saw, checked alone
+  jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -34,6 +47,19 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
+    /// Run seeds: clusters with overlapping faults, checked in virtual time.
+    Sim(sim::Arguments),
+    /// Check whether what clients were told is linearizable, from a file of their calls.
+    CheckHistory(check_history::Arguments),
+    /// Open the console in virtual time, on a scenario that is about to begin.
+    Replay(replay::Arguments),
+    /// Put known bugs back, one at a time, and find them.
+    #[cfg(feature = "museum")]
+    Museum(museum::Arguments),
+    /// Draw a trace as a sequence diagram.
+    Diagram(diagram::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -43,6 +69,18 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
+        Some(Command::Sim(arguments)) => sim::run(&arguments),
+        Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments),
+        #[cfg(feature = "museum")]
+        Some(Command::Museum(arguments)) => museum::run(&arguments),
+        Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }
+}
+
+/// Tells a person what went wrong.
+fn complain(message: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
 }

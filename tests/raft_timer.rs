@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jangada::raft::{
     AppendOutcome, Effect, Index, Input, Message, Options, Persistent, RoleKind, ServerId, Term,
-    VoteRefusal, Why,
+    Time, VoteRefusal, Why,
 };
 use support::node::*;
 
@@ -352,4 +352,60 @@ fn a_pre_vote_makes_nobody_step_down() {
             assert!(!effects.iter().any(saved), "{message}");
         }
     }
+}
+
+// A clock that goes back. It should not; where it does, no timer waits for it to catch up.
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Sets the clock back by an hour, and wakes the server.
+fn turn_back(server: &mut Server) -> Vec<Effect> {
+    server.now = Time::from_nanos(server.now.as_nanos() - HOUR.as_nanos() as u64);
+    server.step(Input::Deadline)
+}
+
+#[test]
+fn a_clock_that_goes_back_has_every_role_set_its_timer_again() {
+    for mut server in in_each_role() {
+        let was = server.role();
+        server.now = server.now + HOUR;
+        match was {
+            RoleKind::Follower => drop(server.heartbeat(S2, 3)),
+            _ => drop(server.wake()),
+        }
+        assert_eq!(server.role(), was, "an hour later");
+        let effects = turn_back(&mut server);
+        assert!(server.node.deadline() <= server.now + longest_timeout(), "{was}");
+        assert_eq!(server.role(), was, "nothing is over because of it");
+        let heartbeats = if was == RoleKind::Leader { 2 } else { 0 };
+        assert_eq!(sent(&effects).len(), heartbeats, "{was}");
+    }
+}
+
+/// It was heard at a moment that is yet to come, and still counts as heard just now, no longer.
+#[test]
+fn a_clock_that_goes_back_lets_a_follower_believe_in_its_leader_for_one_timeout() {
+    let mut server = following();
+    server.now = server.now + HOUR;
+    server.heartbeat(S2, 3);
+    turn_back(&mut server);
+    let vote = |server: &mut Server| vote_of(&server.receive(S3, request_vote(4, at(4, 9)))).vote;
+    assert_eq!(vote(&mut server), Err(VoteRefusal::LeaderAlive(S2)));
+    server.now = server.now + shortest_timeout();
+    assert_eq!(vote(&mut server), Ok(()));
+}
+
+#[test]
+fn a_clock_that_goes_back_lets_a_leader_without_a_quorum_lead_for_one_timeout() {
+    let mut server = Server::of(3);
+    server.now = server.now + HOUR;
+    server.establish();
+    turn_back(&mut server);
+    let end = server.now + longest_timeout();
+    while server.node.deadline() < end {
+        server.wake();
+        assert_eq!(server.role(), RoleKind::Leader);
+    }
+    server.wake();
+    assert_eq!((server.role(), server.now), (RoleKind::Follower, end));
 }

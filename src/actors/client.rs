@@ -17,6 +17,7 @@ use super::call::{Answered, Call, CallError, Request};
 use super::clock::Clock;
 use super::network::Network;
 use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
+use crate::museum::{Bug, on};
 use crate::raft::{Index, Refusal, ServerId};
 
 /// A client with a session of its own. Clones share it.
@@ -37,6 +38,7 @@ struct Shared {
     /// The server that answered last, or was named as the leader.
     target: Cell<Option<ServerId>>,
     patience: Cell<Duration>,
+    repeats: Cell<bool>,
 }
 
 /// The numbers of a client's requests, never used twice, not even in different sessions.
@@ -171,6 +173,7 @@ impl Client {
                 serials: RefCell::default(),
                 target: Cell::new(None),
                 patience: Cell::new(PATIENCE),
+                repeats: Cell::new(false),
             }),
             pinned: None,
         }
@@ -184,6 +187,20 @@ impl Client {
     /// How long to go on trying from now on.
     pub fn set_patience(&self, patience: Duration) {
         self.shared.patience.set(patience);
+    }
+
+    /// Sends every eighth request twice from now on, as an impatient program or a network that
+    /// doubles packets would.
+    pub(crate) fn repeat_itself(&self) {
+        self.shared.repeats.set(true);
+    }
+
+    /// Has a command logged and applied that changes no file.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn touch(&self) -> Result<(), ClientError> {
+        self.call(Request::Write(files::open_session())).await.done().map(|_| ())
     }
 
     /// Loads `size` bytes as a new file; it is there all at once or not at all. `progress` is
@@ -452,6 +469,10 @@ impl Client {
         let mut taken = false;
         loop {
             let target = self.target();
+            if shared.repeats.get() && shared.luck.borrow_mut().next_u64().is_multiple_of(8) {
+                let (reply, _) = oneshot::channel();
+                shared.network.call(target, Call { request: request.duplicate(), reply });
+            }
             let (reply, answer) = oneshot::channel();
             shared.network.call(target, Call { request: request.duplicate(), reply });
             let left = deadline.since(shared.clock.now());
@@ -472,7 +493,8 @@ impl Client {
                     NotDone::Down(target)
                 }
                 Ok(Ok(Err(CallError::Unknown)) | Err(_)) | Err(_) => {
-                    taken |= matches!(request, Request::Write(_));
+                    let write = matches!(request, Request::Write(_));
+                    taken |= write && !on(Bug::ForgetsLostAttempts);
                     self.ask_another(target);
                     NotDone::Silence(shared.clock.now().since(began))
                 }

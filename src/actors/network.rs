@@ -20,6 +20,8 @@ use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
+use super::traffic::Traffic;
+use crate::invariants::Fact;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 use crate::storage::StorageError;
@@ -47,6 +49,7 @@ struct Wires {
     /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way.
     quiet: bool,
     traced: u64,
+    traffic: Traffic,
 }
 
 /// Where a server is plugged in.
@@ -171,6 +174,7 @@ impl Network {
             failed: BTreeMap::new(),
             quiet: true,
             traced: 0,
+            traffic: Traffic::default(),
         })))
     }
 
@@ -269,6 +273,11 @@ impl Network {
         let leader = self.leader();
         let follows = |id: &ServerId| Some(*id) != leader && self.running(*id).is_some();
         self.servers().into_iter().filter(follows).collect()
+    }
+
+    /// What became of the messages so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.0.borrow().traffic.clone()
     }
 
     pub(crate) fn latency(&self, id: ServerId) -> Duration {
@@ -401,6 +410,10 @@ impl Wires {
         let luck = &mut self.luck;
         match rule.fate(&mut || rand::Rng::next_u64(luck)) {
             Fate::Lost(why) => {
+                match rule.cut {
+                    true => self.traffic.cut += 1,
+                    false => self.traffic.lost += 1,
+                }
                 self.lost(to, &parcel, why);
                 false
             }
@@ -409,8 +422,10 @@ impl Wires {
                 if let Some(again) = again
                     && let Some(copy) = parcel.copy()
                 {
+                    self.traffic.doubled += 1;
                     self.post(now + again + latency, to, copy);
                 }
+                self.traffic.overtaken += u64::from(overtaken);
                 let latest = self.arrivals.entry((from, to)).or_default();
                 let mut due = now + after + latency;
                 if !overtaken {
@@ -433,6 +448,9 @@ impl Wires {
         }
         self.sent += 1;
         self.late.push(Reverse(Late { due, order: self.sent, to, parcel }));
+        let (count, limit) = (self.late.len() as u64, MAX_LATE as u64);
+        let what = "messages on their way, with those to others";
+        self.recorder.tell(&Fact::Holds { server: to, what, count, limit });
         self.quiet = false;
     }
 
@@ -476,7 +494,10 @@ impl Wires {
         };
         if running.life.paused() {
             if port.held.len() < MAX_HELD {
-                return port.held.push_back(parcel);
+                port.held.push_back(parcel);
+                let (count, limit) = (port.held.len() as u64, MAX_HELD as u64);
+                let what = "messages while it is paused";
+                return self.recorder.tell(&Fact::Holds { server: to, what, count, limit });
             }
             return self.turn_away(to, parcel, "the paused server's buffer is full");
         }
@@ -490,6 +511,8 @@ impl Wires {
                 if number > 0 {
                     self.recorder.trace(format_args!("{to} <- {from} #{number}"));
                 }
+                let role = running.life.role().map(|(role, _)| role);
+                self.traffic.deliver(self.clock.now(), from, to, role, &message);
                 let address = &running.address;
                 match message {
                     Message::AppendEntries(append) => {

@@ -136,6 +136,22 @@ pub enum Order {
     },
     /// The servers' state machines apply nothing until they get another latency.
     ApplyStall(Servers),
+    /// How fast the servers' clocks run from now on: what they show stays.
+    ClockRate {
+        /// Whom it concerns.
+        servers: Servers,
+        /// Their seconds to one second, from 0.01 to 100; 1 is right. Exact to a millionth.
+        rate: f64,
+    },
+    /// Sets the servers' clocks, once.
+    ClockJump {
+        /// Whom it concerns.
+        servers: Servers,
+        /// By how much.
+        by: Duration,
+        /// Back instead of forward.
+        back: bool,
+    },
     /// The range that election timeouts are drawn from, from now on, on every server.
     ElectionTimeout {
         /// Shortest.

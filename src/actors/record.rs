@@ -1,5 +1,5 @@
-//! What happened, for people and for tests: the latest events, those who watch them, and the
-//! trace of a run.
+//! What happened, for people and for tests: the latest events, those who watch them, the trace of
+//! a run, and the monitor that is told every fact.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,7 +8,9 @@ use std::io::Write;
 use std::rc::Rc;
 
 use super::clock::Clock;
+use super::panic::last_panic;
 use super::{Order, OrderError};
+use crate::invariants::{Fact, Monitor, Property, Violation};
 use crate::raft::{Index, RoleKind, ServerId, Term, Time, Why};
 use crate::storage::{StorageError, TornTail};
 
@@ -73,11 +75,16 @@ pub enum EventKind {
         /// The command in a few words.
         command: String,
     },
+    /// What must always hold does not. Of several, only the first is told.
+    Violated(Violation),
 }
 
 /// Keeps the latest events and tells those who watch.
 #[derive(Clone)]
-pub struct Recorder(Rc<RefCell<Record>>);
+pub struct Recorder {
+    record: Rc<RefCell<Record>>,
+    monitor: Option<Rc<RefCell<Monitor>>>,
+}
 
 type Watcher = Box<dyn FnMut(&Event)>;
 
@@ -88,67 +95,129 @@ struct Record {
     trace: Option<Box<dyn Write>>,
     /// Whether single commands are recorded.
     commands: bool,
+    violation: Option<Violation>,
+}
+
+/// Belongs to an actor: should a panic end it, nobody else would know.
+pub(crate) struct Alarm {
+    server: ServerId,
+    recorder: Recorder,
 }
 
 /// Most events that are kept; older ones are forgotten.
 const MAX_EVENTS: usize = 10_000;
 
 impl Recorder {
-    pub(crate) fn new(clock: Clock, commands: bool, trace: Option<Box<dyn Write>>) -> Self {
-        let (events, watchers) = Default::default();
-        Self(Rc::new(RefCell::new(Record { clock, events, watchers, trace, commands })))
+    pub(crate) fn new(
+        clock: Clock,
+        commands: bool,
+        trace: Option<Box<dyn Write>>,
+        monitor: Option<Monitor>,
+    ) -> Self {
+        let (events, watchers, violation) = Default::default();
+        let record = Record { clock, events, watchers, trace, commands, violation };
+        Self {
+            record: Rc::new(RefCell::new(record)),
+            monitor: monitor.map(|monitor| Rc::new(RefCell::new(monitor))),
+        }
     }
 
     /// The latest `count` events, oldest first.
     pub fn latest(&self, count: usize) -> Vec<Event> {
-        let record = self.0.borrow();
+        let record = self.record.borrow();
         let skip = record.events.len().saturating_sub(count);
         record.events.iter().skip(skip).cloned().collect()
     }
 
     /// Calls `watcher` with every event from now on. It must not call the recorder.
     pub fn watch(&self, watcher: impl FnMut(&Event) + 'static) {
-        self.0.borrow_mut().watchers.push(Box::new(watcher));
+        self.record.borrow_mut().watchers.push(Box::new(watcher));
     }
 
     pub(crate) fn record(&self, kind: EventKind) {
-        let record = &mut *self.0.borrow_mut();
-        let event = Event { at: record.clock.now(), kind };
-        record.write_trace(event.at, format_args!("{}", event.kind));
-        for watcher in &mut record.watchers {
-            watcher(&event);
+        self.record.borrow_mut().add(kind);
+    }
+
+    /// Whether a monitor is told.
+    pub(crate) fn monitors(&self) -> bool {
+        self.monitor.is_some()
+    }
+
+    /// Tells the monitor, if there is one.
+    pub(crate) fn tell(&self, fact: &Fact<'_>) {
+        if let Some(monitor) = &self.monitor
+            && let Err(violation) = monitor.borrow_mut().observe(fact)
+        {
+            self.record.borrow_mut().violated(violation);
         }
-        if record.events.len() == MAX_EVENTS {
-            record.events.pop_front();
-        }
-        record.events.push_back(event);
+    }
+
+    /// The first thing that must always hold and did not.
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        self.record.borrow().violation.clone()
+    }
+
+    /// Sees to it that a panic of the actor that keeps the alarm is known.
+    pub(crate) fn alarm(&self, server: ServerId) -> Alarm {
+        Alarm { server, recorder: self.clone() }
     }
 
     /// Whether single commands are worth describing.
     pub(crate) fn records_commands(&self) -> bool {
-        self.0.borrow().commands
+        self.record.borrow().commands
     }
 
     /// Whether a trace is written.
     pub(crate) fn traces(&self) -> bool {
-        self.0.borrow().trace.is_some()
+        self.record.borrow().trace.is_some()
     }
 
     /// Adds a line to the trace, if there is one.
     pub(crate) fn trace(&self, line: fmt::Arguments<'_>) {
-        let record = &mut *self.0.borrow_mut();
+        let record = &mut *self.record.borrow_mut();
         let now = record.clock.now();
         record.write_trace(now, line);
     }
 }
 
 impl Record {
+    fn add(&mut self, kind: EventKind) {
+        let event = Event { at: self.clock.now(), kind };
+        self.write_trace(event.at, format_args!("{}", event.kind));
+        for watcher in &mut self.watchers {
+            watcher(&event);
+        }
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn violated(&mut self, violation: Violation) {
+        if self.violation.is_none() {
+            self.violation = Some(violation.clone());
+            self.add(EventKind::Violated(violation));
+        }
+    }
+
     fn write_trace(&mut self, at: Time, line: fmt::Arguments<'_>) {
         if let Some(trace) = &mut self.trace
             && let Err(error) = writeln!(trace, "{} {line}", Seconds(at))
         {
             log::error!("the trace ends here: it cannot be written: {error}");
             self.trace = None;
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // In the middle of recording nothing can be recorded.
+        if std::thread::panicking()
+            && let Ok(mut record) = self.recorder.record.try_borrow_mut()
+        {
+            let text = format!("{} died of a panic: {}", self.server, last_panic());
+            record.violated(Violation { property: Property::Assertion, text });
         }
     }
 }
@@ -189,6 +258,7 @@ impl fmt::Display for EventKind {
             EventKind::Applied { server, index, command } => {
                 write!(f, "{server} committed {index}: {command}")
             }
+            EventKind::Violated(violation) => violation.fmt(f),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::call::Proposer;
 use super::client::Client;
 use super::clock::Clock;
 use super::network::Network;
+use super::panic::keep_panics;
 use super::record::Recorder;
 use super::state_machine::Machine;
 use super::status::{ClusterStatus, LogLine};
@@ -19,8 +20,10 @@ use super::supervisor::{
     Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
     stream,
 };
+use super::traffic::Traffic;
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
+use crate::invariants::{Monitor, Violation};
 use crate::raft::{self, Index, ServerId};
 use crate::storage::DiskKind;
 
@@ -38,6 +41,9 @@ pub struct SandboxOptions {
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
     pub trace: Option<Box<dyn Write>>,
+    /// Whether every step of every server is checked against what must always hold; see
+    /// [`Sandbox::violation`]. The checks take time, and memory for every entry ever logged.
+    pub monitor: bool,
     /// Builds the empty state machine of a server that starts.
     pub machine: MachineFactory,
 }
@@ -64,7 +70,7 @@ pub enum ClockKind {
 }
 
 impl Default for SandboxOptions {
-    /// Five servers with a file store each.
+    /// Five servers with a file store each, and a monitor.
     fn default() -> Self {
         Self {
             servers: 5,
@@ -73,6 +79,7 @@ impl Default for SandboxOptions {
             disks: DiskKind::default(),
             record_commands: true,
             trace: None,
+            monitor: true,
             machine: Rc::new(|| Box::new(FileStore::default())),
         }
     }
@@ -92,10 +99,11 @@ impl SandboxOptions {
 /// If the system cannot make a runtime.
 pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all();
-    if kind == ClockKind::Virtual {
-        builder.start_paused(true);
-    }
+    match kind {
+        ClockKind::Real => builder.enable_all(),
+        // Nothing comes from outside: looking for it would take system calls.
+        ClockKind::Virtual => builder.enable_time().start_paused(true),
+    };
     let runtime = builder.build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
     Ok(system.block_on(main))
@@ -104,12 +112,16 @@ pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
 impl Sandbox {
     /// Starts the servers. Call it inside [`run`].
     pub fn start(options: SandboxOptions) -> Self {
-        let SandboxOptions { servers, seed, raft, disks, record_commands, trace, machine } =
+        let SandboxOptions { servers, seed, raft, disks, record_commands, trace, monitor, machine } =
             options;
         let clock = Clock::start();
-        let recorder = Recorder::new(clock, record_commands, trace);
-        let luck = stream(seed, &Stream::Network);
         let servers = (1..=servers).map(ServerId);
+        let monitor = monitor.then(|| {
+            keep_panics();
+            Monitor::new(servers.clone())
+        });
+        let recorder = Recorder::new(clock, record_commands, trace, monitor);
+        let luck = stream(seed, &Stream::Network);
         let network = Network::new(servers, clock, luck, recorder.clone());
         let supervisor =
             Supervisor::new(seed, raft, disks, machine, clock, network.clone(), recorder.clone());
@@ -233,6 +245,17 @@ impl Sandbox {
         &self.recorder
     }
 
+    /// What became of the messages between the servers so far.
+    pub fn traffic(&self) -> Traffic {
+        self.network.traffic()
+    }
+
+    /// The first thing that must always hold and did not: a property that the monitor checks, or
+    /// a panic of a server. Without a monitor only panics are seen.
+    pub fn violation(&self) -> Option<Violation> {
+        self.recorder.violation()
+    }
+
     /// The sandbox's clock.
     pub fn clock(&self) -> Clock {
         self.clock
@@ -249,7 +272,7 @@ impl Sandbox {
     }
 
     /// Ends every server in good order.
-    pub async fn end(self) {
+    pub async fn end(&self) {
         // A supervisor that is gone has ended them already.
         let _ = self.supervisor.send(EndAll).await;
     }
@@ -266,6 +289,10 @@ impl Machine for FileStore {
 
     fn digest(&self) -> [u8; 32] {
         FileStore::digest(self).0
+    }
+
+    fn carried_out(&self) -> Option<(u64, u64)> {
+        FileStore::carried_out(self)
     }
 
     fn describe(&self, command: &Bytes) -> String {

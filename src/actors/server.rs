@@ -8,20 +8,23 @@ use actix::prelude::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
 use super::call::{Call, CallError, Inbox, Reply, Request, answer};
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
 };
 use super::network::{Life, Network};
-use super::record::{EventKind, Recorder};
+use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use crate::invariants::{Fact, Stamp};
+use crate::museum::{Bug, on};
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, ServerId,
-    Ticket, Time,
+    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
+    ServerId, Ticket, Time,
 };
 use crate::storage::{Durable, Storage, StorageError, WriteId};
 
@@ -32,7 +35,10 @@ pub(crate) struct Server {
     storage: Box<dyn Storage>,
     network: Network,
     recorder: Recorder,
+    /// The sandbox's, by which the disk works.
     clock: Clock,
+    /// The server's own, by which the node goes.
+    local: LocalClock,
     life: Life,
     luck: ChaCha8Rng,
     machine: Addr<StateMachine>,
@@ -60,6 +66,7 @@ pub(crate) struct Server {
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    _alarm: Alarm,
 }
 
 /// What a server is made from.
@@ -70,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) local: LocalClock,
     pub(crate) life: Life,
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
@@ -115,16 +123,22 @@ const MAX_OUTBOX: usize = 1024;
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, node, storage, network, recorder, clock, life, mut luck, machine, inbox } =
-            parts;
+        let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, .. } = parts;
         life.set_role(node.role(), node.term());
+        let handed_over = match on(Bug::LastAppliedSurvives) {
+            true => node.last_log_index(),
+            false => Index(0),
+        };
         Self {
             id,
             node,
             storage,
             network,
+            _alarm: recorder.alarm(id),
             recorder,
             clock,
+            local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
             next_ticket: Ticket(luck.next_u64() >> 1),
@@ -133,7 +147,7 @@ impl Server {
             inbox,
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
-            handed_over: Index(0),
+            handed_over,
             wanted: Index(0),
             durable: WriteId(0),
             gate: None,
@@ -159,7 +173,7 @@ impl Server {
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
         let luck = &mut self.luck;
-        self.node.step(now, input, &mut || luck.next_u64(), &mut effects);
+        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
         for effect in effects.drain(..) {
             if self.failure.is_none() {
                 self.perform(effect, now, &mut source);
@@ -186,6 +200,7 @@ impl Server {
                 return;
             }
             self.durable = durable.write;
+            self.tell_durable(durable.write);
             if self.gate.is_some_and(|vote| vote <= durable.write) {
                 self.gate = None;
                 for (to, message) in std::mem::take(&mut self.outbox) {
@@ -201,10 +216,16 @@ impl Server {
         match effect {
             Effect::SaveVote { term, voted_for } => {
                 let vote = self.storage.save_vote(term, voted_for);
+                let (server, write) = (self.id, vote.0);
+                self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
                 self.storage.sync(now);
                 match self.storage.durable(now) {
-                    Ok(durable) if durable.write >= vote => {}
-                    Ok(_) => self.gate = Some(vote),
+                    Ok(durable) => {
+                        self.tell_durable(durable.write);
+                        if durable.write < vote && !on(Bug::VoteToldBeforeDurable) {
+                            self.gate = Some(vote);
+                        }
+                    }
                     Err(error) => self.failure = Some(error),
                 }
             }
@@ -214,16 +235,16 @@ impl Server {
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
                     Source::Nothing => return,
                 };
-                self.storage.append(first, appended);
-                self.wrote = true;
+                self.append(first, appended);
             }
             Effect::AppendNoOp { position } => {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
-                self.storage.append(position.index, vec![entry].into());
-                self.wrote = true;
+                self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::Commit(index) => {
+                self.recorder.tell(&Fact::Committed { server: self.id, index });
+                self.recorder.trace(format_args!("{} commit_index {index}", self.id));
                 if !self.may_gather(index) {
                     self.hand_over();
                 }
@@ -232,6 +253,10 @@ impl Server {
                 if let Source::Proposals { replies, .. } = source {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
+                    self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
+                    let tail = self.node.last_log_index() - self.node.commit_index();
+                    let limit = self.node.limits().uncommitted_entries as usize;
+                    self.tell_holds("uncommitted entries", tail as usize, limit);
                 }
             }
             Effect::Refused(refusal) => {
@@ -256,13 +281,39 @@ impl Server {
             Effect::Became { role, term, leader, why } => {
                 self.life.set_role(role, term);
                 // What an ended leadership accepted may be committed by the next, or not.
-                for (_, reply) in self.pending.drain(..) {
-                    answer(reply, Err(CallError::Unknown));
+                let outcome = match on(Bug::LostLeaderSaysFailed) {
+                    true => CallError::Refused(Refusal::ElectionRunning),
+                    false => CallError::Unknown,
+                };
+                let lost = if on(Bug::AnswersForAnotherCommand) { 0 } else { self.pending.len() };
+                for (_, reply) in self.pending.drain(..lost) {
+                    answer(reply, Err(outcome));
                 }
                 let server = self.id;
+                self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
             }
         }
+    }
+
+    fn append(&mut self, first: Index, entries: Entries) {
+        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
+            true => entries.iter().map(Stamp::of).collect(),
+            false => SmallVec::new(),
+        };
+        let write = self.storage.append(first, entries).0;
+        let (server, entries) = (self.id, &stamps);
+        self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        self.wrote = true;
+    }
+
+    fn tell_durable(&self, write: WriteId) {
+        self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+    }
+
+    fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {
+        let (count, limit) = (count as u64, limit as u64);
+        self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
     }
 
     fn entries_of(&self, commands: impl Iterator<Item = Bytes>) -> Entries {
@@ -278,8 +329,10 @@ impl Server {
                 self.outbox.pop_front();
             }
             self.outbox.push_back((to, message));
+            self.tell_holds("messages behind a vote", self.outbox.len(), MAX_OUTBOX);
             return;
         }
+        self.recorder.tell(&Fact::Sent { server: self.id, to, message });
         let entries = match &message {
             Message::AppendEntries(append) => {
                 self.storage.read(append.prev_log.index, append.last, u64::MAX)
@@ -306,13 +359,19 @@ impl Server {
     /// Hands committed entries to the state machine, in bounded pages, with those who wait for
     /// their answers. It reports when the entries behind the window wait for it.
     fn hand_over(&mut self) {
-        let commit_index = self.node.commit_index();
+        let commit_index = match self.node.role() {
+            RoleKind::Leader if on(Bug::AppliesUncommitted) => self.node.last_log_index(),
+            _ => self.node.commit_index(),
+        };
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
         while self.handed_over < commit_index && self.handed_over < window_end {
             let end = commit_index.min(window_end);
             let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
+            if on(Bug::SkipsAtThePageBorder) && self.handed_over < end {
+                self.handed_over = self.handed_over.next();
+            }
             let awaited = self.pending.partition_point(|(index, _)| *index <= self.handed_over);
             let replies = self.pending.drain(..awaited).collect();
             let report = self.handed_over == window_end;
@@ -343,6 +402,7 @@ impl Server {
         let Some(error) = self.failure.take() else { return self.set_timer(ctx) };
         let server = self.id;
         self.network.fail(server, error.clone());
+        self.recorder.tell(&Fact::Ended { server });
         self.recorder.record(EventKind::Failed { server, error });
         self.end(ctx);
     }
@@ -356,7 +416,7 @@ impl Server {
     /// too early is set again: heartbeats put the deadline off far more often than it comes. The
     /// timer is a task beside the actor: a timer of its context is polled with every message.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let node = self.node.deadline();
+        let node = self.local.when(self.node.deadline());
         let due = self.storage.deadline().map_or(node, |disk| disk.min(node));
         if let Some((armed, task)) = &self.timer {
             if *armed <= due {
@@ -381,13 +441,8 @@ impl Server {
         if self.life.ended() || self.life.paused() {
             return;
         }
-        let now = self.clock.now();
-        if self.node.deadline() <= now {
-            self.step(Input::Deadline, Source::Nothing, ctx);
-        } else {
-            self.settle(now);
-            self.rest(ctx);
-        }
+        // The node knows whether its deadline is here, or its clock went back.
+        self.step(Input::Deadline, Source::Nothing, ctx);
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
@@ -403,7 +458,7 @@ impl Server {
         let Proposals { commands, sizes, replies } = &mut proposals;
         for Call { request, reply } in calls.drain(..) {
             match request {
-                Request::Write(_) if self.in_waiting() >= MAX_PENDING => {
+                Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
                 Request::Write(command) => {
@@ -416,6 +471,7 @@ impl Server {
                     self.next_ticket = Ticket(ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
                     self.step(Input::Read { ticket }, Source::Nothing, ctx);
+                    self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
                 }
             }
         }
@@ -490,8 +546,10 @@ impl Handler<Wake> for Server {
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.machine.do_send(Wake);
         self.on_timer(ctx);
-        // Calls may have waited at the door.
-        ctx.notify(Knock);
+        if !self.life.ended() {
+            // Calls may have waited at the door.
+            ctx.notify(Knock);
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use super::call::{Answered, CallError, answer};
 use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, SetPace, Wake};
 use super::network::Life;
-use super::record::{EventKind, Recorder};
-use crate::raft::{Index, Payload, Refusal, RoleKind, ServerId};
+use super::record::{Alarm, EventKind, Recorder};
+use crate::invariants::{Fact, Stamp};
+use crate::museum::{Bug, on};
+use crate::raft::{Entry, Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
 /// commands bring every copy to the same state and the same answers; whatever differs between
@@ -24,6 +26,12 @@ pub trait Machine: 'static {
 
     /// A digest of the state, equal exactly where the state is.
     fn digest(&self) -> [u8; 32];
+
+    /// The session and the serial number of the request that the last `apply` carried out; `None`
+    /// if it answered from the session table, refused, or knows no sessions.
+    fn carried_out(&self) -> Option<(u64, u64)> {
+        None
+    }
 
     /// A command in a few words, for people.
     fn describe(&self, command: &Bytes) -> String;
@@ -44,10 +52,13 @@ pub(crate) struct StateMachine {
     pace: Option<Duration>,
     /// A slow batch is being applied.
     working: bool,
+    _alarm: Alarm,
 }
 
 /// Most queries that wait for the state to be reached that they are about.
 const MAX_WAITING: usize = 1 << 16;
+/// The monitor is told the digest of the state after each so many entries.
+const DIGEST_EVERY: u64 = 128;
 
 impl StateMachine {
     pub(crate) fn new(
@@ -59,7 +70,8 @@ impl StateMachine {
         pace: Option<Duration>,
     ) -> Self {
         let (queue, waiting) = Default::default();
-        Self { id, machine, server, life, recorder, queue, waiting, pace, working: false }
+        let (working, _alarm) = (false, recorder.alarm(id));
+        Self { id, machine, server, life, recorder, queue, waiting, pace, working, _alarm }
     }
 
     /// Applies what waits, each batch taking as long as the pace says.
@@ -78,6 +90,7 @@ impl StateMachine {
                     this.working = false;
                     if this.pace.is_some()
                         && !this.life.paused()
+                        && !this.life.ended()
                         && let Some(batch) = this.queue.pop_front()
                     {
                         this.apply(batch);
@@ -95,6 +108,11 @@ impl StateMachine {
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
             let said = match &entry.payload {
                 Payload::NoOp => Bytes::new(),
+                Payload::Command(command)
+                    if on(Bug::AppliesByLocalRoom) && command.len() as u64 > 4096 / self.id.0 =>
+                {
+                    Bytes::new()
+                }
                 Payload::Command(command) => {
                     if tell {
                         let command = self.machine.describe(command);
@@ -104,14 +122,32 @@ impl StateMachine {
                     self.machine.apply(index, command)
                 }
             };
+            if self.recorder.monitors() {
+                self.tell_applied(index, entry, &said);
+            }
             self.life.set_applied(index);
             if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
+                self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
             }
         }
         self.answer_waiting();
         if batch.report {
             self.server.do_send(Applied);
+        }
+    }
+
+    fn tell_applied(&self, index: Index, entry: &Entry, answer: &[u8]) {
+        let server = self.id;
+        let request = match entry.payload {
+            Payload::NoOp => None,
+            Payload::Command(_) => self.machine.carried_out(),
+        };
+        let entry = Stamp::of(entry);
+        self.recorder.tell(&Fact::Applied { server, index, entry, answer, request });
+        if index.0.is_multiple_of(DIGEST_EVERY) {
+            let digest = self.machine.digest();
+            self.recorder.tell(&Fact::Digest { server, index, digest });
         }
     }
 
@@ -145,10 +181,14 @@ impl Handler<Query> for StateMachine {
     type Result = ();
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) {
-        if query.index <= self.life.applied() && !self.life.paused() {
+        let applied = query.index <= self.life.applied() || on(Bug::ReadsUnappliedState);
+        if applied && !self.life.paused() {
             answer_query(&*self.machine, query);
         } else if self.waiting.len() < MAX_WAITING {
             self.waiting.push(query);
+            let (count, limit) = (self.waiting.len() as u64, MAX_WAITING as u64);
+            let what = "queries that wait for the state";
+            self.recorder.tell(&Fact::Holds { server: self.id, what, count, limit });
         } else {
             answer(query.reply, Err(CallError::Refused(Refusal::Busy)));
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::clock::ClockError;
 use crate::net::LinkRule;
 use crate::raft::{Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
 use crate::storage::{DiskSpeed, StorageError};
@@ -50,6 +51,8 @@ pub struct ServerStatus {
     pub disk_full: bool,
     /// How long its state machine takes for a batch; `None` while stalled.
     pub apply: Option<Duration>,
+    /// How wrong its clock is, if it is.
+    pub clock: Option<ClockError>,
     /// The links from it that do anything to messages.
     pub links: Vec<(ServerId, LinkRule)>,
     /// Time left until it does something by itself: an election, or a leader's heartbeat.
@@ -123,7 +126,7 @@ impl ServerStatus {
         self.role == Some(RoleKind::Leader)
     }
 
-    pub(crate) fn see(&mut self, raft: &Status, applied: Index, now: Time) {
+    pub(crate) fn see(&mut self, raft: &Status, applied: Index, timer: Duration) {
         self.role = Some(raft.role);
         self.term = raft.term;
         self.voted_for = raft.voted_for;
@@ -131,6 +134,6 @@ impl ServerStatus {
         self.last_log = raft.last_log;
         self.commit_index = raft.commit_index;
         self.applied_index = applied;
-        self.timer = Some(raft.deadline.since(now));
+        self.timer = Some(timer);
     }
 }

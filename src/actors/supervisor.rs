@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::call::Inbox;
-use super::clock::Clock;
+use super::clock::{Clock, LocalClock};
 use super::messages::{Disrupt, End, Inspect, Observe, Retime, SetPace, Wake};
 use super::network::{Life, Network, Running};
 use super::record::{EventKind, Recorder};
@@ -21,8 +21,11 @@ use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers};
+use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
-use crate::raft::{Configuration, Entry, Index, Node, Options, Payload, ServerId, Timing};
+use crate::raft::{
+    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Time, Timing,
+};
 use crate::storage::{
     DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage, StorageError,
 };
@@ -39,6 +42,8 @@ pub(crate) struct Supervisor {
     network: Network,
     recorder: Recorder,
     disks: BTreeMap<ServerId, ServerDisk>,
+    /// What each server takes for the time.
+    local_clocks: BTreeMap<ServerId, LocalClock>,
     /// How long each server's state machine takes for a batch; `None` while it is stalled.
     paces: BTreeMap<ServerId, Option<Duration>>,
     /// How servers that do not run have ended.
@@ -91,6 +96,9 @@ pub enum OrderError {
     /// A probability that is none.
     #[error("a probability is a number from 0 to 1")]
     Probability,
+    /// A rate that no clock has.
+    #[error("a clock's rate is a number from {} to {}", LocalClock::RATES.0, LocalClock::RATES.1)]
+    ClockRate,
     /// A partition puts each server on one side.
     #[error("{0} is named twice; each server is on one side of a partition")]
     NamedTwice(ServerId),
@@ -176,6 +184,7 @@ impl Supervisor {
             clock,
             network,
             recorder,
+            local_clocks: servers.iter().map(|id| (*id, LocalClock::new())).collect(),
             disks: servers.iter().copied().map(disk).collect(),
             paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
             ended: BTreeMap::new(),
@@ -206,7 +215,8 @@ impl Supervisor {
 
     /// Starts a server from what its disk kept, and from nothing else.
     fn start_server(&mut self, id: ServerId, storage: Box<dyn Storage>) {
-        let now = self.clock.now();
+        let Some(local) = self.local_clocks.get(&id).cloned() else { return };
+        let now = local.at(self.clock.now());
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
         let configuration = Configuration::new(self.network.servers());
@@ -214,6 +224,7 @@ impl Supervisor {
         if let Some(tail) = torn {
             self.recorder.record(EventKind::Torn { server: id, tail });
         }
+        self.tell_started(id, &*storage, &persistent);
         let node = Node::new(id, configuration, self.options.clone(), persistent, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
@@ -236,6 +247,7 @@ impl Supervisor {
                 network,
                 recorder,
                 clock,
+                local,
                 life,
                 luck,
                 machine,
@@ -260,6 +272,15 @@ impl Supervisor {
         }
     }
 
+    fn tell_started(&self, server: ServerId, storage: &dyn Storage, kept: &Persistent) {
+        if self.recorder.monitors() {
+            let entries = storage.read(Index(0), Index(u64::MAX), u64::MAX);
+            let log: Vec<_> = entries.iter().map(Stamp::of).collect();
+            let Persistent { current_term: term, voted_for, .. } = *kept;
+            self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
+        }
+    }
+
     /// Ends a server. What is in flight to it is lost, and unless it ends in good order, so is
     /// what its disk has not synced.
     fn end(&mut self, id: ServerId, condition: Condition) {
@@ -270,6 +291,7 @@ impl Supervisor {
             disk.ended(orderly, self.clock.now());
         }
         self.ended.insert(id, condition);
+        self.recorder.tell(&Fact::Ended { server: id });
         self.recorder.record(EventKind::Ended { server: id, orderly });
     }
 
@@ -335,11 +357,15 @@ impl Supervisor {
             }
             Order::Pause(servers) => {
                 for (id, _) in self.resolve_running(servers)? {
+                    self.recorder.trace(format_args!("{id} paused"));
                     self.network.set_paused(id, true);
                 }
             }
             Order::Resume(servers) => {
                 for (id, server) in self.resolve_running(servers)? {
+                    if server.life.paused() {
+                        self.recorder.trace(format_args!("{id} resumed"));
+                    }
                     self.network.set_paused(id, false);
                     server.address.do_send(Wake);
                 }
@@ -374,6 +400,16 @@ impl Supervisor {
             Order::DiskFault { servers, fault } => self.inflict(servers, *fault)?,
             Order::ApplyLatency { servers, latency } => self.set_pace(servers, Some(*latency))?,
             Order::ApplyStall(servers) => self.set_pace(servers, None)?,
+            Order::ClockRate { servers, rate } => {
+                let (slowest, fastest) = LocalClock::RATES;
+                if !(slowest..=fastest).contains(rate) {
+                    return Err(OrderError::ClockRate);
+                }
+                self.set_clocks(servers, |clock, now| clock.set_rate(now, *rate))?;
+            }
+            Order::ClockJump { servers, by, back } => {
+                self.set_clocks(servers, |clock, now| clock.jump(now, *by, *back))?;
+            }
             Order::ElectionTimeout { min, max } => self.retime(Timing {
                 election_timeout_min: *min,
                 election_timeout_max: *max,
@@ -426,6 +462,23 @@ impl Supervisor {
         for id in self.network.resolve(servers)? {
             if let Some(disk) = self.disks.get(&id) {
                 disk.set_speed(speed);
+            }
+            if let Some(server) = self.network.running(id) {
+                server.address.do_send(Wake);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets clocks, and lets their servers set their timers again.
+    fn set_clocks(
+        &self,
+        servers: &Servers,
+        set: impl Fn(&LocalClock, Time),
+    ) -> Result<(), OrderError> {
+        for id in self.network.resolve(servers)? {
+            if let Some(clock) = self.local_clocks.get(&id) {
+                set(clock, self.clock.now());
             }
             if let Some(server) = self.network.running(id) {
                 server.address.do_send(Wake);
@@ -529,6 +582,7 @@ impl Supervisor {
             disk: disk.map(ServerDisk::speed).unwrap_or_default(),
             disk_full: disk.is_some_and(ServerDisk::is_full),
             apply: self.paces.get(&id).copied().unwrap_or_default(),
+            clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),
             links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
             timer: None,
         }
@@ -576,15 +630,19 @@ impl Handler<GetStatus> for Supervisor {
             .network
             .servers()
             .into_iter()
-            .map(|id| (self.outside(id), self.network.running(id)))
+            .map(|id| {
+                (self.outside(id), self.network.running(id), self.local_clocks.get(&id).cloned())
+            })
             .collect();
         Box::pin(async move {
             let mut statuses = Vec::with_capacity(servers.len());
-            for (mut status, running) in servers {
-                if let Some(running) = running
+            for (mut status, running, local) in servers {
+                if let (Some(running), Some(local)) = (running, local)
                     && let Ok(seen) = running.address.send(Observe).await
                 {
-                    status.see(&seen.raft, seen.applied, clock.now());
+                    let deadline = local.when(seen.raft.deadline);
+                    let timer = deadline.since(clock.now());
+                    status.see(&seen.raft, seen.applied, timer);
                 }
                 statuses.push(status);
             }

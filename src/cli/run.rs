@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::complain;
 use clap::Args;
 use jangada::actors::{ClockKind, Sandbox, SandboxOptions};
+use jangada::invariants::History;
 use jangada::script::{Failure, Plain, Runner, Scenario, read_scenario};
 
 /// Servers of a scenario that does not say how many it wants.
@@ -31,6 +33,9 @@ pub(crate) struct Arguments {
     /// Write every message and every event to this file
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write what the clients asked and were told to this file, for `jangada check-history`
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Let time pass by itself, rather than jump to whatever happens next
     #[arg(long)]
     real: bool,
@@ -62,6 +67,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.history.is_some() && scenarios.len() > 1 {
+        complain(&"--history takes the calls of one cluster: run one scenario at a time");
+        return ExitCode::from(2);
+    }
     let mut worst = 0;
     for (path, scenario) in &scenarios {
         let code = match run_one(arguments, path, scenario, trace.clone()) {
@@ -110,6 +119,7 @@ fn run_one(
             seed: arguments.seed.or(scenario.seed).unwrap_or(SEED),
             disks: scenario.disks.unwrap_or_default(),
             trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
+            monitor: !arguments.real,
             ..SandboxOptions::default()
         });
         let clock = sandbox.clock();
@@ -117,11 +127,27 @@ fn run_one(
         let mut runner = Runner::new(sandbox, screen, clock_kind);
         let done = runner.scenario(scenario, path).await;
         let inside = Duration::from_nanos(clock.now().as_nanos());
+        let history = runner.history();
         runner.end().await;
+        if let Some(path) = &arguments.history {
+            write_history(&history, path)?;
+        }
         done.map(|()| inside)
     });
     let done = done.map_err(|error| Failure::Other(format!("cannot make a runtime: {error}")))?;
     done.map(|inside| Took { inside, outside: began.elapsed() })
+}
+
+/// Writes the history whatever came of the scenario: a failed one is of most interest.
+fn write_history(history: &History, path: &Path) -> Result<(), Failure> {
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        history.write_lines(&mut file)?;
+        file.flush()
+    };
+    write().map_err(|error: io::Error| {
+        Failure::Other(format!("cannot write the history to {}: {error}", path.display()))
+    })
 }
 
 fn report(path: &Path, real: bool, took: &Took) {
@@ -133,10 +159,6 @@ fn report(path: &Path, real: bool, took: &Took) {
     };
     // Whoever closed standard output does not want to know.
     let _ = writeln!(io::stdout(), "ok   {} ({times})", path.display());
-}
-
-fn complain(message: &dyn std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// One trace for all scenarios.

@@ -76,7 +76,10 @@ impl Choice {
     pub(crate) fn notice(&mut self, event: &Event, paint: Paint) -> Option<Notice> {
         let told = match &event.kind {
             EventKind::Ordered(_) | EventKind::OrderRefused(_) => false,
-            EventKind::Applied { .. } | EventKind::Failed { .. } | EventKind::Torn { .. } => true,
+            EventKind::Applied { .. }
+            | EventKind::Violated(_)
+            | EventKind::Failed { .. }
+            | EventKind::Torn { .. } => true,
             EventKind::Started(server) => self.ended.remove(server),
             EventKind::Ended { server, .. } => {
                 self.leading.remove(server);

@@ -16,9 +16,20 @@ pub struct Options {
     /// What everything random is drawn from; without it, another one each time
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Stand still between the lines, in virtual time: `play`, `step`, `rewind` move in it
+    #[arg(long = "virtual")]
+    pub virtual_time: bool,
     /// Which disks they have: `memory`, or `simulated` ones that can fail
     #[arg(long, value_name = "KIND", default_value = "memory", value_parser = disk_kind)]
     pub disks: DiskKind,
+    /// How the session goes.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// How a session goes, whatever its cluster is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::Args)]
+pub struct Manner {
     /// Go on after an error when the lines come from a file or a pipe
     #[arg(long)]
     pub keep_going: bool,

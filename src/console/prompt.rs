@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rustyline::config::{BellStyle, CompletionType};
 use rustyline::error::ReadlineError;
@@ -16,7 +16,6 @@ use tokio::sync::mpsc as tokio_mpsc;
 
 use super::helper::LineHelper;
 
-const PROMPT: &str = "jangada> ";
 /// Lines that the history keeps.
 const MAX_HISTORY: usize = 1000;
 /// The longest line that is read from a pipe, in bytes: a little more than the language allows,
@@ -34,10 +33,31 @@ pub(crate) struct Line {
     pub(crate) columns: Option<usize>,
 }
 
+/// What stands before the line that is typed next.
+#[derive(Clone)]
+pub(crate) struct Prompt(Arc<Mutex<String>>);
+
 /// The lines, one at a time.
 pub(crate) struct Lines {
     lines: tokio_mpsc::Receiver<io::Result<Line>>,
     done: mpsc::SyncSender<()>,
+}
+
+impl Default for Prompt {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new("jangada> ".to_owned())))
+    }
+}
+
+impl Prompt {
+    /// Takes the place of the text so far.
+    pub(crate) fn set(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The line editor with what it knows.
@@ -97,7 +117,7 @@ pub(crate) fn editor(helper: LineHelper, colors: bool) -> rustyline::Result<Line
 }
 
 /// The lines that a person types, or pastes several at a time.
-pub(crate) fn typed(mut editor: LineEditor) -> Lines {
+pub(crate) fn typed(mut editor: LineEditor, prompt: Prompt) -> Lines {
     let history = history_path().inspect(|path| {
         // If it cannot be made, the history is not kept.
         let _ = path.parent().map(fs::create_dir_all);
@@ -111,7 +131,7 @@ pub(crate) fn typed(mut editor: LineEditor) -> Lines {
                 let columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
                 return Ok(Some(Line { text, number, columns }));
             }
-            match editor.readline(PROMPT) {
+            match editor.readline(&prompt.get()) {
                 Ok(text) => {
                     let kept = editor.add_history_entry(text.as_str()).unwrap_or(false);
                     if let Some(path) = history.as_ref().filter(|_| kept) {

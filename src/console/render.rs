@@ -4,7 +4,7 @@ use super::paint::{Color, Paint};
 use super::table::{self, Column};
 use crate::actors::{Event, EventKind, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
-use crate::raft::RoleKind;
+use crate::raft::{RoleKind, Time};
 
 /// The end of a server's log; what it does not know to be committed is yellow, below a line that
 /// says so.
@@ -86,7 +86,7 @@ pub(crate) fn events(events: &[Event], paint: Paint) -> String {
 pub(crate) fn event(event: &Event, paint: Paint) -> String {
     let color = match &event.kind {
         EventKind::Ordered(_) | EventKind::OrderRefused(_) => Color::Cyan,
-        EventKind::Ended { .. } | EventKind::Failed { .. } => Color::Red,
+        EventKind::Ended { .. } | EventKind::Failed { .. } | EventKind::Violated(_) => Color::Red,
         EventKind::Became { role: RoleKind::Leader, .. } => Color::Green,
         EventKind::Became { role: RoleKind::Candidate | RoleKind::PreCandidate, .. } => {
             Color::Yellow
@@ -97,6 +97,12 @@ pub(crate) fn event(event: &Event, paint: Paint) -> String {
         | EventKind::Applied { .. } => Color::Grey,
     };
     paint.paint(color, event)
+}
+
+/// A moment in seconds, to the millisecond.
+pub(crate) fn seconds(time: Time) -> String {
+    let millis = time.as_nanos() / 1_000_000;
+    format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
 /// The text with its long lines broken at blanks, and what follows set below the last column of
@@ -133,7 +139,7 @@ mod tests {
     use super::*;
     use crate::actors::Condition;
     use crate::files::{ContentHash, FileName};
-    use crate::raft::{Index, Position, ServerId, Term, Time};
+    use crate::raft::{Index, Position, ServerId, Term};
     use crate::storage::DiskSpeed;
 
     fn server(role: Option<RoleKind>) -> ServerStatus {
@@ -153,6 +159,7 @@ mod tests {
             disk: DiskSpeed::Stalled,
             disk_full: false,
             apply: None,
+            clock: None,
             links: Vec::new(),
             timer: None,
         }

@@ -17,8 +17,9 @@ use crate::script::{Failure, Progress, Screen, Step};
 pub(crate) struct Terminal {
     output: Paint,
     errors: Paint,
-    /// The way above the line that is being typed; `None` if nobody types.
-    notices: Option<Notices>,
+    /// Whether a person sees it.
+    terminal: bool,
+    way: Way,
     bar: Bar,
     /// How wide it is, in columns.
     columns: Cell<usize>,
@@ -28,6 +29,16 @@ pub(crate) struct Terminal {
     content: Cell<Content>,
     /// Why standard output takes no more.
     broken: RefCell<Option<io::Error>>,
+}
+
+/// Where notices go.
+pub(crate) enum Way {
+    /// Above the line that is being typed.
+    Above(Notices),
+    /// To standard error, if they are asked for.
+    Aside,
+    /// Among the results: nothing happens while someone types.
+    Among,
 }
 
 /// The progress bar, if there is one. The notices go above it.
@@ -49,13 +60,14 @@ enum Content {
 const COLUMNS: usize = 120;
 
 impl Terminal {
-    /// A screen on standard output; with `notices`, a terminal where someone types.
-    pub(crate) fn new(output: Paint, errors: Paint, notices: Option<Notices>, bar: Bar) -> Self {
-        let watching = notices.is_some();
+    /// A screen on standard output, which is a terminal or not.
+    pub(crate) fn new(output: Paint, errors: Paint, terminal: bool, way: Way, bar: Bar) -> Self {
+        let watching = !matches!(way, Way::Aside);
         Self {
             output,
             errors,
-            notices,
+            terminal,
+            way,
             bar,
             columns: Cell::new(COLUMNS),
             busy: Cell::new(false),
@@ -82,9 +94,9 @@ impl Terminal {
         self.broken.take().map_or(Ok(()), Err)
     }
 
-    /// Tells nothing more of the cluster: it is about to end, and so is the session.
-    pub(crate) fn hush(&self) {
-        self.watching.set(false);
+    /// Tells what happens in the cluster, or not. Returns whether it did so far.
+    pub(crate) fn set_watching(&self, watching: bool) -> bool {
+        self.watching.replace(watching)
     }
 
     /// Says why a line failed. `number` is its number in the input, if nobody types.
@@ -102,9 +114,14 @@ impl Terminal {
         }
     }
 
-    /// The brush for standard error and for the notices.
-    pub(crate) fn errors(&self) -> Paint {
-        self.errors
+    /// The brush for the notices.
+    pub(crate) fn notice_paint(&self) -> Paint {
+        if matches!(self.way, Way::Among) { self.output } else { self.errors }
+    }
+
+    /// The brush for standard output.
+    pub(crate) fn output_paint(&self) -> Paint {
+        self.output
     }
 
     /// Says that the line was given up.
@@ -121,17 +138,18 @@ impl Terminal {
 
     /// Tells what happened, if it is watched.
     pub(crate) fn notice(&self, notice: Notice) {
-        match (&self.notices, notice) {
+        match (&self.way, notice) {
             _ if !self.watching.get() => {}
-            (Some(notices), notice) => notices.send(notice),
-            (None, Notice::Commit(text) | Notice::Other(text)) => self.warn(&text),
+            (Way::Above(notices), notice) => notices.send(notice),
+            (Way::Aside, Notice::Commit(text) | Notice::Other(text)) => self.warn(&text),
+            (Way::Among, Notice::Commit(text) | Notice::Other(text)) => self.show(&text),
         }
     }
 
     /// Shows complete lines. What comes from the background while someone types goes above.
     fn show(&self, text: &str) {
-        match &self.notices {
-            Some(notices) if !self.busy.get() => {
+        match &self.way {
+            Way::Above(notices) if !self.busy.get() => {
                 notices.send(Notice::Other(text.trim_end_matches('\n').to_owned()));
             }
             _ => {
@@ -161,7 +179,7 @@ impl Terminal {
 
 impl Screen for Terminal {
     fn say(&self, text: &str) {
-        if self.notices.is_some() {
+        if self.terminal {
             self.show(&render::wrapped(text, self.columns.get()));
         } else {
             self.show(text);
@@ -190,7 +208,7 @@ impl Screen for Terminal {
 
     /// Raw bytes; but a terminal gets nothing that is not text.
     fn content(&self, bytes: &[u8]) {
-        let terminal = self.notices.is_some();
+        let terminal = self.terminal;
         if self.content.get() == Content::Hidden {
             return;
         }
@@ -206,7 +224,7 @@ impl Screen for Terminal {
     }
 
     fn progress(&self, progress: Option<&Progress>) {
-        let Some(progress) = progress.filter(|_| self.notices.is_some() && self.busy.get()) else {
+        let Some(progress) = progress.filter(|_| self.terminal && self.busy.get()) else {
             return self.bar.clear();
         };
         self.bar.show(progress);
@@ -218,7 +236,7 @@ impl Screen for Terminal {
     }
 
     fn step(&self, step: &Step) {
-        if self.notices.is_some() {
+        if !matches!(self.way, Way::Aside) {
             self.show(&self.output.paint(Color::Grey, format!("> {}", step.text)));
         }
     }

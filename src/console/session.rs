@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use rustyline::ExternalPrinter;
 
-use super::Options;
 use super::helper::{LineHelper, Shared};
 use super::notices::{Choice, Notices};
 use super::paint::{Color, Paint};
-use super::prompt;
-use super::screen::{Bar, Terminal};
+use super::prompt::{self, Prompt};
+use super::screen::{Bar, Terminal, Way};
+use super::{Options, travel};
 use crate::actors::{self, Client, ClockKind, Sandbox, SandboxOptions};
 use crate::files::{Answer, Query};
 use crate::raft::ServerId;
 use crate::script::{self, Failure, FileCommand, Flow, Runner, Statement, Variables, Wait};
 
 /// A line could not be carried out.
-const FAILED: u8 = 1;
+pub(super) const FAILED: u8 = 1;
 /// A line is not of the language.
-const MISTAKEN: u8 = 2;
+pub(super) const MISTAKEN: u8 = 2;
 /// Most names of files that completion offers.
 const MAX_NAMES: u64 = 1000;
 /// How long completion waits for these names.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said of a write that was interrupted.
-const OUTCOME_UNKNOWN: &str = "interrupted: outcome unknown, it may be carried out or not; \
+pub(super) const OUTCOME_UNKNOWN: &str = "interrupted: outcome unknown, it may be carried out or not; \
                                `list` and `stat` show it";
 
 /// Someone who gives lines, and a cluster.
@@ -48,7 +48,14 @@ struct Session {
 /// after one that is not of the language, and 1 after one that could not be carried out, or after
 /// any of these two that was passed over because the session is to go on.
 pub fn main(options: &Options) -> ExitCode {
-    let status = actors::run(ClockKind::Real, run(options)).and_then(|status| status);
+    if options.virtual_time {
+        return travel::by_hand(options);
+    }
+    exit(actors::run(ClockKind::Real, run(options)).and_then(|status| status))
+}
+
+/// The status of a session that ended like this.
+pub(super) fn exit(status: io::Result<u8>) -> ExitCode {
     match status {
         Ok(status) => ExitCode::from(status),
         // Whoever read the output wanted no more of it.
@@ -63,27 +70,29 @@ pub fn main(options: &Options) -> ExitCode {
 
 async fn run(options: &Options) -> io::Result<u8> {
     let typed = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let output = options.color.paint(io::stdout().is_terminal());
-    let errors = options.color.paint(io::stderr().is_terminal());
+    let output = options.manner.color.paint(io::stdout().is_terminal());
+    let errors = options.manner.color.paint(io::stderr().is_terminal());
     let seed = options.seed();
     let (known, bar) = (Shared::default(), Bar::default());
     known.update(|known| known.servers = (1..=options.servers).map(ServerId).collect());
-    let (mut lines, notices) = if typed {
+    let (mut lines, way) = if typed {
         greet(options.servers, seed, output)?;
         let helper = LineHelper::new(known.clone(), output);
         let mut editor = prompt::editor(helper, output.is_on()).map_err(io::Error::other)?;
         // A terminal that cannot move its cursor has no such printer.
         let printer = editor.create_external_printer().ok();
         let notices = Notices::start(above_the_line(printer, bar.clone()));
-        (prompt::typed(editor), Some(notices))
+        (prompt::typed(editor, Prompt::default()), Way::Above(notices))
     } else {
-        (prompt::piped(), None)
+        (prompt::piped(), Way::Aside)
     };
-    let screen = Rc::new(Terminal::new(output, errors, notices, bar));
+    let screen = Rc::new(Terminal::new(output, errors, typed, way, bar));
     let sandbox = SandboxOptions {
         servers: options.servers,
         seed,
         disks: options.disks,
+        // By the clock on the wall a person may go on for days, and the monitor forgets nothing.
+        monitor: false,
         ..SandboxOptions::default()
     };
     let mut session = Session::start(sandbox, screen, known, typed);
@@ -99,7 +108,7 @@ async fn run(options: &Options) -> io::Result<u8> {
             Ok(Flow::Next) => {}
             Ok(Flow::Quit) => break,
             Err(_) if typed => {}
-            Err(_) if options.keep_going => status = FAILED,
+            Err(_) if options.manner.keep_going => status = FAILED,
             Err(failure) => {
                 status = if failure.is_mistake() { MISTAKEN } else { FAILED };
                 break;
@@ -107,7 +116,7 @@ async fn run(options: &Options) -> io::Result<u8> {
         }
         lines.done();
     }
-    session.screen.hush();
+    session.screen.set_watching(false);
     session.runner.end().await;
     Ok(status)
 }
@@ -119,7 +128,7 @@ impl Session {
         client.set_patience(PATIENCE);
         let (mut choice, watching) = (Choice::default(), screen.clone());
         sandbox.events().watch(move |event| {
-            if let Some(notice) = choice.notice(event, watching.errors()) {
+            if let Some(notice) = choice.notice(event, watching.notice_paint()) {
                 watching.notice(notice);
             }
         });
@@ -162,7 +171,7 @@ impl Session {
 }
 
 /// Whether a line may change the files.
-fn changes_files(text: &str, variables: &Variables) -> bool {
+pub(super) fn changes_files(text: &str, variables: &Variables) -> bool {
     match script::parse(text, variables) {
         Ok(Some(Statement::File { call, .. })) => {
             !call.command.shows() && !matches!(call.command, FileCommand::Get { .. })

@@ -60,6 +60,11 @@ pub(crate) fn status(cluster: &ClusterStatus, width: usize, paint: Paint) -> Str
         text.push_str(&painted(line, server, &cells[ROLE], paint));
         text.push('\n');
     }
+    for server in &cluster.servers {
+        if let Some(clock) = server.clock {
+            text.push_str(&format!("clock of {}: {clock}\n", server.id));
+        }
+    }
     if left_out > 0 {
         for (server, cells) in cluster.servers.iter().zip(&cells) {
             if let [.., links] = cells
@@ -201,6 +206,7 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::ClockError;
     use crate::raft::{Index, Position, Term, Time as Moment, Timing};
 
     fn server(id: u64, role: RoleKind) -> ServerStatus {
@@ -220,6 +226,7 @@ mod tests {
             disk: DiskSpeed::Latency(Duration::ZERO),
             disk_full: false,
             apply: Some(Duration::ZERO),
+            clock: None,
             links: Vec::new(),
             timer: Some(Duration::from_micros(41_900)),
         }
@@ -265,6 +272,15 @@ mod tests {
              fast   stalled  fast",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_below_the_table() {
+        let mut cluster = cluster();
+        let (ahead, behind) = (Duration::ZERO, Duration::from_millis(1500));
+        cluster.servers[2].clock = Some(ClockError { rate: 0.8, ahead, behind });
+        let text = status(&cluster, 130, Paint::PLAIN);
+        assert!(text.ends_with("\nclock of S3: 1.5 s behind, rate 0.8\n"), "{text}");
     }
 
     #[test]

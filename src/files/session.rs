@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::command::Request;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use crate::museum::{Bug, on};
 
 /// One client's session.
 #[derive(Debug)]
@@ -99,7 +100,9 @@ impl Sessions {
             let acknowledged = session.acknowledged;
             return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
         }
-        if let Some(reply) = session.replies.get(&serial) {
+        if let Some(reply) = session.replies.get(&serial)
+            && !on(Bug::AppliesRetries)
+        {
             return Ok(Admission::Applied(reply.clone()));
         }
         if session.replies.len() >= limits.unacknowledged {

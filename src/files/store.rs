@@ -17,18 +17,20 @@ use super::session::{Admission, Sessions};
 pub struct FileStore {
     files: Files,
     sessions: Sessions,
+    carried_out: Option<(u64, u64)>,
 }
 
 impl FileStore {
     /// An empty store. `limits` must be equal on all servers.
     pub fn new(limits: Limits) -> Self {
-        Self { files: Files { limits, ..Files::default() }, sessions: Sessions::default() }
+        Self { files: Files { limits, ..Files::default() }, ..Self::default() }
     }
 
     /// Applies the payload of the log entry at `index` and returns the answer, for
     /// [`Answer::decode`]. Indices must increase from call to call. Any bytes will do: those that
     /// are not a command are answered [`Refusal::Malformed`].
     pub fn apply(&mut self, index: u64, command: &Bytes) -> Bytes {
+        self.carried_out = None;
         match Operation::decode(command) {
             Ok((Operation::Request(request), data)) => self.apply_request(index, request, &data),
             Ok((Operation::OpenSession, _)) => encode(&Ok(self.open_session(index))),
@@ -58,6 +60,12 @@ impl FileStore {
         hasher.finalize().into()
     }
 
+    /// The session and the serial number of the request that the last [`apply`](Self::apply)
+    /// carried out; `None` if it answered from the session table, or refused.
+    pub fn carried_out(&self) -> Option<(u64, u64)> {
+        self.carried_out
+    }
+
     /// How many sessions are open.
     pub fn open_sessions(&self) -> usize {
         self.sessions.len()
@@ -66,6 +74,7 @@ impl FileStore {
     fn apply_request(&mut self, index: u64, request: Request, data: &Bytes) -> Bytes {
         match self.sessions.admit(index, &request, &self.files.limits) {
             Ok(Admission::New(session)) => {
+                self.carried_out = Some((request.session, request.serial));
                 let entry = Entry { index, session: request.session, data };
                 let reply = encode(&self.files.execute(entry, request.command));
                 session.record(request.serial, reply.clone());

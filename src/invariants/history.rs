@@ -73,6 +73,7 @@ pub enum Outcome {
 
 /// One answer to one call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Answer {
     /// When the client had it, in nanoseconds since the history began.
     pub at: u64,
@@ -82,6 +83,7 @@ pub struct Answer {
 
 /// One call of one client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
     /// Who called.
     pub client: u64,

@@ -31,7 +31,7 @@ pub struct Summary {
 
 /// A proof that the files did not behave like one copy of each.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub struct Violation {
+pub struct NotLinearizable {
     /// The longest order that was found for the calls on some files tied together by renames, or
     /// on one file: each call fits the calls before it, and none could be added.
     pub placed: Vec<Call>,
@@ -57,7 +57,7 @@ pub struct Violation {
 ///
 /// If no order of the calls explains the answers: which files, how far an order could be found, and
 /// which calls fit nowhere.
-pub fn check_linearizable(history: &History) -> Result<Summary, Violation> {
+pub fn check_linearizable(history: &History) -> Result<Summary, NotLinearizable> {
     let mut summary = Summary::default();
     for calls in independent(history) {
         let model = Model::new(&calls);
@@ -75,7 +75,7 @@ pub fn check_linearizable(history: &History) -> Result<Summary, Violation> {
 /// If calls with unknown outcome may take effect repeatedly, far fewer configurations differ: what
 /// cannot be explained even so is wrong, and an explanation in which none does is right. Which of
 /// the two searches is the short one depends on the history, so they take turns, ever longer ones.
-fn explain(model: &Model<'_>) -> Result<(), Violation> {
+fn explain(model: &Model<'_>) -> Result<(), NotLinearizable> {
     let mut patience = 1 << 13;
     loop {
         for supply in [Supply::Single, Supply::Endless] {
@@ -147,7 +147,7 @@ impl fmt::Display for Summary {
     }
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for NotLinearizable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         let names: BTreeSet<_> =

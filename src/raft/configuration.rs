@@ -1,6 +1,7 @@
 //! Who votes, and what a quorum is (sections 5.2 and 6).
 
 use super::ServerId;
+use crate::museum::{Bug, on};
 
 /// The members of a cluster. While it changes, decisions need a majority of the old voters and
 /// a majority of the new ones (joint consensus, section 6).
@@ -82,7 +83,10 @@ fn reached_by_majority<T: Ord + Copy + Default>(
     servers: &[ServerId],
     value: impl Fn(ServerId) -> T,
 ) -> T {
-    let majority = servers.len() / 2 + 1;
+    let majority = match on(Bug::HalfIsAMajority) {
+        true => servers.len().div_ceil(2),
+        false => servers.len() / 2 + 1,
+    };
     let reached = |mark: T| servers.iter().filter(|server| value(**server) >= mark).count();
     servers
         .iter()

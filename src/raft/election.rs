@@ -3,7 +3,8 @@
 use super::configuration::VoteCount;
 use super::node::{Context, Node};
 use super::role::Role;
-use super::{Message, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why};
+use super::{Message, Position, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why};
+use crate::museum::{Bug, on};
 
 impl Node {
     /// Asks every other voter for its vote, and counts the ones there are: alone, its own is a
@@ -30,7 +31,7 @@ impl Node {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         };
-        if vote.is_ok() && !request.pre_vote {
+        if vote.is_ok() && (!request.pre_vote || on(Bug::PreVoteIsAVote)) {
             self.vote_for(from, context);
         }
         // A granted pre-vote speaks of the term that was asked for, or a candidate that is behind
@@ -52,7 +53,7 @@ impl Node {
         {
             return Some(VoteRefusal::LeaderAlive(leader));
         }
-        if request.last_log < self.log.last() {
+        if self.is_ahead_of(request.last_log) && !on(Bug::VotesForAnyLog) {
             return Some(VoteRefusal::LogBehind);
         }
         if request.pre_vote {
@@ -60,9 +61,21 @@ impl Node {
             return past.then_some(VoteRefusal::StaleTerm);
         }
         match self.voted_for {
-            Some(voted_for) if voted_for != candidate => Some(VoteRefusal::AlreadyVoted(voted_for)),
+            Some(voted_for) if voted_for != candidate && !on(Bug::VotesTwice) => {
+                Some(VoteRefusal::AlreadyVoted(voted_for))
+            }
             _ => None,
         }
+    }
+
+    /// Whether this server's log is more up-to-date than one that ends with `last_log`
+    /// (section 5.4.1).
+    fn is_ahead_of(&self, last_log: Position) -> bool {
+        let own = self.log.last();
+        if on(Bug::ComparesLengthFirst) {
+            return (own.index, own.term) > (last_log.index, last_log.term);
+        }
+        own > last_log
     }
 
     /// Gives its vote of this term; one of the three things that reset the election timer. To a
@@ -87,13 +100,16 @@ impl Node {
         reply: RequestVoteReply,
         context: &mut Context<'_>,
     ) {
-        let campaign = match &mut self.role {
-            Role::PreCandidate(campaign) if reply.pre_vote => campaign,
-            Role::Candidate(campaign) if !reply.pre_vote => campaign,
+        let term = self.current_term;
+        let (campaign, asked_for) = match &mut self.role {
+            Role::PreCandidate(campaign) if reply.pre_vote => (campaign, term.next()),
+            Role::Candidate(campaign) if !reply.pre_vote || on(Bug::CountsPreVotes) => {
+                (campaign, term)
+            }
             _ => return,
         };
-        let asked_for = if reply.pre_vote { self.current_term.next() } else { self.current_term };
-        if reply.vote.is_ok() && reply.term != asked_for {
+        let of_another_term = reply.term != asked_for && !on(Bug::CountsVotesOfEarlierTerms);
+        if reply.vote.is_ok() && of_another_term {
             return;
         }
         campaign.note_vote(from, reply.vote.is_ok());
@@ -105,7 +121,10 @@ impl Node {
         let (Role::PreCandidate(campaign) | Role::Candidate(campaign)) = &self.role else {
             return;
         };
-        let count = self.configuration.count_votes(|voter| campaign.vote_of(voter));
+        let mut count = self.configuration.count_votes(|voter| campaign.vote_of(voter));
+        if on(Bug::CountsAVoteTwice) && campaign.ballots() > self.configuration.voters().len() / 2 {
+            count = VoteCount::Won;
+        }
         match (count, &self.role) {
             (VoteCount::Won, Role::PreCandidate(_)) => {
                 self.become_candidate(false, Why::PreVotesWon, context);

@@ -8,10 +8,11 @@ use super::{
     Position, ReadIndexReply, Refusal, RequestVoteReply, RoleKind, Round, ServerId, Status, Term,
     Time, Timing, VoteRefusal, Why,
 };
+use crate::museum::{Bug, on};
 
 /// One Raft server, as a plain value: no clock, no disk, no network, no randomness of its own.
 /// [`step`](Node::step) is the only way in; what it asks for comes out as [`Effect`]s.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
@@ -146,11 +147,14 @@ impl Node {
         let durable_index = log.last().index;
         // A log may hold entries of a term that the separate record of the term did not outlive.
         let logged = log.last().term;
-        let (current_term, voted_for) = if logged > persistent.current_term {
+        let term_is_lost = logged > persistent.current_term || on(Bug::ForgetsTermAtRestart);
+        let (current_term, voted_for) = if term_is_lost {
             (logged, None)
         } else {
-            (persistent.current_term, persistent.voted_for)
+            let voted_for = persistent.voted_for.filter(|_| !on(Bug::ForgetsVoteAtRestart));
+            (persistent.current_term, voted_for)
         };
+        let commit_index = if on(Bug::CommitsItsLogAtRestart) { durable_index } else { Index(0) };
         let election_deadline = now + draw_election_timeout(&options.timing, luck);
         Self {
             id,
@@ -161,7 +165,7 @@ impl Node {
             log,
             durable_index,
             truncated_in: Term(0),
-            commit_index: Index(0),
+            commit_index,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -175,6 +179,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let context = &mut Context { now, luck, effects };
+        self.mend_timers(context);
         match input {
             Input::Message { from, message, entries } => {
                 self.on_message(from, message, entries, context);
@@ -216,6 +221,11 @@ impl Node {
         self.commit_index
     }
 
+    /// The bounds of what the server has under way.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
     /// The index of the last entry in the log, committed or not.
     pub fn last_log_index(&self) -> Index {
         self.log.last().index
@@ -227,6 +237,24 @@ impl Node {
             Role::Follower(follower) => follower.leader.as_ref().map(|leader| leader.id),
             Role::Leader(_) => Some(self.id),
             Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// Forgets what decides nothing without check-quorum and without reads: the rounds that a
+    /// leader has begun, the refusals that a candidate has had, and the order of the votes. To
+    /// the explorer, servers that differ in these alone are one.
+    pub(crate) fn forget_what_decides_nothing(&mut self) {
+        match &mut self.role {
+            Role::Follower(_) => {}
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
+                campaign.votes.retain(|(_, granted)| *granted);
+                campaign.votes.sort_unstable();
+                campaign.heard_before = None;
+            }
+            Role::Leader(leader) => {
+                leader.round = Round(0);
+                leader.rounds.clear();
+            }
         }
     }
 
@@ -253,7 +281,7 @@ impl Node {
                     if !request.forced && self.live_leader(from, context.now).is_some() => {}
                 _ => self.become_follower(term, None, Why::HigherTerm(from), context),
             }
-        } else if term < self.current_term {
+        } else if term < self.current_term && !self.takes_past(&message) {
             self.refuse_stale(from, &message, context);
             return;
         }
@@ -268,6 +296,19 @@ impl Node {
             }
             Message::ReadIndex(read) => self.on_read_index(from, read.ticket, context),
             Message::ReadIndexReply(reply) => self.on_read_index_reply(reply, context),
+        }
+    }
+
+    /// Whether a message of a past term is handled as if it were of the current one. It never is,
+    /// but for the museum.
+    fn takes_past(&self, message: &Message) -> bool {
+        match message {
+            Message::RequestVoteReply(_) => on(Bug::CountsVotesOfEarlierTerms),
+            Message::AppendEntries(_) => {
+                on(Bug::FollowsOldLeaders) && !matches!(self.role, Role::Leader(_))
+            }
+            Message::AppendEntriesReply(_) => on(Bug::CountsAnswersOfEarlierTerms),
+            Message::RequestVote(_) | Message::ReadIndex(_) | Message::ReadIndexReply(_) => false,
         }
     }
 
@@ -293,6 +334,41 @@ impl Node {
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::ReadIndexReply(_) => {}
+        }
+    }
+
+    /// Lets no timer wait for a clock that went back to catch up. A clock should be monotonic;
+    /// where it is not, a server must neither fall silent nor believe in its leader, or in its
+    /// own leadership, for longer than the timings allow from now on.
+    fn mend_timers(&mut self, context: &mut Context<'_>) {
+        let (now, timing) = (context.now, &self.options.timing);
+        let longest = match self.role {
+            Role::Leader(_) => timing.heartbeat,
+            _ => timing.election_timeout_max,
+        };
+        if self.deadline() <= now + longest {
+            return;
+        }
+        let election_deadline = self.new_election_deadline(context);
+        match &mut self.role {
+            Role::Follower(follower) => {
+                follower.election_deadline = election_deadline;
+                if let Some(leader) = &mut follower.leader {
+                    leader.heard_at = now.min(leader.heard_at);
+                    leader
+                        .reads
+                        .iter_mut()
+                        .for_each(|(_, asked_at)| *asked_at = now.min(*asked_at));
+                }
+            }
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
+                campaign.election_deadline = election_deadline;
+            }
+            Role::Leader(leader) => {
+                leader.heartbeat_due = now;
+                leader.confirmed.1 = now.min(leader.confirmed.1);
+                leader.rounds.iter_mut().for_each(|(_, began)| *began = now.min(*began));
+            }
         }
     }
 
@@ -353,11 +429,13 @@ impl Node {
         let election_deadline = match &self.role {
             Role::Follower(follower) => follower.election_deadline,
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.election_deadline,
+            Role::Leader(_) if on(Bug::NoTimerAfterSteppingDown) => context.now + A_WEEK,
             Role::Leader(_) => self.new_election_deadline(context),
         };
         self.refuse_reads(Refusal::ElectionRunning, context);
         if term > self.current_term {
-            self.save_vote(term, None, context);
+            let kept = self.voted_for.filter(|_| on(Bug::KeepsVoteAcrossTerms));
+            self.save_vote(term, kept, context);
         }
         let leader = leader.map(|id| Following {
             id,
@@ -397,6 +475,10 @@ impl Node {
     pub(super) fn become_leader(&mut self, context: &mut Context<'_>) {
         assert!(matches!(self.role, Role::Candidate(_)), "invariant: only candidates win");
         assert_eq!(self.voted_for, Some(self.id), "invariant: a candidate voted for itself");
+        if on(Bug::NewLeaderDropsUncommitted) {
+            self.log.truncate(self.commit_index.next());
+            self.durable_index = self.durable_index.min(self.commit_index);
+        }
         let last = self.log.last().index;
         let peers = self.configuration.members().into_iter().filter(|id| *id != self.id);
         self.role = Role::Leader(Leader {
@@ -427,9 +509,13 @@ impl Node {
         context: &mut Context<'_>,
     ) {
         let unset = term > self.current_term || self.voted_for.is_none();
-        assert!(unset || self.voted_for == voted_for, "invariant: one vote a term");
+        let twice = on(Bug::VotesTwice) || on(Bug::PreVoteIsAVote);
+        assert!(unset || self.voted_for == voted_for || twice, "invariant: one vote a term");
         self.current_term = term;
         self.voted_for = voted_for;
+        if on(Bug::OwnVoteNotSaved) && voted_for == Some(self.id) {
+            return;
+        }
         context.effects.push(Effect::SaveVote { term, voted_for });
     }
 
@@ -486,7 +572,7 @@ impl Node {
     }
 
     fn quorum_deadline(&self, leader: &Leader) -> Time {
-        let patience = if self.options.check_quorum {
+        let patience = if self.options.check_quorum && !on(Bug::NoCheckQuorum) {
             self.options.timing.election_timeout_max
         } else {
             std::time::Duration::MAX
@@ -500,9 +586,13 @@ impl Node {
     }
 }
 
+/// Longer than any run: the time of a timer that the museum does not start.
+const A_WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+
 /// One draw from the range, both ends included (section 5.2).
 fn draw_election_timeout(timing: &Timing, luck: &mut dyn Luck) -> std::time::Duration {
     let (min, max) = (timing.election_timeout_min, timing.election_timeout_max);
     let width = u64::try_from(max.saturating_sub(min).as_nanos()).unwrap_or(u64::MAX - 1);
-    min + std::time::Duration::from_nanos(luck.draw() % (width + 1))
+    let draw = if on(Bug::TimersDrawnAlike) { 0 } else { luck.draw() };
+    min + std::time::Duration::from_nanos(draw % (width + 1))
 }

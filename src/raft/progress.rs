@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Index, Round, ServerId};
+use crate::museum::{Bug, on};
 
 /// A leader's view of one peer (`next_index` and `match_index` of figure 2). Always
 /// `match_index < next_index`.
@@ -67,11 +68,16 @@ impl Progress {
     pub(crate) fn rejected(&mut self, prev: Index, agreed: Index) -> bool {
         let current = match self.flow {
             Flow::Probe { .. } => prev == self.next_index.previous(),
+            Flow::Pipeline { .. } if on(Bug::LostEntriesStayLost) => false,
             Flow::Pipeline { .. } => prev > self.match_index && prev < self.next_index,
         };
-        if current {
-            self.next_index = agreed.max(self.match_index).next();
-            self.flow = Flow::Probe { waiting: false };
+        let too_many = on(Bug::ManyConflictsLivelock) && self.next_index - agreed > 50;
+        if current && !too_many {
+            let next = agreed.max(self.match_index).next();
+            // A peer that denies what it once confirmed has lost its disk: it is asked again with
+            // the next heartbeat, not at once and for ever.
+            self.flow = Flow::Probe { waiting: next == self.next_index };
+            self.next_index = next;
         }
         current
     }

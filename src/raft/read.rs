@@ -8,6 +8,7 @@
 use super::node::{Context, Node};
 use super::role::{Follower, PendingRead, Role};
 use super::{Effect, Message, ReadIndex, ReadIndexReply, Refusal, Round, ServerId, Ticket};
+use crate::museum::{Bug, on};
 
 impl Node {
     /// A client of this server wants to read.
@@ -16,6 +17,9 @@ impl Node {
         let term = self.current_term;
         match &mut self.role {
             Role::Leader(_) => self.await_round(ticket, None, context),
+            Role::Follower(_) if on(Bug::FollowersReadLocally) => {
+                context.effects.push(Effect::ReadReady { ticket, index: self.commit_index });
+            }
             Role::Follower(Follower { leader: Some(leader), .. }) if leader.reads.len() < limit => {
                 leader.reads.push_back((ticket, context.now));
                 context.send(leader.id, Message::ReadIndex(ReadIndex { term, ticket }));
@@ -65,19 +69,27 @@ impl Node {
             self.refuse_read(ticket, from, Refusal::Busy, context);
             return;
         }
-        let round = Round(leader.round.0 + 1);
+        let round = match () {
+            () if on(Bug::ReadsWithoutARound) => leader.confirmed.0,
+            () if on(Bug::EarlierRoundConfirms) => leader.round,
+            () => Round(leader.round.0 + 1),
+        };
         leader.reads.push_back(PendingRead { ticket, from, round });
         // With a round under way the read joins the next, which begins when this one is answered.
         let idle = leader.confirmed.0 == leader.round;
         if idle {
             self.begin_round(context);
         }
+        if on(Bug::ReadsWithoutARound) {
+            self.serve_reads(context);
+        }
     }
 
     /// Answers every read whose round a quorum has heard, and begins a round for the others.
     pub(super) fn serve_reads(&mut self, context: &mut Context<'_>) {
         let Role::Leader(leader) = &mut self.role else { return };
-        if leader.reads.is_empty() || self.commit_index < leader.first_index {
+        let behind = self.commit_index < leader.first_index && !on(Bug::ReadsBeforeNoOp);
+        if leader.reads.is_empty() || behind {
             return;
         }
         let index = self.commit_index;

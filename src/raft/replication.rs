@@ -7,6 +7,7 @@ use super::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, EntryMeta, Index, Message, Position,
     Refusal, Round, ServerId, Term, Why,
 };
+use crate::museum::{Bug, on};
 
 impl Node {
     /// Takes clients' commands into the log, as many as the limits allow, and sends them on.
@@ -137,7 +138,10 @@ impl Node {
             return; // Not the entries that it names (TRAPS 9): as good as lost.
         }
         self.follow(from, append.round, context);
-        if !self.log.contains(append.prev_log) {
+        let agrees = self.log.contains(append.prev_log)
+            || on(Bug::HeartbeatsSkipTheLogCheck) && entries.is_empty()
+            || on(Bug::PrevTermNotChecked) && self.log.term_at(append.prev_log.index).is_some();
+        if !agrees {
             let hint = self.log.last_within(append.prev_log);
             let prev = append.prev_log.index;
             self.answer_leader(AppendOutcome::Rejected { prev, hint }, context);
@@ -145,12 +149,19 @@ impl Node {
         }
         let written = self.write_new(append.prev_log.index, entries, context);
         // Only what this message proves to be the leader's may be committed (TRAPS 17).
-        self.commit_to(append.leader_commit.min(append.last), context);
-        let durable = self.durable_index;
+        let proven = match on(Bug::CommitsUnmatchedTail) {
+            true => self.log.last().index,
+            false => append.last,
+        };
+        self.commit_to(append.leader_commit.min(proven), context);
+        let durable = match on(Bug::AnswersBeforeDurable) {
+            true => append.last,
+            false => self.durable_index,
+        };
         if let Role::Follower(Follower { leader: Some(leader), .. }) = &mut self.role {
             leader.matched = leader.matched.max(append.last);
             leader.owes_answer = leader.matched > durable;
-            if !written {
+            if !written || on(Bug::AnswersBeforeDurable) {
                 let matched = append.last.min(durable);
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }
@@ -178,13 +189,18 @@ impl Node {
     fn write_new(&mut self, prev: Index, entries: &[EntryMeta], context: &mut Context<'_>) -> bool {
         let last = self.log.last().index;
         let at = |place: usize| Index(prev.0 + 1 + place as u64);
-        let known = if prev == last {
+        let known = if prev == last || on(Bug::DeletesAfterPrevLog) {
             0
         } else {
-            let same = |place: &usize| self.log.term_at(at(*place)) == Some(entries[*place].term);
+            let same = |place: &usize| {
+                let term = self.log.term_at(at(*place));
+                term == Some(entries[*place].term)
+                    || on(Bug::KeepsConflictingEntries) && term.is_some()
+            };
             (0..entries.len()).take_while(same).count()
         };
-        if known == entries.len() {
+        let cuts = on(Bug::CutsWhatFollows) && at(known) <= last;
+        if known == entries.len() && !cuts {
             return false;
         }
         let first = at(known);
@@ -212,7 +228,8 @@ impl Node {
     /// entries may even have come back (TRAPS 15). Whatever replaced them is confirmed later,
     /// and speaks for them too. Within one term nothing that was asked for is replaced.
     pub(super) fn on_persisted(&mut self, term: Term, last: Index, context: &mut Context<'_>) {
-        if term < self.truncated_in || last <= self.durable_index {
+        let replaced = term < self.truncated_in && !on(Bug::TrustsStaleDiskReports);
+        if replaced || last <= self.durable_index {
             return;
         }
         self.durable_index = last.min(self.log.last().index);
@@ -245,6 +262,10 @@ impl Node {
                     "invariant: {from} cannot have an entry of this term that {} never sent",
                     self.id
                 );
+                let index = match on(Bug::MatchesWhatWasSent) {
+                    true => peer.next_index.previous(),
+                    false => index,
+                };
                 if peer.matched(index) && index > self.commit_index {
                     self.advance_commit(context);
                 }
@@ -266,13 +287,14 @@ impl Node {
         let Role::Leader(leader) = &self.role else { return };
         let replicated = self.configuration.reached_by_quorum(|server| {
             if server == self.id {
-                return self.durable_index;
+                let unsynced = on(Bug::CountsOwnUnsyncedCopy);
+                return if unsynced { self.log.last().index } else { self.durable_index };
             }
             let peer = leader.peers.iter().find(|peer| peer.id == server);
             peer.map_or(Index(0), |peer| peer.match_index)
         });
-        if replicated > self.commit_index && self.log.term_at(replicated) == Some(self.current_term)
-        {
+        let of_this_term = self.log.term_at(replicated) == Some(self.current_term);
+        if replicated > self.commit_index && (of_this_term || on(Bug::CountsOldCopies)) {
             self.commit_to(replicated, context);
             self.serve_reads(context);
         }
@@ -290,7 +312,9 @@ impl Node {
     fn confirm_round(&mut self, context: &mut Context<'_>) {
         let Role::Leader(leader) = &mut self.role else { return };
         let heard = self.configuration.reached_by_quorum(|server| {
-            if server == self.id {
+            let first = leader.peers.first().is_some_and(|peer| peer.id == server);
+            let taken_for_granted = on(Bug::ReadQuorumOneShort) && first;
+            if server == self.id || taken_for_granted {
                 return leader.round;
             }
             let peer = leader.peers.iter().find(|peer| peer.id == server);

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::progress::Progress;
 use super::{Index, Round, ServerId, Ticket, Time};
+use crate::museum::{Bug, on};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Role {
@@ -114,9 +115,14 @@ impl Campaign {
     /// that was asked before.
     pub(crate) fn note_vote(&mut self, voter: ServerId, granted: bool) {
         match self.votes.iter_mut().find(|(id, _)| *id == voter) {
-            Some((_, vote)) => *vote |= granted,
-            None => self.votes.push((voter, granted)),
+            Some((_, vote)) if !on(Bug::CountsAVoteTwice) => *vote |= granted,
+            _ => self.votes.push((voter, granted)),
         }
+    }
+
+    /// How many answers said yes, whoever gave them: no measure of a majority.
+    pub(crate) fn ballots(&self) -> usize {
+        self.votes.iter().filter(|(_, granted)| *granted).count()
     }
 
     pub(crate) fn vote_of(&self, voter: ServerId) -> Option<bool> {

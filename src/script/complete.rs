@@ -2,7 +2,7 @@
 
 use super::display::Bare;
 use super::expect::EXPECTATIONS;
-use super::words::{self, Argument, Grammar, WORDS, Word};
+use super::words::{self, Argument, Category, Grammar, WORDS, Word};
 use crate::raft::ServerId;
 
 /// What the cluster has now, to complete from.
@@ -129,6 +129,11 @@ impl Completion {
             Argument::FileCommands => {
                 let is_command = |word: &&Word| matches!(word.grammar, Grammar::File(_));
                 self.add_words(WORDS.iter().filter(is_command), partial);
+            }
+            Argument::Orders => {
+                let is_order =
+                    |word: &&Word| matches!(word.category, Category::Servers | Category::Links);
+                self.add_words(WORDS.iter().filter(is_order), partial);
             }
             Argument::Is(word) => self.add_matching([word], partial),
             Argument::Servers => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
-    Statement, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
+    Setting, Statement, Travel, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -66,6 +66,10 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "apply {servers} {}", FastOr(*latency))
         }
         Order::ApplyStall(servers) => write!(f, "apply {servers} stall"),
+        Order::ClockRate { servers, rate } => write!(f, "clock-rate {servers} {rate}"),
+        Order::ClockJump { servers, by, back } => {
+            write!(f, "clock-jump {servers} {}{}", if *back { '-' } else { '+' }, Time(*by))
+        }
         Order::ElectionTimeout { min, max } => {
             write!(f, "election-timeout {}..{}", Time(*min), Time(*max))
         }
@@ -256,6 +260,7 @@ impl Display for Expectation {
             Self::FilesEqual { within } => write!(f, "files equal{}", Within(*within)),
             Self::LogsEqual { within } => write!(f, "logs equal{}", Within(*within)),
             Self::Linearizable => f.write_str("linearizable"),
+            Self::Progress { within } => write!(f, "progress within {}", Time(*within)),
             Self::Refused { because: None, call } => write!(f, "refused {call}"),
             Self::Refused { because: Some(reason), call } => {
                 write!(f, "refused because {} {call}", Quoted(reason.as_bytes()))
@@ -272,6 +277,24 @@ impl Display for Expectation {
             Self::CaughtUp { servers, within } => {
                 write!(f, "caught-up {servers}{}", Within(*within))
             }
+        }
+    }
+}
+
+impl Display for Travel {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Play(None) => f.write_str("play"),
+            Self::Play(Some(time)) => write!(f, "play {}", Time(time)),
+            Self::Pace(None) => f.write_str("pace max"),
+            Self::Pace(Some(factor)) => write!(f, "pace {factor}"),
+            Self::Step(1) => f.write_str("step"),
+            Self::Step(messages) => write!(f, "step {messages}"),
+            Self::StepEvent => f.write_str("step event"),
+            Self::Rewind(time) => write!(f, "rewind {}", Time(time)),
+            Self::Goto(time) => write!(f, "goto {}", Time(time)),
+            Self::Fork => f.write_str("fork"),
+            Self::Timeline => f.write_str("timeline"),
         }
     }
 }
@@ -294,6 +317,10 @@ impl Display for Statement {
         match self {
             Self::Order(order) => order.fmt(f),
             Self::BothWays { there, back: _ } => write_order(f, there, "<->"),
+            Self::Try(order) => write!(f, "try {order}"),
+            Self::Clients(Clients { count, time, every }) => {
+                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))
+            }
             Self::File { call, background: false } => call.fmt(f),
             Self::File { call, background: true } => write!(f, "& {call}"),
             Self::Submit(path) => write!(f, "submit {}", Bare(path)),
@@ -305,7 +332,9 @@ impl Display for Statement {
             Self::Help(None) => f.write_str("help"),
             Self::Help(Some(topic)) => write!(f, "help {}", Bare(topic)),
             Self::Save(path) => write!(f, "save {}", Bare(path)),
+            Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
+            Self::Travel(travel) => travel.fmt(f),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),
             Self::Expect(expectation) => expectation.fmt(f),

@@ -134,6 +134,16 @@ pub(crate) const EXPECTATIONS: &[Word] = &[
         arguments: &[],
         grammar: Grammar::Statement(linearizable),
     },
+    Word {
+        name: "progress",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "expect progress within DURATION",
+        help: "A new command is committed and applied",
+        example: "expect progress within 5s",
+        arguments: &[&[Is("within")]],
+        grammar: Grammar::Statement(progress),
+    },
 ];
 
 /// `[within DURATION]`.
@@ -174,6 +184,13 @@ pub(super) fn files_equal(c: &mut Cursor<'_>) -> Result<Statement> {
 
 pub(super) fn logs_equal(c: &mut Cursor<'_>) -> Result<Statement> {
     expected(Expectation::LogsEqual { within: equal(c)? })
+}
+
+pub(super) fn progress(c: &mut Cursor<'_>) -> Result<Statement> {
+    if !c.keyword("within") {
+        return Err(c.expected("`within` and a duration"));
+    }
+    expected(Expectation::Progress { within: value::duration(c, None)? })
 }
 
 pub(super) fn linearizable(_: &mut Cursor<'_>) -> Result<Statement> {

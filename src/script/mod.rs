@@ -45,6 +45,7 @@ mod scenario;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod value;
 mod words;
 
@@ -57,8 +58,9 @@ pub use parse::parse;
 pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, read_scenario};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
-    Binding, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role, Setting,
-    Statement, Value, Variables, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
+    Setting, Statement, Travel, Value, Variables, Wait,
 };
 pub(crate) use value::DISK_KINDS;
+pub use value::duration_of;
 pub(crate) use value::{NORMAL, Percent, SLOW, Time};

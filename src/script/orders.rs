@@ -174,6 +174,21 @@ pub(super) fn heal(_: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Order(Order::Heal))
 }
 
+pub(super) fn clock_rate(c: &mut Cursor<'_>) -> Result<Statement> {
+    let (servers, rate) = (value::servers(c)?, value::rate(c)?);
+    Ok(Statement::Order(Order::ClockRate { servers, rate }))
+}
+
+pub(super) fn clock_jump(c: &mut Cursor<'_>) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    let back = c.symbol("-");
+    if !back && !c.symbol("+") {
+        return Err(c.expected("a jump forward or back, such as +2s or -500ms"));
+    }
+    let by = value::duration(c, None)?;
+    Ok(Statement::Order(Order::ClockJump { servers, by, back }))
+}
+
 pub(super) fn election_timeout(c: &mut Cursor<'_>) -> Result<Statement> {
     let token = c.word("a range, such as 150ms..300ms")?;
     let Some((min, max)) = token.text.split_once("..") else {

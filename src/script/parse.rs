@@ -1,11 +1,14 @@
 //! From a line to its statement.
 
+use std::time::Duration;
+
 use super::cursor::{Cursor, Result, Token};
 use super::error::quoted;
 use super::expect::EXPECTATIONS;
 use super::words::{self, Grammar, WORDS, Word};
 use super::{
-    Binding, FileCall, OneServer, ParseError, Setting, Statement, Variables, Wait, files, value,
+    Binding, Clients, FileCall, OneServer, ParseError, Setting, Statement, Variables, Wait, files,
+    value,
 };
 use crate::actors::Servers;
 
@@ -163,6 +166,31 @@ pub(super) fn wait(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Wait(wait))
 }
 
+/// Only an order: what else may be refused is for `expect refused`.
+pub(super) fn attempt(c: &mut Cursor<'_>) -> Result<Statement> {
+    let start = c.position();
+    match statement(c)? {
+        Statement::Order(order) => Ok(Statement::Try(order)),
+        _ => {
+            let message = "`try` goes before an order to the supervisor, such as `crash leader`";
+            Err(ParseError::new(c.span_since(start), message))
+        }
+    }
+}
+
+/// How long a client thinks, unless told otherwise.
+const THINKS: Duration = Duration::from_millis(50);
+
+pub(super) fn clients(c: &mut Cursor<'_>) -> Result<Statement> {
+    let count = value::number(c, "a number of clients", 1, value::MAX_CLIENTS)?;
+    if !c.keyword("for") {
+        return Err(c.expected("`for` and a duration"));
+    }
+    let time = value::duration(c, Some("s"))?;
+    let every = if c.keyword("every") { value::duration(c, Some("ms"))? } else { THINKS };
+    Ok(Statement::Clients(Clients { count, time, every }))
+}
+
 pub(super) fn status(_: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Status)
 }
@@ -195,6 +223,10 @@ pub(super) fn help(c: &mut Cursor<'_>) -> Result<Statement> {
 
 pub(super) fn save(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Save(files::path(c)?))
+}
+
+pub(super) fn history(c: &mut Cursor<'_>) -> Result<Statement> {
+    Ok(Statement::History(files::path(c)?))
 }
 
 pub(super) fn submit(c: &mut Cursor<'_>) -> Result<Statement> {

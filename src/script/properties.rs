@@ -88,6 +88,12 @@ fn order() -> impl Strategy<Value = Order> {
             .prop_map(|(servers, (_, fault))| Order::DiskFault { servers, fault }),
         (servers(), duration())
             .prop_map(|(servers, latency)| Order::ApplyLatency { servers, latency }),
+        (servers(), 0.01..=100.0).prop_map(|(servers, rate)| Order::ClockRate { servers, rate }),
+        (servers(), duration(), any::<bool>()).prop_map(|(servers, by, back)| Order::ClockJump {
+            servers,
+            by,
+            back
+        }),
         Just(Order::Heal),
         above_zero.prop_map(Order::Heartbeat),
         range,
@@ -157,6 +163,7 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         duration().prop_map(|within| Expectation::FilesEqual { within }),
         duration().prop_map(|within| Expectation::LogsEqual { within }),
         Just(Expectation::Linearizable),
+        duration().prop_map(|within| Expectation::Progress { within }),
         (option::of(any::<String>()), call())
             .prop_map(|(because, call)| Expectation::Refused { because, call }),
         call().prop_map(Expectation::Unknown),
@@ -175,6 +182,17 @@ fn expectation() -> impl Strategy<Value = Expectation> {
     ]
 }
 
+fn travel() -> impl Strategy<Value = Travel> {
+    prop_oneof![
+        option::of(duration()).prop_map(Travel::Play),
+        option::of(0.001..=1000.0).prop_map(Travel::Pace),
+        (1..=100_000_u64).prop_map(Travel::Step),
+        duration().prop_map(Travel::Rewind),
+        duration().prop_map(Travel::Goto),
+        select(vec![Travel::StepEvent, Travel::Fork, Travel::Timeline]),
+    ]
+}
+
 fn statement() -> impl Strategy<Value = Statement> {
     let wait = prop_oneof![
         duration().prop_map(Wait::Time),
@@ -188,6 +206,10 @@ fn statement() -> impl Strategy<Value = Statement> {
     ];
     prop_oneof![
         order().prop_map(Statement::Order),
+        order().prop_map(Statement::Try),
+        (1..=32_u64, duration(), duration()).prop_map(|(count, time, every)| {
+            Statement::Clients(Clients { count, time, every })
+        }),
         order_on_links().prop_map(|(there, back)| Statement::BothWays { there, back }),
         (call(), any::<bool>()).prop_map(|(call, background)| Statement::File { call, background }),
         name().prop_map(Statement::Submit),
@@ -197,7 +219,9 @@ fn statement() -> impl Strategy<Value = Statement> {
         Just(Statement::Watch),
         option::of(name()).prop_map(Statement::Help),
         name().prop_map(Statement::Save),
+        name().prop_map(Statement::History),
         Just(Statement::Quit),
+        travel().prop_map(Statement::Travel),
         wait.prop_map(Statement::Wait),
         ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)
             .prop_map(|(name, binding)| Statement::Let { name, binding }),

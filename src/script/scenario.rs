@@ -57,6 +57,29 @@ pub struct ScenarioError {
 }
 
 impl Scenario {
+    /// The scenario of these settings and statements, one a line.
+    pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
+        let mut scenario = Self { servers: None, seed: None, disks: None, steps: Vec::new() };
+        for setting in settings {
+            match setting {
+                Setting::Servers(count) => scenario.servers = Some(*count),
+                Setting::Seed(seed) => scenario.seed = Some(*seed),
+                Setting::Disks(disks) => scenario.disks = Some(*disks),
+            }
+        }
+        let numbers = scenario.settings().len() + 1..;
+        let step =
+            |(number, statement): (usize, &Statement)| Step { number, text: statement.to_string() };
+        scenario.steps = numbers.zip(statements).map(step).collect();
+        scenario
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let servers = self.servers.map(Setting::Servers);
+        let seed = self.seed.map(Setting::Seed);
+        servers.into_iter().chain(seed).chain(self.disks.map(Setting::Disks)).collect()
+    }
+
     /// Parses a whole file.
     ///
     /// # Errors
@@ -77,6 +100,14 @@ impl Scenario {
             reader.line(number, line);
         }
         if reader.error.mistakes.is_empty() { Ok(reader.scenario) } else { Err(reader.error) }
+    }
+}
+
+impl Display for Scenario {
+    /// The text of a scenario file, without the comments that it may have been read from.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.settings().iter().try_for_each(|setting| writeln!(f, "{setting}"))?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "{}", step.text))
     }
 }
 
@@ -156,6 +187,10 @@ impl Reader {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
             },
+            Statement::Travel(_) => Err(
+                "a scenario does not travel in time: `wait 2s` lets it pass, and `jangada replay` \
+                 runs the scenario step by step",
+            ),
             Statement::Setting(Setting::Disks(kind)) => match self.scenario.disks.replace(*kind) {
                 None => Ok(()),
                 Some(_) => Err("`disks` is set twice"),

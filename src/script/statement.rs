@@ -22,6 +22,10 @@ pub enum Statement {
         /// The same order from right to left.
         back: Order,
     },
+    /// An order that may be refused; then it does nothing.
+    Try(Order),
+    /// Clients that use the files at random, in the background.
+    Clients(Clients),
     /// Something to do with the files.
     File {
         /// The command, and whom to ask.
@@ -43,8 +47,12 @@ pub enum Statement {
     Help(Option<String>),
     /// Writes what was done so far to this path of the host, as a scenario.
     Save(String),
+    /// Writes what was asked about the files and answered, as JSON lines, to this path of the host.
+    History(String),
     /// Leaves the console, or ends the scenario.
     Quit,
+    /// Moves in virtual time, at its console.
+    Travel(Travel),
     /// Waits.
     Wait(Wait),
     /// Gives a value a name, for `$name` on later lines.
@@ -58,6 +66,39 @@ pub enum Statement {
     Expect(Expectation),
     /// Something about the cluster itself, at the top of a scenario.
     Setting(Setting),
+}
+
+/// Clients with sessions of their own. What they ask for is drawn from the seed; what they are told
+/// is part of the history that `expect linearizable` checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clients {
+    /// How many.
+    pub count: u64,
+    /// For how long.
+    pub time: Duration,
+    /// How long each thinks before its next command, on average.
+    pub every: Duration,
+}
+
+/// How to move in virtual time.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Travel {
+    /// Time passes: so much of it, or until someone stops it.
+    Play(Option<Duration>),
+    /// How many seconds pass in one second on the wall; `None` is as many as can be.
+    Pace(Option<f64>),
+    /// Time passes until so many messages between servers have arrived.
+    Step(u64),
+    /// Time passes until something happens that is worth telling.
+    StepEvent,
+    /// So far back.
+    Rewind(Duration),
+    /// To this moment, counted from the beginning.
+    Goto(Duration),
+    /// What is recorded after this moment is forgotten.
+    Fork,
+    /// Shows what is recorded.
+    Timeline,
 }
 
 /// A file command and the server to ask, or any server that answers.
@@ -188,6 +229,11 @@ pub enum Expectation {
     },
     /// What the clients have seen so far can be explained by one copy of the files.
     Linearizable,
+    /// A new command is committed and applied.
+    Progress {
+        /// How long it may take.
+        within: Duration,
+    },
     /// The command is refused.
     Refused {
         /// Must be contained in the reason.

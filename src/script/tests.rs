@@ -155,6 +155,9 @@ fn lines_have_one_canonical_form() {
         ("reorder .5", "reorder 50% all -> all"),
         ("disk all 0ms", "disk all fast"),
         ("apply followers STALL", "apply followers stall"),
+        ("clock-rate 2,3 1.20", "clock-rate 2,3 1.2"),
+        ("CLOCK-JUMP all + 1500ms", "clock-jump all +1500ms"),
+        ("clock-jump leader -0.5s", "clock-jump leader -500ms"),
         ("wait leader WITHIN 5s", "wait leader within 5s"),
         ("& at leader append a x", "& at leader append a \"x\""),
         ("at 2 & list", "& at 2 list"),
@@ -305,6 +308,16 @@ fn wrong_arguments_are_named_with_what_was_expected() {
             "300ms..150ms",
         ),
         ("heartbeat 0ms", "the time between heartbeats must be above zero".into(), "0ms"),
+        (
+            "clock-jump 2 500ms",
+            "expected a jump forward or back, such as +2s or -500ms, found `500ms`".into(),
+            "500ms",
+        ),
+        (
+            "clock-rate 2 0",
+            "`0` is no rate of a clock: a number from 0.01 to 100, 1 is right".into(),
+            "0",
+        ),
         ("append a", "expected a text, or @ and a path".into(), ""),
         (
             "append a @ b",

@@ -10,6 +10,8 @@ use crate::actors::Servers;
 use crate::raft::ServerId;
 use crate::storage::{DiskFault, DiskKind};
 
+/// The most clients that one statement starts.
+pub(crate) const MAX_CLIENTS: u64 = 32;
 /// The longest duration: a day. Deadlines computed from it cannot overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -36,6 +38,15 @@ pub(crate) const SLOW: Duration = Duration::from_secs(1);
 pub(crate) fn duration(c: &mut Cursor<'_>, unit: Option<&str>) -> Result<Duration> {
     let token = c.word("a duration, such as 200ms or 2s")?;
     parse_duration(&token, unit)
+}
+
+/// Reads a duration as the language has it, such as `200ms` or `1.5s`.
+///
+/// # Errors
+/// A message that says what a duration looks like.
+pub fn duration_of(text: &str) -> std::result::Result<Duration, String> {
+    let token = Token { text: text.to_owned(), span: 0..text.len() };
+    parse_duration(&token, None).map_err(|error| error.message)
 }
 
 /// Reads a duration such as `200ms`, `1.5s`, `2m`.
@@ -149,6 +160,17 @@ impl fmt::Display for Percent {
             write!(f, "{}", self.0)
         }
     }
+}
+
+/// Takes the rate of a clock: `1.2`.
+pub(crate) fn rate(c: &mut Cursor<'_>) -> Result<f64> {
+    let token = c.word("a rate, such as 1.2")?;
+    let digits = token.text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let rate = token.text.parse().ok().filter(|rate| digits && (0.01..=100.0).contains(rate));
+    rate.ok_or_else(|| {
+        let found = quoted(&token.text);
+        token.error(format!("{found} is no rate of a clock: a number from 0.01 to 100, 1 is right"))
+    })
 }
 
 /// Takes a whole number in this range.

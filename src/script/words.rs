@@ -1,9 +1,9 @@
 //! The table of all words.
 
 use super::cursor::{Cursor, Result};
-use super::{FileCommand, Statement, files, orders, parse};
+use super::{FileCommand, Statement, files, orders, parse, travel};
 use crate::storage::DiskFault;
-use Argument::{Content, Expectations, File, Is, Numbers, Path, Servers, Words};
+use Argument::{Content, Expectations, File, Is, Numbers, Orders, Path, Servers, Words};
 
 /// One word of the language: how it is parsed, explained and completed.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) enum Argument {
     Content,
     Words,
     FileCommands,
+    /// Words about servers and links.
+    Orders,
     Expectations,
     Is(&'static str),
 }
@@ -56,12 +58,20 @@ pub(crate) enum Category {
     Links,
     Files,
     Looking,
+    Time,
     Scenarios,
 }
 
 impl Category {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Servers, Self::Disks, Self::Links, Self::Files, Self::Looking, Self::Scenarios];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Servers,
+        Self::Disks,
+        Self::Links,
+        Self::Files,
+        Self::Looking,
+        Self::Time,
+        Self::Scenarios,
+    ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -70,6 +80,7 @@ impl Category {
             Self::Links => "Links between servers",
             Self::Files => "Files",
             Self::Looking => "Looking",
+            Self::Time => "Travelling in time (jangada --virtual, jangada replay)",
             Self::Scenarios => "Scenarios",
         }
     }
@@ -217,6 +228,26 @@ pub(crate) const WORDS: &[Word] = &[
         example: "apply leader stall",
         arguments: &[&[Servers], &[Is("fast"), Is("stall")]],
         grammar: Grammar::Statement(orders::apply),
+    },
+    Word {
+        name: "clock-rate",
+        aliases: &[],
+        category: Category::Servers,
+        usage: "clock-rate SERVERS FACTOR",
+        help: "Lets the clocks of servers run faster or slower; 1 is right again",
+        example: "clock-rate leader 0.8",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::clock_rate),
+    },
+    Word {
+        name: "clock-jump",
+        aliases: &[],
+        category: Category::Servers,
+        usage: "clock-jump SERVERS +DURATION|-DURATION",
+        help: "Sets the clocks of servers forward or back",
+        example: "clock-jump 2,3 -500ms",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::clock_jump),
     },
     Word {
         name: "election-timeout",
@@ -552,6 +583,16 @@ pub(crate) const WORDS: &[Word] = &[
         grammar: Grammar::Statement(parse::save),
     },
     Word {
+        name: "history",
+        aliases: &[],
+        category: Category::Looking,
+        usage: "history PATH",
+        help: "Writes all file commands and their answers, for `jangada check-history`",
+        example: "history calls.jsonl",
+        arguments: &[&[Path]],
+        grammar: Grammar::Statement(parse::history),
+    },
+    Word {
         name: "quit",
         aliases: &["exit"],
         category: Category::Looking,
@@ -560,6 +601,76 @@ pub(crate) const WORDS: &[Word] = &[
         example: "quit",
         arguments: &[],
         grammar: Grammar::Statement(parse::quit),
+    },
+    Word {
+        name: "play",
+        aliases: &[],
+        category: Category::Time,
+        usage: "play [DURATION]",
+        help: "Lets time pass, by default until Ctrl-C or the end of what is recorded",
+        example: "play 2s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::play),
+    },
+    Word {
+        name: "pace",
+        aliases: &[],
+        category: Category::Time,
+        usage: "pace FACTOR|max",
+        help: "Sets how fast `play` is: 1 is as on the wall, `max` as fast as can be",
+        example: "pace 10",
+        arguments: &[&[Is("max")]],
+        grammar: Grammar::Statement(travel::pace),
+    },
+    Word {
+        name: "step",
+        aliases: &[],
+        category: Category::Time,
+        usage: "step [NUMBER|event]",
+        help: "Lets time pass until the next messages between servers, or the next event",
+        example: "step 5",
+        arguments: &[&[Is("event")]],
+        grammar: Grammar::Statement(travel::step),
+    },
+    Word {
+        name: "rewind",
+        aliases: &[],
+        category: Category::Time,
+        usage: "rewind DURATION",
+        help: "Goes back in time; what came after is kept, and played again, until you fork",
+        example: "rewind 3s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::rewind),
+    },
+    Word {
+        name: "goto",
+        aliases: &[],
+        category: Category::Time,
+        usage: "goto TIME",
+        help: "Goes to this moment since the beginning, back or forth",
+        example: "goto 1.5s",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::goto),
+    },
+    Word {
+        name: "fork",
+        aliases: &[],
+        category: Category::Time,
+        usage: "fork",
+        help: "Forgets what is recorded after this moment; any order does that first",
+        example: "fork",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::fork),
+    },
+    Word {
+        name: "timeline",
+        aliases: &[],
+        category: Category::Time,
+        usage: "timeline",
+        help: "Shows what is recorded, and when; and where we are",
+        example: "timeline",
+        arguments: &[],
+        grammar: Grammar::Statement(travel::timeline),
     },
     Word {
         name: "wait",
@@ -580,6 +691,26 @@ pub(crate) const WORDS: &[Word] = &[
         example: "let old = leader",
         arguments: &[&[], &[Is("=")], &[Is("load"), Is("leader"), Is("follower")]],
         grammar: Grammar::Statement(parse::binding),
+    },
+    Word {
+        name: "try",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "try ORDER",
+        help: "Carries an order out if it is possible now, such as `crash leader` with a leader",
+        example: "try crash leader",
+        arguments: &[&[Orders]],
+        grammar: Grammar::Statement(parse::attempt),
+    },
+    Word {
+        name: "clients",
+        aliases: &[],
+        category: Category::Files,
+        usage: "clients NUMBER for DURATION [every DURATION]",
+        help: "Lets clients use the files at random, in the background",
+        example: "clients 4 for 10s",
+        arguments: &[&[], &[Is("for")], &[], &[Is("every")]],
+        grammar: Grammar::Statement(parse::clients),
     },
     Word {
         name: "expect",

@@ -20,6 +20,8 @@ struct Disk {
     term: Term,
     voted_for: Option<ServerId>,
     log: MemoryLog,
+    /// `current_term` when entries were written last.
+    appended_in: Term,
     written: WriteId,
     durable: Durable,
     /// How to take back each write that is not durable, oldest first.
@@ -64,7 +66,7 @@ impl MemoryDisk {
                 }
             }
         }
-        disk.written = disk.durable.write;
+        (disk.written, disk.appended_in) = (disk.durable.write, disk.durable.term);
         (disk.syncing, disk.wanted) = (None, false);
     }
 
@@ -97,6 +99,7 @@ impl Storage for MemoryDisk {
         let removed = disk.log.truncate(first);
         disk.undo.push_back(Undo::Append { first, removed });
         disk.log.append(first, entries);
+        disk.appended_in = disk.term;
         disk.wrote()
     }
 
@@ -132,7 +135,7 @@ impl Storage for MemoryDisk {
 
 impl Disk {
     fn all_written(&self) -> Durable {
-        Durable { write: self.written, term: self.term, last: self.log.last.index }
+        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
     }
 
     fn wrote(&mut self) -> WriteId {
@@ -226,12 +229,30 @@ mod tests {
         assert_eq!(disk.deadline(), Some(ms(10)));
         assert_eq!(disk.durable(ms(9)), Ok(Durable::default()));
         let first = disk.durable(ms(10)).unwrap();
-        assert_eq!((first.write, first.term, first.last), (vote, Term(3), Index(0)));
+        assert_eq!((first.write, first.term, first.last), (vote, Term(0), Index(0)));
         assert_eq!(disk.deadline(), Some(ms(20)), "the second began when the first ended");
         disk.crash();
         let kept = disk.load().persistent;
         assert_eq!((kept.current_term, kept.voted_for), (Term(3), Some(ServerId(2))));
         assert!(kept.log.is_empty());
+    }
+
+    /// TRAPS 15: the sync of a vote of term 2 says nothing of what term 2 does to the log.
+    #[test]
+    fn trap_15_a_vote_does_not_speak_for_the_entries_of_its_term() {
+        let mut disk = MemoryDisk::default();
+        disk.save_vote(Term(1), None);
+        disk.append(Index(1), entries(1, &["a", "b", "c"]));
+        disk.sync(ms(0));
+        disk.set_speed(DiskSpeed::Latency(Duration::from_millis(10)));
+        let vote = disk.save_vote(Term(2), None);
+        disk.sync(ms(0));
+        disk.append(Index(2), entries(2, &["x"]));
+        assert_eq!(
+            disk.durable(ms(10)),
+            Ok(Durable { write: vote, term: Term(1), last: Index(3) }),
+            "1 to 3 as term 1 wrote them; 2 as term 2 did is not there yet"
+        );
     }
 
     #[test]

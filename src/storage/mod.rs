@@ -85,7 +85,8 @@ pub struct WriteId(pub u64);
 pub struct Durable {
     /// Every write up to this one is.
     pub write: WriteId,
-    /// `current_term` as of that write.
+    /// `current_term` when the last entries among those writes were written: a vote that was
+    /// written after them speaks for no entry of its term.
     pub term: Term,
     /// The last entry of the log as of that write.
     pub last: Index,

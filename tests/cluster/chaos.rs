@@ -151,6 +151,7 @@ async fn heal(sandbox: &Sandbox) {
         Order::Speed { servers: all(), latency: none },
         Order::DiskFault { servers: all(), fault: DiskFault::Mend },
         Order::ApplyLatency { servers: all(), latency: none },
+        Order::ClockRate { servers: all(), rate: 1.0 },
         Order::ElectionTimeout { min: ms(150), max: ms(350) },
         Order::Heartbeat(ms(50)),
         Order::Resume(all()),
@@ -210,7 +211,7 @@ impl Luck {
 
     fn order(&mut self) -> Order {
         let (from, to, servers) = (self.servers(), self.servers(), self.servers());
-        match self.below(32) {
+        match self.below(34) {
             0..3 => Order::Crash(servers),
             3..6 => Order::Recover(Servers::All),
             6 => Order::Recover(servers),
@@ -238,6 +239,11 @@ impl Luck {
             27 => Order::DiskStall(servers),
             28 | 29 => Order::ApplyLatency { servers, latency: ms(self.below(3) * 50) },
             30 => Order::ApplyStall(servers),
+            31 => Order::ClockRate { servers, rate: self.within(1..40) as f64 / 10.0 },
+            32 => {
+                let by = ms(1 << self.below(20));
+                Order::ClockJump { servers, by, back: self.below(2) == 0 }
+            }
             _ => {
                 let min = self.within(150..300);
                 let max = min + self.below(300);

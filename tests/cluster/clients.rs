@@ -330,7 +330,7 @@ fn trap_69_a_full_door_answers_busy() {
 #[test]
 fn trap_69_what_waits_to_be_applied_is_bounded() {
     const AT_ONCE: usize = 50_000;
-    const MOST: u64 = (1 << 17) + 4096;
+    const MOST: u64 = 1 << 17;
     let options = SandboxOptions { record_commands: false, ..SandboxOptions::default() };
     cluster_of(options.with_machine(Tally::default), async |sandbox| {
         let client = sandbox.client();

@@ -6,11 +6,13 @@
 //! | `crashes` | what survives a crash, a stop, and the start of everyone |
 //! | `pauses` | frozen servers, and slow ones |
 //! | `links` | partitions, one-way cuts, loss, duplication, reordering, delay |
+//! | `clocks` | clocks of servers that run wrong, or jump |
 //! | `disks` | slow and stalled disks and state machines: no election |
 //! | `clients` | exactly once, unknown outcomes, refusals, sessions, full doors |
 //! | `reads` | linearizable reads from every server |
 //! | `load` | 100,000 proposals at once, 64 MiB at once |
 //! | `determinism` | one seed, one trace, in one process or several |
+//! | `monitor` | a violation, and a panic of an actor, are seen and told |
 //! | `lifetime` | nothing runs on behind an ended sandbox |
 //! | `chaos` | random orders and clients for many seeds |
 
@@ -18,12 +20,14 @@
 
 mod chaos;
 mod clients;
+mod clocks;
 mod crashes;
 mod determinism;
 mod disks;
 mod lifetime;
 mod links;
 mod load;
+mod monitor;
 mod orders;
 mod pauses;
 mod reads;

@@ -37,8 +37,11 @@ pub(crate) fn cluster_of(options: SandboxOptions, test: impl AsyncFnOnce(&Sandbo
     .unwrap();
 }
 
-/// A server that runs answers: an actor that panicked does not.
+/// The monitor saw nothing, and a server that runs answers: an actor that panicked does not.
 pub(crate) async fn assert_sound(sandbox: &Sandbox) {
+    if let Some(violation) = sandbox.violation() {
+        panic!("{violation}");
+    }
     for server in sandbox.status().await.unwrap().servers {
         let runs = matches!(server.condition, Condition::Running | Condition::Paused);
         assert_eq!(runs, server.role.is_some(), "{} died: {server:?}", server.id);

@@ -17,7 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Violation;
+use super::NotLinearizable;
 use super::model::{Effect, Model, Slot, Step};
 use crate::invariants::history::{Call, Content, Operation, Outcome};
 
@@ -141,7 +141,7 @@ impl<'m, 'h> Search<'m, 'h> {
     }
 
     /// Searches until there is a verdict, or until this many configurations were entered.
-    pub(super) fn run(mut self, patience: usize) -> Option<Result<Explained, Violation>> {
+    pub(super) fn run(mut self, patience: usize) -> Option<Result<Explained, NotLinearizable>> {
         let mut entered = 0;
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
@@ -419,7 +419,7 @@ impl<'m, 'h> Search<'m, 'h> {
     }
 
     /// The longest order found, made longer as far as it goes.
-    fn violation(mut self, longest: &[usize]) -> Violation {
+    fn violation(mut self, longest: &[usize]) -> NotLinearizable {
         let everywhere = vec![true; self.slots.len()];
         self.take_back_to(0);
         for step in longest {
@@ -434,7 +434,7 @@ impl<'m, 'h> Search<'m, 'h> {
         let placed: Vec<_> = self.trail.iter().map(|placed| call(placed.step)).collect();
         let unplaced = self.events.candidates().map(call).collect();
         let files = contents(&placed);
-        Violation { files, placed, unplaced, answered: self.answered }
+        NotLinearizable { files, placed, unplaced, answered: self.answered }
     }
 }
 

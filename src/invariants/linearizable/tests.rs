@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::Model;
 use super::search::{Explained, Search, Supply};
-use super::{Violation, check_linearizable, independent};
+use super::{NotLinearizable, check_linearizable, independent};
 use crate::invariants::history::{Answer, Call, Content, History, Operation, Outcome};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -56,7 +56,7 @@ fn rename(from: &str, to: &str) -> Operation {
     Operation::Rename { from: from.into(), to: to.into() }
 }
 
-fn check(calls: &[Call]) -> Result<(), Violation> {
+fn check(calls: &[Call]) -> Result<(), NotLinearizable> {
     let history = History::from_calls(calls.to_vec()).expect("answered after invoked");
     check_linearizable(&history).map(|summary| assert_eq!(summary.calls, calls.len()))
 }
@@ -68,7 +68,7 @@ fn good(calls: &[Call]) {
 }
 
 #[track_caller]
-fn bad(calls: &[Call]) -> Violation {
+fn bad(calls: &[Call]) -> NotLinearizable {
     assert!(!explicable(calls), "the simple checker disagrees");
     check(calls).expect_err("the history is not linearizable")
 }
@@ -333,7 +333,7 @@ fn an_endless_supply_of_one_delete_explains_too_much_and_says_so() {
     bad(&twice);
 }
 
-fn search_endless(calls: &[Call]) -> Result<Explained, Violation> {
+fn search_endless(calls: &[Call]) -> Result<Explained, NotLinearizable> {
     let model = Model::new(&calls.iter().collect::<Vec<_>>());
     Search::new(&model, Supply::Endless).run(usize::MAX).expect("patience without end")
 }

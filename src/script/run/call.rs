@@ -29,14 +29,23 @@ pub(super) struct Caller {
     pub(super) number: u64,
     /// Where relative paths of the host begin.
     pub(super) base: PathBuf,
+    /// Whether files of the host are written.
+    pub(super) writes: bool,
 }
 
 /// Bytes on their way into the cluster.
-struct Data {
+pub(super) struct Data {
     size: u64,
     /// All of them, unless they are too many.
     whole: Option<Bytes>,
     chunks: Chunks,
+}
+
+impl From<Bytes> for Data {
+    fn from(bytes: Bytes) -> Self {
+        let whole = Some(bytes.clone()).filter(|bytes| bytes.len() <= MAX_CONTENT);
+        Self { size: bytes.len() as u64, whole, chunks: Chunks::Whole(bytes) }
+    }
 }
 
 impl Caller {
@@ -94,15 +103,7 @@ impl Caller {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
             (None, None) => return Err(HostError::Directory(path).into()),
         };
-        let ticket = self.begin(data.whole.as_deref(), |content| Operation::Create {
-            name: name.clone(),
-            content,
-            replace: load.replace,
-        });
-        let transfer = self.transfer(format!("load {name}"), data.size);
-        let progress = |done| transfer.show(done);
-        let done = self.client.load(&name, data.size, data.chunks, load.replace, progress).await;
-        let done = self.end(&ticket, Some(&name), done);
+        let done = self.create(&name, data, load.replace).await;
         let Answer::Created { file, .. } = done.map_err(|error| reading(error, &path))?.answer
         else {
             return Err(strange());
@@ -110,19 +111,41 @@ impl Caller {
         Ok(file)
     }
 
+    /// Makes a file of these bytes.
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        data: Data,
+        replace: bool,
+    ) -> Result<Done, ClientError> {
+        let ticket = self.begin(data.whole.as_deref(), |content| Operation::Create {
+            name: name.to_owned(),
+            content,
+            replace,
+        });
+        let transfer = self.transfer(format!("load {name}"), data.size);
+        let progress = |done| transfer.show(done);
+        let done = self.client.load(name, data.size, data.chunks, replace, progress).await;
+        self.end(&ticket, Some(name), done)
+    }
+
     async fn append(&self, file: &str, content: &Content) -> Result<String, Failure> {
         let (data, path) = match content {
-            Content::Text(text) => {
-                let text = Bytes::copy_from_slice(text);
-                let size = text.len() as u64;
-                let whole = Some(text.clone()).filter(|text| text.len() <= MAX_CONTENT);
-                (Data { size, whole, chunks: Chunks::Whole(text) }, PathBuf::new())
-            }
+            Content::Text(text) => (Data::from(Bytes::copy_from_slice(text)), PathBuf::new()),
             Content::Path(path) => {
                 let path = self.base.join(path);
                 (self.host_data(&path)?, path)
             }
         };
+        let done = self.append_data(file, data).await.map_err(|error| reading(error, &path))?;
+        let Answer::Appended { name, size, added, .. } = done.answer else {
+            return Err(strange());
+        };
+        Ok(format!("appended {} to `{name}`: {} now", Size(added), Size(size)))
+    }
+
+    /// Adds these bytes to a file.
+    pub(super) async fn append_data(&self, file: &str, data: Data) -> Result<Done, ClientError> {
         let ticket = self.begin(data.whole.as_deref(), |content| Operation::Append {
             name: file.to_owned(),
             content,
@@ -130,30 +153,26 @@ impl Caller {
         let transfer = self.transfer(format!("append to {file}"), data.size);
         let progress = |done| transfer.show(done);
         let done = self.client.append(file, data.size, data.chunks, progress).await;
-        let done = self.end(&ticket, None, done).map_err(|error| reading(error, &path))?;
-        let Answer::Appended { name, size, added, .. } = done.answer else {
-            return Err(strange());
-        };
-        Ok(format!("appended {} to `{name}`: {} now", Size(added), Size(size)))
+        self.end(&ticket, None, done)
     }
 
     async fn get(&self, file: &str, path: &str) -> Result<String, Failure> {
         let path = self.base.join(path);
-        let mut output = Output::create(&path)?;
+        let mut output = if self.writes { Some(Output::create(&path)?) } else { None };
         let size = self.stat(file).await?.size;
         let transfer = self.transfer(format!("get {file}"), size);
         let mut done = 0;
         let write = |bytes: &[u8]| {
             done += bytes.len() as u64;
             transfer.show(done);
-            output.write(bytes)
+            output.as_mut().map_or(Ok(()), |output| output.write(bytes))
         };
         let read = self.read(file, write).await;
         let (file, _) = read.map_err(|error| match error {
             ClientError::Source(error) => HostError::io("write", &path, error).into(),
             error => Failure::File(error),
         })?;
-        output.keep()?;
+        output.map_or(Ok(()), Output::keep)?;
         Ok(format!("wrote `{}` to {}: {}", file.name, path.display(), Size(file.size)))
     }
 
@@ -205,7 +224,8 @@ impl Caller {
         Ok((info, content))
     }
 
-    async fn change(
+    /// Makes a change that brings no bytes.
+    pub(super) async fn change(
         &self,
         command: Command,
         operation: impl FnOnce(invariants::Content) -> Operation,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::actors::ClientError;
 use crate::files::Refusal;
 use crate::invariants::{
-    Answer, Call, Content, History, Operation, Outcome, Summary, Violation, check_linearizable,
+    Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
+    check_linearizable,
 };
 use crate::raft::Time;
 
@@ -50,6 +51,16 @@ pub(super) struct Checked {
     summary: Summary,
     unchecked: usize,
     full: bool,
+}
+
+/// What came of calls.
+pub(crate) struct CallTally {
+    /// Changes that were carried out.
+    pub(crate) writes: u64,
+    /// Reads that saw something.
+    pub(crate) reads: u64,
+    /// Calls whose outcome their client does not know.
+    pub(crate) unknown: u64,
 }
 
 impl Calls {
@@ -123,6 +134,12 @@ impl Calls {
         self.meant(reference).pop().unwrap_or_else(|| reference.to_owned())
     }
 
+    /// The latest name of every file, and every uuid.
+    pub(super) fn known_files(&self) -> Vec<String> {
+        let names = self.names.values().filter_map(|names| names.last().cloned());
+        names.chain(self.names.keys().map(Uuid::to_string)).collect()
+    }
+
     /// Remembers a name that the file may get.
     fn may_become(&mut self, reference: &str, name: &str) {
         let meant = self.meant(reference);
@@ -148,14 +165,20 @@ impl Calls {
     }
 
     /// Whether one copy of the files could have given all answers so far.
-    pub(super) fn check(&self) -> Result<Checked, Violation> {
+    pub(super) fn check(&self) -> Result<Checked, NotLinearizable> {
+        let (history, unchecked) = self.history();
+        let summary = check_linearizable(&history)?;
+        Ok(Checked { summary, unchecked, full: self.full })
+    }
+
+    /// What can be checked, and how many files cannot.
+    pub(super) fn history(&self) -> (History, usize) {
         let mut calls: Vec<Call> = self.calls.iter().flat_map(|call| self.possible(call)).collect();
         let unchecked = self.tied(&calls);
         calls.retain(|call| touched(&call.operation).all(|name| !unchecked.contains(name)));
         let history = History::from_calls(calls)
             .expect("invariant: every moment is later than the one before");
-        let summary = check_linearizable(&history)?;
-        Ok(Checked { summary, unchecked: unchecked.len(), full: self.full })
+        (history, unchecked.len())
     }
 
     /// The call by the name of its file; by each name that it may have had if nobody was told.
@@ -187,6 +210,19 @@ impl Calls {
             if unchecked.len() == before {
                 return unchecked;
             }
+        }
+    }
+
+    /// Counts the answers.
+    pub(super) fn tally(&self) -> CallTally {
+        let count = |wanted: fn(Option<&Outcome>) -> bool| {
+            let outcomes = self.calls.iter().map(|call| call.answer.as_ref().map(|it| &it.outcome));
+            outcomes.filter(|outcome| wanted(*outcome)).count() as u64
+        };
+        CallTally {
+            writes: count(|outcome| outcome == Some(&Outcome::Done)),
+            reads: count(|outcome| matches!(outcome, Some(Outcome::Observed(_)))),
+            unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
         }
     }
 

@@ -87,6 +87,11 @@ impl Runner {
                 }
                 Err(violation) => Ok(Err(violation.to_string())),
             },
+            Expectation::Progress { within } => {
+                let client = self.sandbox.client();
+                client.set_patience(*within);
+                Ok(client.touch().await.map_err(|error| error.to_string()))
+            }
             Expectation::Refused { because, call } => {
                 let caller = self.caller(call.at)?;
                 match caller.call(&call.command).await {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::host::HostError;
 use crate::actors::{ClientError, Event, OrderError};
+use crate::invariants::Violation;
 use crate::script::{Mistake, ScenarioError};
 
 /// Why a statement was not carried out, or why what it demands does not hold.
@@ -28,6 +29,13 @@ pub enum Failure {
     Host(HostError),
     /// An expectation does not hold.
     Unmet(Unmet),
+    /// Something that must always hold did not, at this statement or before it.
+    Violated {
+        /// What.
+        violation: Violation,
+        /// What happened before, newest last.
+        events: Vec<Event>,
+    },
     /// Anything else: the message says what, and what to do.
     Other(String),
     /// A line of a scenario failed.
@@ -90,11 +98,20 @@ impl Display for Failure {
             Self::File(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
             Self::Unmet(unmet) => unmet.fmt(f),
+            Self::Violated { violation, events } => {
+                write!(
+                    f,
+                    "{violation}\n    this is a fault of jangada: its servers broke a promise"
+                )?;
+                write_events(f, events)
+            }
             Self::Other(message) => f.write_str(message),
             Self::At { file, line, text, cause } => {
                 write!(f, "{}:{line}: {cause}", file.display())?;
                 match **cause {
-                    Self::Mistake(_) | Self::At { .. } | Self::Unmet(_) => Ok(()),
+                    Self::Mistake(_) | Self::At { .. } | Self::Unmet(_) | Self::Violated { .. } => {
+                        Ok(())
+                    }
                     _ => write!(f, "\n    {text}"),
                 }
             }
@@ -105,11 +122,15 @@ impl Display for Failure {
 impl Display for Unmet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} does not hold\n    found: {}", self.expected, self.found)?;
-        if !self.events.is_empty() {
-            f.write_str("\n    what happened before:")?;
-        }
-        self.events.iter().try_for_each(|event| write!(f, "\n    {event}"))
+        write_events(f, &self.events)
     }
+}
+
+fn write_events(f: &mut Formatter<'_>, events: &[Event]) -> fmt::Result {
+    if !events.is_empty() {
+        f.write_str("\n    what happened before:")?;
+    }
+    events.iter().try_for_each(|event| write!(f, "\n    {event}"))
 }
 
 impl std::error::Error for Failure {}

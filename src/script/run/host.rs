@@ -1,7 +1,7 @@
 //! Files of the host: read in chunks, written all at once or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -188,6 +188,16 @@ impl Output {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)
+    }
+
+    /// Has it written piece by piece.
+    pub(super) fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut buffered = BufWriter::new(&self.file);
+        write(&mut buffered)?;
+        buffered.flush()
     }
 
     /// Puts the file in its place.

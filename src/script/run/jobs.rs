@@ -35,16 +35,8 @@ impl Jobs {
         call: FileCall,
         fate: Rc<Cell<Fate>>,
     ) -> Result<(), Failure> {
-        if self.ledger.borrow().running == MAX_RUNNING {
-            let message = format!(
-                "{MAX_RUNNING} commands run in the background already, which is the limit; \
-                 `wait jobs` waits for them"
-            );
-            return Err(Failure::Other(message));
-        }
-        self.started += 1;
-        self.ledger.borrow_mut().running += 1;
-        let (ledger, number) = (self.ledger.clone(), self.started);
+        let number = self.begin()?;
+        let ledger = self.ledger.clone();
         actix_rt::spawn(async move {
             let caller = Caller { number, ..caller };
             let done = caller.call(&call.command).await;
@@ -64,6 +56,29 @@ impl Jobs {
             }
         });
         Ok(())
+    }
+
+    /// Lets something of this number run that has nothing to tell.
+    pub(super) fn run(&self, job: impl Future<Output = ()> + 'static) {
+        let ledger = self.ledger.clone();
+        actix_rt::spawn(async move {
+            job.await;
+            ledger.borrow_mut().running -= 1;
+        });
+    }
+
+    /// The number of the next job, which must run then.
+    pub(super) fn begin(&mut self) -> Result<u64, Failure> {
+        if self.ledger.borrow().running == MAX_RUNNING {
+            let message = format!(
+                "{MAX_RUNNING} commands and clients run in the background already, which is the \
+                 limit; `wait jobs` waits for them"
+            );
+            return Err(Failure::Other(message));
+        }
+        self.started += 1;
+        self.ledger.borrow_mut().running += 1;
+        Ok(self.started)
     }
 
     /// How many have not ended.

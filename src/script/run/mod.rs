@@ -7,6 +7,7 @@
 
 mod call;
 mod calls;
+mod clients;
 mod expectations;
 mod failure;
 mod host;
@@ -29,6 +30,7 @@ pub use plain::Plain;
 pub use screen::{Progress, Screen};
 
 use self::call::Caller;
+pub(crate) use self::calls::CallTally;
 use self::calls::Calls;
 use self::expectations::followed_leader;
 use self::host::{Input, Output};
@@ -40,12 +42,13 @@ use super::{
     Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
     Variables, Wait, help, help_for, parse,
 };
-use crate::actors::{Client, ClockKind, OrderError, Sandbox, Servers};
+use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
+use crate::invariants::History;
 use crate::raft::Index;
 
 /// Carries statements out, one after the other, on one sandbox.
 pub struct Runner {
-    sandbox: Sandbox,
+    sandbox: Rc<Sandbox>,
     screen: Rc<dyn Screen>,
     clock_kind: ClockKind,
     /// The session of all file commands.
@@ -53,11 +56,15 @@ pub struct Runner {
     variables: Variables,
     jobs: Jobs,
     calls: Rc<RefCell<Calls>>,
-    recording: Recording,
+    recording: Rc<RefCell<Recording>>,
     /// Where relative paths of the host begin at the prompt: the current directory.
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
+    /// A violation has failed a statement already.
+    told_violation: bool,
+    /// Whether what is to be written to the host is written.
+    writes: Rc<Cell<bool>>,
 }
 
 /// What comes after a statement.
@@ -83,7 +90,12 @@ const SHOWN_ENTRIES: u64 = 50;
 
 impl Runner {
     /// A runner on this sandbox. `clock_kind` is what [`run`](crate::actors::run) was given.
-    pub fn new(sandbox: Sandbox, screen: Rc<dyn Screen>, clock_kind: ClockKind) -> Self {
+    pub fn new(
+        sandbox: impl Into<Rc<Sandbox>>,
+        screen: Rc<dyn Screen>,
+        clock_kind: ClockKind,
+    ) -> Self {
+        let sandbox = sandbox.into();
         Self {
             client: sandbox.client(),
             sandbox,
@@ -92,10 +104,52 @@ impl Runner {
             variables: Variables::new(),
             jobs: Jobs::default(),
             calls: Rc::default(),
-            recording: Recording::default(),
+            recording: Rc::default(),
             home: PathBuf::new(),
             places: Vec::new(),
+            told_violation: false,
+            writes: Rc::new(Cell::new(true)),
         }
+    }
+
+    /// A runner on the same sandbox, with the same session and records: it can look while this
+    /// one carries something out. Its variables are those of now.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            sandbox: self.sandbox.clone(),
+            screen: self.screen.clone(),
+            clock_kind: self.clock_kind,
+            client: self.client.clone(),
+            variables: self.variables.clone(),
+            jobs: Jobs::default(),
+            calls: self.calls.clone(),
+            recording: self.recording.clone(),
+            home: self.home.clone(),
+            places: Vec::new(),
+            told_violation: self.told_violation,
+            writes: self.writes.clone(),
+        }
+    }
+
+    /// Takes over the variables of a twin.
+    pub(crate) fn learn_variables(&mut self, twin: &Self) {
+        self.variables.clone_from(&twin.variables);
+    }
+
+    /// Relative paths of the host begin here from now on.
+    pub(crate) fn set_home(&mut self, home: &Path) {
+        home.clone_into(&mut self.home);
+    }
+
+    /// What is done again must not write its files again: `false` writes none from now on, and
+    /// neither do the twins.
+    pub(crate) fn set_writes(&self, writes: bool) {
+        self.writes.set(writes);
+    }
+
+    /// The names of the files, as far as they were told.
+    pub(crate) fn known_files(&self) -> Vec<String> {
+        self.calls.borrow().known_files()
     }
 
     /// The sandbox.
@@ -103,9 +157,20 @@ impl Runner {
         &self.sandbox
     }
 
+    /// What came of the clients' calls so far.
+    pub(crate) fn tally_calls(&self) -> CallTally {
+        self.calls.borrow().tally()
+    }
+
     /// The variables and their values.
     pub fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// What was asked about the files so far and what was answered, the first 20,000 calls: all
+    /// that `expect linearizable` checks.
+    pub fn history(&self) -> History {
+        self.calls.borrow().history().0
     }
 
     /// Ends the sandbox in good order.
@@ -139,7 +204,10 @@ impl Runner {
         let done = self.steps(scenario, path).await;
         self.places.pop();
         done?;
-        if self.places.is_empty() { self.wait_jobs().await } else { Ok(()) }
+        if self.places.is_empty() {
+            self.wait_jobs().await?;
+        }
+        self.look_for_violation()
     }
 
     async fn steps(&mut self, scenario: &Scenario, path: &Path) -> Result<(), Failure> {
@@ -163,7 +231,8 @@ impl Runner {
     /// Carries out one statement.
     ///
     /// # Errors
-    /// If it could not be carried out, or if what it expects does not hold.
+    /// If it could not be carried out, if what it expects does not hold, or, before all else and
+    /// once, if something that must always hold was seen not to ([`Failure::Violated`]).
     pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
         let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
         // In another run a file has the same name, but another uuid.
@@ -177,9 +246,23 @@ impl Runner {
         let fate = Rc::new(Cell::new(Fate::Open));
         let done = self.carry_out(statement, &fate).await;
         if let Some(statement) = recorded(portable, &done, &fate) {
-            self.recording.add(statement, leader, began, fate, self.sandbox.clock().now());
+            let recording = &mut *self.recording.borrow_mut();
+            recording.add(statement, leader, began, fate, self.sandbox.clock().now());
         }
-        done
+        self.look_for_violation().and(done)
+    }
+
+    /// Fails once if something that must always hold was seen not to.
+    fn look_for_violation(&mut self) -> Result<(), Failure> {
+        let Some(violation) = self.sandbox.violation().filter(|_| !self.told_violation) else {
+            return Ok(());
+        };
+        self.told_violation = true;
+        let mut events = self.sandbox.events().latest(usize::MAX);
+        let seen = |event: &Event| matches!(event.kind, EventKind::Violated(_));
+        events.truncate(events.iter().position(seen).unwrap_or(events.len()));
+        let skip = events.len().saturating_sub(SHOWN_EVENTS);
+        Err(Failure::Violated { violation, events: events.split_off(skip) })
     }
 
     async fn carry_out(
@@ -193,6 +276,11 @@ impl Runner {
                 self.sandbox.order(there.clone()).await?;
                 self.sandbox.order(back.clone()).await?;
             }
+            Statement::Try(order) => match self.sandbox.order(order.clone()).await {
+                Ok(()) | Err(OrderError::Ended) => {}
+                Err(refused) => self.screen.confirm(&format!("not done: {refused}")),
+            },
+            Statement::Clients(clients) => self.start_clients(clients)?,
             Statement::File { call, background: true } => {
                 let caller = self.caller(call.at)?;
                 self.jobs.start(caller, call.clone(), fate.clone())?;
@@ -222,8 +310,16 @@ impl Runner {
                 let text = help_for(topic).map_err(Failure::Other)?;
                 self.screen.say(text.trim_end());
             }
-            Statement::Save(path) => self.save(path)?,
+            Statement::Save(path) if self.writes.get() => self.save(path)?,
+            Statement::History(path) if self.writes.get() => self.write_history(path)?,
+            Statement::Save(_) | Statement::History(_) => {}
             Statement::Quit => return Ok(Flow::Quit),
+            Statement::Travel(travel) => {
+                return Err(Failure::Other(format!(
+                    "`{travel}` needs virtual time: `jangada --virtual` opens a console in it, \
+                     `jangada replay FILE` one on a scenario"
+                )));
+            }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
             Statement::Wait(Wait::Jobs) => self.wait_jobs().await?,
@@ -283,6 +379,7 @@ impl Runner {
             calls: self.calls.clone(),
             number: 0,
             base: self.base().to_owned(),
+            writes: self.writes.get(),
         })
     }
 
@@ -381,11 +478,7 @@ impl Runner {
     }
 
     fn save(&self, path: &str) -> Result<(), Failure> {
-        let path = self.base().join(path);
-        if path.exists() {
-            let message = format!("{} exists; choose another name, or remove it", path.display());
-            return Err(Failure::Other(message));
-        }
+        let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
         let servers = self.servers()?;
         let found_from_there = |given: &str| match std::path::absolute(given) {
@@ -394,6 +487,7 @@ impl Runner {
         };
         let text = self
             .recording
+            .borrow()
             .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
@@ -401,6 +495,31 @@ impl Runner {
         output.keep()?;
         self.screen.confirm(&format!("saved as {}: `jangada run` runs it", path.display()));
         Ok(())
+    }
+
+    fn write_history(&self, path: &str) -> Result<(), Failure> {
+        let path = self.new_file(path)?;
+        let history = self.history();
+        let mut output = Output::create(&path)?;
+        let written = output.write_with(|out| history.write_lines(out));
+        written.map_err(|error| HostError::io("write", &path, error))?;
+        output.keep()?;
+        self.screen.confirm(&format!(
+            "{} calls written to {}: `jangada check-history` checks them",
+            history.calls().len(),
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// The path of a file of the host that is yet to be made.
+    fn new_file(&self, path: &str) -> Result<PathBuf, Failure> {
+        let path = self.base().join(path);
+        if path.exists() {
+            let message = format!("{} exists; choose another name, or remove it", path.display());
+            return Err(Failure::Other(message));
+        }
+        Ok(path)
     }
 }
 
@@ -435,7 +554,9 @@ fn recorded(
             (fate.get() != Fate::Open).then_some(statement)
         }
         Statement::Order(_)
+        | Statement::Try(_)
         | Statement::BothWays { .. }
+        | Statement::Clients(_)
         | Statement::File { background: true, .. }
         | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
         | Statement::Expect(_) => done.is_ok().then_some(statement),

@@ -76,7 +76,7 @@ impl Recording {
         }
         // Whoever names servers has seen who leads.
         let matters = match &statement {
-            Statement::Order(_) | Statement::BothWays { .. } => true,
+            Statement::Order(_) | Statement::Try(_) | Statement::BothWays { .. } => true,
             Statement::File { call, .. } => call.at.is_some(),
             _ => false,
         };
@@ -132,8 +132,9 @@ impl Recording {
             });
             line(&statement);
         }
-        let in_background =
-            |it: &Entry| matches!(it.statement, Statement::File { background: true, .. });
+        let in_background = |it: &Entry| {
+            matches!(it.statement, Statement::File { background: true, .. } | Statement::Clients(_))
+        };
         if self.entries.iter().any(in_background) {
             line(&Statement::Wait(Wait::Jobs));
         }

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{Failure, Flow, Progress, Runner, Screen, read_scenario};
 use crate::actors::{
-    ClockKind, ClusterStatus, Event, LogLine, Sandbox, SandboxOptions, ServerStatus, run,
+    ClockKind, ClusterStatus, Event, LogLine, Machine, Sandbox, SandboxOptions, ServerStatus, run,
 };
-use crate::files::FileInfo;
+use crate::files::{FileInfo, FileStore};
+use crate::raft::Index;
 
 /// Keeps what was shown.
 #[derive(Default)]
@@ -75,7 +77,10 @@ impl Screen for Notebook {
 }
 
 fn runner(servers: u64, seed: u64, clock: ClockKind) -> (Runner, Rc<Notebook>) {
-    let options = SandboxOptions { servers, seed, ..SandboxOptions::default() };
+    runner_on(SandboxOptions { servers, seed, ..SandboxOptions::default() }, clock)
+}
+
+fn runner_on(options: SandboxOptions, clock: ClockKind) -> (Runner, Rc<Notebook>) {
     let notebook = Rc::new(Notebook::default());
     (Runner::new(Sandbox::start(options), notebook.clone(), clock), notebook)
 }
@@ -281,7 +286,10 @@ fn waiting_ends() {
     }
     let mut many = vec!["load notes.txt", "apply all stall"];
     many.extend(["& append notes.txt x"; 65]);
-    assert_contains(&failure(directory.path(), &many), "64 commands run in the background");
+    assert_contains(
+        &failure(directory.path(), &many),
+        "64 commands and clients run in the background",
+    );
 }
 
 #[test]
@@ -553,4 +561,48 @@ fn nothing_is_saved_over_another_file() {
     let directory = directory();
     let text = failure(directory.path(), &["save notes.txt"]);
     assert_contains(&text, "notes.txt exists; choose another name, or remove it");
+}
+
+/// A file store that carries everything out as the same request.
+struct Repetitive(FileStore);
+
+impl Machine for Repetitive {
+    fn apply(&mut self, index: Index, command: &Bytes) -> Bytes {
+        Machine::apply(&mut self.0, index, command)
+    }
+
+    fn query(&self, query: &Bytes) -> Bytes {
+        Machine::query(&self.0, query)
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        Machine::digest(&self.0)
+    }
+
+    fn carried_out(&self) -> Option<(u64, u64)> {
+        Some((1, 1))
+    }
+
+    fn describe(&self, command: &Bytes) -> String {
+        Machine::describe(&self.0, command)
+    }
+}
+
+#[test]
+fn a_violation_fails_the_statement_that_sees_it_and_no_other() {
+    let directory = directory();
+    run(ClockKind::Virtual, async {
+        let options = SandboxOptions { servers: 3, ..SandboxOptions::default() };
+        let options = options.with_machine(|| Repetitive(FileStore::default()));
+        let (mut runner, _) = runner_on(options, ClockKind::Virtual);
+        runner.home = directory.path().to_owned();
+        runner.line("wait leader").await.unwrap();
+        let failure = runner.line("load notes.txt").await.unwrap_err();
+        let text = failure.to_string();
+        assert_contains(&text, "sessions_apply_once is violated: S");
+        assert_contains(&text, "what happened before:");
+        assert!(!failure.is_mistake());
+        runner.line("list").await.unwrap();
+    })
+    .unwrap();
 }

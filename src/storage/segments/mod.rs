@@ -33,6 +33,7 @@ pub(super) use recovery::Files;
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
 use super::{Durable, FileId, Recovered, Storage, StorageError, TornTail, WriteId};
+use crate::museum::{Bug, on};
 use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// How long after a write without a next one the mark is written.
@@ -65,6 +66,8 @@ pub(crate) struct SegmentLog<D> {
     options: Options,
     term: Term,
     voted_for: Option<ServerId>,
+    /// `current_term` when entries were written last.
+    appended_in: Term,
     log: MemoryLog,
     torn: Option<TornTail>,
     segment: Segment,
@@ -156,12 +159,17 @@ impl<D: Disk> SegmentLog<D> {
     /// # Errors
     /// If the server must not start from this disk.
     pub(crate) fn open(
-        disk: D,
+        mut disk: D,
         identity: Identity,
         options: Options,
     ) -> Result<Self, StorageError> {
+        if on(Bug::FormatsALostDisk) && disk.files()?.is_empty() {
+            Self::format(&mut disk, &identity, options)?;
+        }
         let found = recovery::recover(&disk, &identity)?;
-        let last = found.log.last.index;
+        // Entries are never written before their own term; to claim a later one, as that of a vote
+        // written since, could speak for what replaces them in it.
+        let Position { term: appended_in, index: last } = found.log.last;
         let sequence = found.end.next - 1;
         let segment = Segment {
             file: found.last_file,
@@ -178,13 +186,14 @@ impl<D: Disk> SegmentLog<D> {
             options,
             term: found.term,
             voted_for: found.voted_for,
+            appended_in,
             log: found.log,
             torn: found.torn,
             segment,
             sequence,
             written,
             synced: sequence,
-            durable: Durable { write: written, term: found.term, last },
+            durable: Durable { write: written, term: appended_in, last },
             protected,
             queue: Vec::new(),
             queued_bytes: 0,
@@ -240,16 +249,31 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     fn begin(&mut self, now: Time) {
-        let durable = Durable { write: self.written, term: self.term, last: self.log.last.index };
+        let durable = self.all_written();
         let bytes = std::mem::take(&mut self.queued_bytes);
         let (sequence, protects) = (self.sequence, self.synced);
         self.batch = Some(Batch { sequence, durable, protects, bytes });
+        if on(Bug::ReportsBeforeSync) {
+            self.durable = durable;
+        }
         (self.wanted, self.retry, self.mark) = (false, None, None);
         self.disk.commit(std::mem::take(&mut self.queue), now);
     }
 
+    fn all_written(&self) -> Durable {
+        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
+    }
+
     fn ended(&mut self, outcome: Outcome, now: Time) {
-        let Some(batch) = self.batch.take() else { return };
+        let Some(mut batch) = self.batch.take() else { return };
+        if on(Bug::SyncCoversLaterWrites) {
+            batch.durable = self.all_written();
+        }
+        let outcome = match outcome {
+            Outcome::Failed(_) if on(Bug::RetriesFailedSync) => Outcome::Done,
+            Outcome::Full(_) if on(Bug::IgnoresAFullDisk) => Outcome::Done,
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Done => {
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
@@ -352,6 +376,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         });
         self.log.truncate(first);
         self.log.append(first, entries);
+        self.appended_in = self.term;
         self.written
     }
 

@@ -93,7 +93,8 @@ fn options(servers: u64) -> SandboxOptions {
         ..Timing::default()
     };
     let raft = raft::Options { timing, ..raft::Options::default() };
-    SandboxOptions { servers, raft, record_commands: false, ..SandboxOptions::default() }
+    let (record_commands, monitor) = (false, false);
+    SandboxOptions { servers, raft, record_commands, monitor, ..SandboxOptions::default() }
 }
 
 /// Starts the servers; the first leads.

@@ -1,0 +1,74 @@
+//! If a log entry is committed in a given term, then that entry will be present in the logs of
+//! the leaders for all higher-numbered terms (section 5.4).
+
+use std::collections::BTreeMap;
+
+use super::cluster::{Cluster, Server};
+use super::violation::{Check, Property};
+use crate::raft::{Index, RoleKind, Term};
+
+/// The last entry that was committed in each term that some server has not left yet, and in the
+/// last term before those.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct LeaderCompleteness {
+    commits: BTreeMap<Term, Index>,
+}
+
+impl LeaderCompleteness {
+    /// A server leads its term now: it must have what was committed in the terms before.
+    pub(super) fn elected(&self, cluster: &Cluster, leader: &Server) -> Check {
+        match self.commits.range(..leader.vote.term).next_back() {
+            Some((term, index)) => has(cluster, leader, *index, *term),
+            None => Ok(()),
+        }
+    }
+
+    /// Entries up to `index` were committed for the first time, by this server. That is sound if
+    /// a majority has them on disk (section 5.3) and the last is of the term in which they are
+    /// counted (section 5.4.2, figure 8): only then no later leader can lack them.
+    pub(super) fn committed(&mut self, cluster: &Cluster, server: &Server, index: Index) -> Check {
+        let property = Property::LeaderCompleteness;
+        let (id, term) = (server.id, server.vote.term);
+        let Some(link) = server.link(index) else { return Ok(()) };
+        property.holds(link.term == term, || {
+            format!(
+                "{id} commits {index}, an entry of term {}, in term {term}: a later leader may \
+                 still replace it",
+                link.term
+            )
+        })?;
+        let (keepers, majority) = (cluster.keepers(index, Some(link.chain)), cluster.majority());
+        property.holds(keepers >= majority, || {
+            format!(
+                "{id} commits {index}, which is on {keepers} of {} disks, not on {majority}: a \
+                 later leader may lack it",
+                cluster.servers.len()
+            )
+        })?;
+        self.commits.insert(term, index);
+        let later = |it: &&Server| it.role == RoleKind::Leader && it.vote.term > term;
+        for leader in cluster.servers.iter().filter(later) {
+            has(cluster, leader, index, term)?;
+        }
+        self.forget(cluster.lowest_term());
+        Ok(())
+    }
+
+    /// Forgets all terms before `lowest` but the last.
+    fn forget(&mut self, lowest: Term) {
+        while let Some(second) = self.commits.keys().nth(1)
+            && *second < lowest
+        {
+            self.commits.pop_first();
+        }
+    }
+}
+
+fn has(cluster: &Cluster, leader: &Server, index: Index, term: Term) -> Check {
+    Property::LeaderCompleteness.holds(leader.has(index, cluster.committed(index)), || {
+        format!(
+            "{} leads term {} without entry {index}, which was committed in term {term}",
+            leader.id, leader.vote.term
+        )
+    })
+}

@@ -1,0 +1,54 @@
+//! The same entries bring every server to the same answers and to the same state (section 2:
+//! replicated state machines are deterministic).
+
+use std::collections::BTreeMap;
+
+use super::hash::{hash, mix};
+use super::violation::{Check, Property};
+use crate::raft::{Index, ServerId};
+
+/// What the first server to get there found: a rolling hash of all answers at every index (8
+/// bytes each), and the digests of the state at some.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct StateHash {
+    answers: Vec<u64>,
+    digests: BTreeMap<Index, [u8; 32]>,
+    /// The rolling hash of each server.
+    rolling: BTreeMap<ServerId, u64>,
+}
+
+/// Most digests that are kept; the oldest go first.
+const DIGESTS: usize = 1024;
+
+impl StateHash {
+    /// A server begins with an empty state.
+    pub(super) fn started(&mut self, server: ServerId) {
+        self.rolling.insert(server, 0);
+    }
+
+    /// A server applied the entry at `index`, behind the one it applied before, and answers this.
+    pub(super) fn applied(&mut self, server: ServerId, index: Index, answer: &[u8]) -> Check {
+        let rolling = self.rolling.entry(server).or_default();
+        *rolling = mix(*rolling, hash(answer));
+        match self.answers.get(index.previous().0 as usize) {
+            Some(first) => Property::StateHash.holds(first == rolling, || {
+                format!("{server} answers {index} otherwise than the first server did")
+            }),
+            None => {
+                self.answers.push(*rolling);
+                Ok(())
+            }
+        }
+    }
+
+    /// A server that has applied `index` says what its state is.
+    pub(super) fn digest(&mut self, server: ServerId, index: Index, digest: [u8; 32]) -> Check {
+        let first = *self.digests.entry(index).or_insert(digest);
+        if self.digests.len() > DIGESTS {
+            self.digests.pop_first();
+        }
+        Property::StateHash.holds(first == digest, || {
+            format!("{server} has another state at {index} than the first server had there")
+        })
+    }
+}

@@ -1,0 +1,331 @@
+//! From a failed world to the shortest scenario that still fails.
+//!
+//! Leaving a line out changes what is drawn at random after it, so what fails without the line may
+//! fail only with another seed: each candidate has a few tries. A candidate counts only if it
+//! violates the same property.
+
+use std::io;
+use std::time::Duration;
+
+use super::run::run_scenario;
+use super::{Violation, World, WorldOptions};
+use crate::actors::{Order, Servers};
+use crate::script::{Clients, Scenario, Setting, Statement, Variables, Wait};
+
+/// A short scenario that fails as a world failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Shrunk {
+    /// The scenario, which says its seed and its servers.
+    pub scenario: Scenario,
+    /// What it violates.
+    pub violation: Violation,
+    /// How many statements it has that are no waits.
+    pub orders: usize,
+    /// How many runs it took to find it.
+    pub runs: u64,
+}
+
+/// What a scenario says, in a form that is easy to change.
+#[derive(Clone)]
+struct Candidate {
+    servers: u64,
+    seed: u64,
+    /// Which disks, if that is said.
+    disks: Option<Setting>,
+    statements: Vec<Statement>,
+}
+
+struct Shrinker {
+    best: Candidate,
+    violation: Violation,
+    runs: u64,
+    limit: u64,
+}
+
+/// Seeds that a candidate is tried with, besides its own.
+const TRIES: u64 = 4;
+/// Smaller worlds that are tried before lines are left out, for each length of time.
+const WORLDS: u64 = 24;
+
+/// Makes the scenario of a failed world as short as `limit` runs allow.
+///
+/// # Errors
+/// If a run can have no runtime.
+pub fn shrink(world: &World, violation: &Violation, limit: u64) -> io::Result<Shrunk> {
+    let mut shrinker = Shrinker {
+        best: Candidate::of(&world.scenario),
+        violation: violation.clone(),
+        runs: 0,
+        limit,
+    };
+    shrinker.try_smaller_worlds(world)?;
+    shrinker.end_with_the_violation()?;
+    loop {
+        let before = shrinker.size();
+        shrinker.leave_statements_out()?;
+        shrinker.take_fewer_servers()?;
+        shrinker.simplify()?;
+        if shrinker.size() >= before || shrinker.spent() {
+            break;
+        }
+    }
+    shrinker.insist()?;
+    let Shrinker { best, violation, runs, .. } = shrinker;
+    let is_wait = |statement: &&Statement| !matches!(statement, Statement::Wait(Wait::Time(_)));
+    let orders = best.statements.iter().filter(is_wait).count();
+    Ok(Shrunk { scenario: best.scenario(), violation, orders, runs })
+}
+
+impl Candidate {
+    /// A world's scenario has no variables, and every line of it parses.
+    fn of(scenario: &Scenario) -> Self {
+        let variables = Variables::new();
+        let statements = scenario.steps.iter().filter_map(|step| step.statement(&variables).ok());
+        Self {
+            servers: scenario.servers.unwrap_or(1),
+            seed: scenario.seed.unwrap_or_default(),
+            disks: scenario.disks.map(Setting::Disks),
+            statements: statements.collect(),
+        }
+    }
+
+    fn scenario(&self) -> Scenario {
+        let (servers, seed) = (Setting::Servers(self.servers), Setting::Seed(self.seed));
+        let settings: Vec<_> = [servers, seed].into_iter().chain(self.disks).collect();
+        Scenario::new(&settings, &self.statements)
+    }
+
+    fn with(&self, statements: Vec<Statement>) -> Self {
+        let mut merged: Vec<Statement> = Vec::with_capacity(statements.len());
+        for statement in statements {
+            match (merged.last_mut(), &statement) {
+                (Some(Statement::Wait(Wait::Time(sum))), Statement::Wait(Wait::Time(more))) => {
+                    *sum += *more;
+                }
+                _ => merged.push(statement),
+            }
+        }
+        Self { statements: merged, ..self.clone() }
+    }
+}
+
+impl Shrinker {
+    fn spent(&self) -> bool {
+        self.runs >= self.limit
+    }
+
+    /// What must fall for another round to be worth it.
+    fn size(&self) -> (usize, u64) {
+        (self.best.statements.len(), self.best.servers)
+    }
+
+    /// Takes the candidate for the best if it fails in the same way.
+    fn accept(&mut self, candidate: &Candidate) -> io::Result<bool> {
+        for attempt in 0..=TRIES {
+            if self.spent() {
+                return Ok(false);
+            }
+            self.runs += 1;
+            let seed = match attempt {
+                0 => candidate.seed,
+                other => other,
+            };
+            let candidate = Candidate { seed, ..candidate.clone() };
+            let outcome = run_scenario(&candidate.scenario(), Default::default())?;
+            if let Some(violation) = outcome.violation
+                && violation.property == self.violation.property
+            {
+                (self.best, self.violation) = (candidate, violation);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks for a world that fails in a shorter time: much less is to be left out of it.
+    fn try_smaller_worlds(&mut self, world: &World) -> io::Result<()> {
+        for milliseconds in [500, 1000, 2000, 4000] {
+            let trouble = Duration::from_millis(milliseconds);
+            let options = WorldOptions {
+                servers: Some(world.servers.min(3)),
+                trouble: Some(trouble),
+                ..world.options
+            };
+            for seed in 0..WORLDS {
+                if self.runs >= self.limit / 2 {
+                    return Ok(());
+                }
+                let world = World::expand(seed, options);
+                self.runs += 1;
+                let outcome = run_scenario(&world.scenario, Default::default())?;
+                if let Some(violation) = outcome.violation
+                    && violation.property == self.violation.property
+                {
+                    (self.best, self.violation) = (Candidate::of(&world.scenario), violation);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what comes after the violation.
+    fn end_with_the_violation(&mut self) -> io::Result<()> {
+        let mut now = Duration::ZERO;
+        let mut statements = Vec::new();
+        for statement in &self.best.statements {
+            now += wait_of(statement);
+            statements.push(statement.clone());
+            if now > self.violation.at {
+                let candidate = self.best.with(statements);
+                self.accept(&candidate)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves runs of statements out, long ones first (delta debugging, Zeller 1999).
+    fn leave_statements_out(&mut self) -> io::Result<()> {
+        let mut length = self.best.statements.len() / 2;
+        while length > 0 {
+            let mut end = self.best.statements.len();
+            while end > 0 {
+                let start = end.saturating_sub(length);
+                let mut statements = self.best.statements.clone();
+                // Time goes on where something is left out, unless nothing but time is.
+                let left_out: Vec<_> = statements.splice(start..end, []).collect();
+                let waited: Duration = left_out.iter().map(wait_of).sum();
+                let only_waits = left_out.iter().all(|statement| !wait_of(statement).is_zero());
+                if !waited.is_zero() && !only_waits {
+                    statements.insert(start, Statement::Wait(Wait::Time(waited)));
+                }
+                let candidate = self.best.with(statements);
+                if candidate.statements.len() < self.best.statements.len() {
+                    self.accept(&candidate)?;
+                }
+                if self.spent() {
+                    return Ok(());
+                }
+                end = start.min(self.best.statements.len());
+            }
+            length /= 2;
+        }
+        Ok(())
+    }
+
+    fn take_fewer_servers(&mut self) -> io::Result<()> {
+        for servers in 1..self.best.servers {
+            let statements = self.best.statements.iter();
+            // Nobody can be told what servers do that are not there.
+            let possible = |it: &&Statement| order_of(it).is_none_or(|it| names_up_to(it, servers));
+            let statements = statements.filter(possible).cloned().collect();
+            let candidate = Candidate { servers, ..self.best.with(statements) };
+            if self.accept(&candidate)? || self.spent() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes fewer clients, and shorter times.
+    fn simplify(&mut self) -> io::Result<()> {
+        for place in 0..self.best.statements.len() {
+            for simpler in simpler(&self.best.statements[place]) {
+                let mut statements = self.best.statements.clone();
+                statements[place] = simpler;
+                let candidate = Candidate { statements, ..self.best.clone() };
+                if self.accept(&candidate)? || self.spent() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where an order need not be tried, it is given.
+    fn insist(&mut self) -> io::Result<()> {
+        for place in 0..self.best.statements.len() {
+            if let Statement::Try(order) = &self.best.statements[place] {
+                let mut candidate = self.best.clone();
+                candidate.statements[place] = Statement::Order(order.clone());
+                let outcome = run_scenario(&candidate.scenario(), Default::default())?;
+                self.runs += 1;
+                if let Some(violation) = outcome.violation
+                    && violation.property == self.violation.property
+                {
+                    (self.best, self.violation) = (candidate, violation);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wait_of(statement: &Statement) -> Duration {
+    match statement {
+        Statement::Wait(Wait::Time(time)) => *time,
+        _ => Duration::ZERO,
+    }
+}
+
+fn order_of(statement: &Statement) -> Option<&Order> {
+    match statement {
+        Statement::Order(order) | Statement::Try(order) => Some(order),
+        _ => None,
+    }
+}
+
+/// Whether an order names no server beyond this number.
+fn names_up_to(order: &Order, servers: u64) -> bool {
+    let fits = |named: &Servers| match named {
+        Servers::Only(ids) => ids.iter().all(|id| id.0 <= servers),
+        _ => true,
+    };
+    match order {
+        Order::Partition(groups) => groups.iter().flatten().all(|id| id.0 <= servers),
+        Order::Cut { from, to }
+        | Order::Delay { from, to, .. }
+        | Order::Loss { from, to, .. }
+        | Order::Duplicate { from, to, .. }
+        | Order::Reorder { from, to, .. } => fits(from) && fits(to),
+        Order::Speed { servers, .. }
+        | Order::ClockRate { servers, .. }
+        | Order::ClockJump { servers, .. }
+        | Order::DiskLatency { servers, .. }
+        | Order::DiskFault { servers, .. }
+        | Order::ApplyLatency { servers, .. }
+        | Order::Crash(servers)
+        | Order::Recover(servers)
+        | Order::Pause(servers)
+        | Order::Resume(servers)
+        | Order::Stop(servers)
+        | Order::Start(servers)
+        | Order::Timeout(servers)
+        | Order::DiskStall(servers)
+        | Order::ApplyStall(servers) => fits(servers),
+        Order::Heal | Order::ElectionTimeout { .. } | Order::Heartbeat(_) => true,
+    }
+}
+
+/// Simpler statements to be tried in a statement's place, the simplest first.
+fn simpler(statement: &Statement) -> Vec<Statement> {
+    match statement {
+        Statement::Wait(Wait::Time(time)) => {
+            let shorter = [time.as_secs() * 1000 / 4, time.as_millis() as u64 / 2];
+            let rounded = shorter.map(|ms| Duration::from_millis(ms.div_ceil(10) * 10));
+            let shorter = rounded.into_iter().filter(|ms| ms < time && !ms.is_zero());
+            shorter.map(|time| Statement::Wait(Wait::Time(time))).collect()
+        }
+        Statement::Clients(clients) => {
+            let fewer = (1..clients.count).map(|count| Clients { count, ..*clients });
+            let half = clients.time / 2;
+            let shorter = (half >= Duration::from_millis(250)).then_some(Clients {
+                time: Duration::from_millis(half.as_millis() as u64),
+                ..*clients
+            });
+            fewer.chain(shorter).map(Statement::Clients).collect()
+        }
+        _ => Vec::new(),
+    }
+}
