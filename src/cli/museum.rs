@@ -68,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.map_or(processors, usize::from);
+    // Many a bug is caught by an assertion: that is no news.
+    std::panic::set_hook(Box::new(|_| {}));
     let outcome = look_for_all(bugs, arguments, jobs).and_then(|findings| {
         let missed = findings.iter().filter(|finding| finding.caught.is_none()).count();
         println!("{} of {} bugs caught", findings.len() - missed, findings.len());

@@ -164,6 +164,12 @@ impl Fault {
         }
     }
 
+    /// Whether a server may be lost for ever: it must not start from a disk that is damaged.
+    pub(super) fn is_for_ever(self) -> bool {
+        let harm = [Self::BitFlip, Self::LostWrite, Self::MisdirectedWrite, Self::LostDisk];
+        harm.contains(&self)
+    }
+
     /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
