@@ -8,10 +8,6 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    pub(crate) const fn new() -> Self {
-        Self { words: Vec::new() }
-    }
-
     pub(crate) fn contains(&self, number: u32) -> bool {
         let word = self.words.get(number as usize / 64);
         word.is_some_and(|word| word >> (number % 64) & 1 == 1)

@@ -43,7 +43,7 @@ impl Slots {
     }
 
     fn home(&self, tag: u64) -> usize {
-        (tag * self.slots.len() as u64 >> 32) as usize
+        ((tag * self.slots.len() as u64) >> 32) as usize
     }
 
     fn grow(&mut self) {
