@@ -106,6 +106,7 @@ pub mod replay;
 pub mod script;
 pub mod sim;
 pub mod storage;
+pub mod why;
 
 /// The programs that README.md shows are tested as this crate's are.
 #[cfg(doctest)]

@@ -321,6 +321,11 @@ impl Runner {
                      `jangada replay FILE` one on a scenario"
                 )));
             }
+            Statement::Why(inquiry) => {
+                return Err(Failure::Other(format!(
+                    "`{inquiry}` is asked at a prompt; of a scenario, `jangada why` asks it"
+                )));
+            }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
             Statement::Wait(Wait::Jobs) => self.wait_jobs().await?,
