@@ -24,6 +24,7 @@ Examples:
   jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
+  jangada replay 7                    what seed 7 stands for, in the same way
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
@@ -53,7 +54,7 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
-    /// Open the console in virtual time, on a scenario that is about to begin.
+    /// Open the console in virtual time, on a scenario or a seed that is about to begin.
     Replay(replay::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]

@@ -49,6 +49,7 @@
 //! | [`net`] | How does a message travel? What a link does to it. |
 //! | [`invariants`] | What must always hold? A monitor of the servers; linearizability. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
+//! | [`explore`] | Which schedule of a few servers breaks the core? All, within bounds. |
 //! | [`files`] | What is replicated? File commands, sessions, content. |
 //! | [`museum`] | Which known bugs can be put back, to see that they are found? |
 //!
@@ -105,6 +106,7 @@ pub mod replay;
 pub mod script;
 pub mod sim;
 pub mod storage;
+pub mod why;
 
 /// The programs that README.md shows are tested as this crate's are.
 #[cfg(doctest)]

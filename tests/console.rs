@@ -255,6 +255,15 @@ fn a_scenario_waits_to_be_played() {
 }
 
 #[test]
+fn a_seed_is_replayed_as_the_scenario_it_stands_for() {
+    let lines = "play 2s\nrewind 1s\nplay 1s\nstatus\ntimeline\n";
+    let arguments = ["replay", "7", "--servers", "3", "--minutes", "0.05"];
+    let shown = demand(&arguments, lines, 0, "");
+    assert!(shown.contains("servers 3, seed 7\n") && shown.contains("then  expect"), "{shown}");
+    assert_eq!(shown, demand(&arguments, lines, 0, ""));
+}
+
+#[test]
 fn real_time_says_where_time_travel_is() {
     let errors = "line 1: `rewind 3s` needs virtual time: `jangada --virtual` opens a console in \
                   it, `jangada replay FILE` one on a scenario\n";

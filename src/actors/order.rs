@@ -162,3 +162,35 @@ pub enum Order {
     /// The time between a leader's heartbeats, from now on, on every server.
     Heartbeat(Duration),
 }
+
+impl Order {
+    /// Whom it concerns, and the ends of its links.
+    pub(crate) fn servers_mut(&mut self) -> Vec<&mut Servers> {
+        match self {
+            Order::Speed { servers, .. }
+            | Order::Crash(servers)
+            | Order::Recover(servers)
+            | Order::Pause(servers)
+            | Order::Resume(servers)
+            | Order::Stop(servers)
+            | Order::Start(servers)
+            | Order::Timeout(servers)
+            | Order::DiskLatency { servers, .. }
+            | Order::DiskStall(servers)
+            | Order::DiskFault { servers, .. }
+            | Order::ApplyLatency { servers, .. }
+            | Order::ApplyStall(servers)
+            | Order::ClockRate { servers, .. }
+            | Order::ClockJump { servers, .. } => vec![servers],
+            Order::Cut { from, to }
+            | Order::Delay { from, to, .. }
+            | Order::Loss { from, to, .. }
+            | Order::Duplicate { from, to, .. }
+            | Order::Reorder { from, to, .. } => vec![from, to],
+            Order::Partition(_)
+            | Order::Heal
+            | Order::ElectionTimeout { .. }
+            | Order::Heartbeat(_) => Vec::new(),
+        }
+    }
+}

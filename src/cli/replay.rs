@@ -26,7 +26,9 @@ pub(crate) struct Arguments {
 /// Opens the console on a scenario; exits as the console does.
 pub(crate) fn replay(arguments: &Arguments) -> ExitCode {
     let Arguments { run, world, manner } = arguments;
-    if let Some(seed) = run.to_str().and_then(|text| text.parse().ok()) {
+    let seed = run.to_str().and_then(|text| text.parse().ok());
+    // A file whose name is a number is one all the same.
+    if let Some(seed) = seed.filter(|_| !Path::new(run).exists()) {
         let world = World::expand(seed, world.options());
         let name = format!("seed {seed}");
         return console::replay(&world.scenario, Path::new(&name), *manner);

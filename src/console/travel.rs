@@ -217,9 +217,15 @@ impl Session {
             let time = end.map_or(now + slice, |end| end.min(now + slice));
             // After the last step, what is left of the recorded time.
             let finished = recorded && steps;
-            let halt = self.traveller.go(Until { time, finished, seen: None })?;
-            if let Halt::Failed { step, failure } = halt {
-                return Ok(Err(self.traveller.placed(step, failure)));
+            // A violation is worth a look when it happens, but only then.
+            let violated = self.traveller.violated();
+            let seen = if violated() { None } else { Some(&violated as &dyn Fn() -> bool) };
+            match self.traveller.go(Until { time, finished, seen })? {
+                Halt::Failed { step, failure } => {
+                    return Ok(Err(self.traveller.placed(step, failure)));
+                }
+                Halt::Seen => return Ok(Ok(())),
+                Halt::Reached | Halt::Finished => {}
             }
             let now = self.traveller.now();
             if until.is_some_and(|until| now >= until)

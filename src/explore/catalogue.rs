@@ -67,6 +67,7 @@ pub(crate) struct Glance {
     pub(crate) term: Term,
     pub(crate) leads: bool,
     pub(crate) may_sync: bool,
+    pub(crate) progress: u64,
     /// The least of its images' numbers: equal for servers that differ in names alone.
     pub(crate) class: u32,
     /// Messages that it is known to do nothing about.
@@ -235,6 +236,7 @@ impl Catalogue {
                 term: server.node.term(),
                 leads: server.is_leader(),
                 may_sync: server.may_sync(),
+                progress: server.progress(),
                 class,
                 inert: Bits::default(),
                 moving: Bits::default(),

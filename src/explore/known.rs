@@ -22,8 +22,10 @@ struct Reached {
     parent: u32,
     /// The state of the same row that was reached before this one.
     older: u32,
+    /// Moves from the first state.
+    depth: u16,
     crashes: u8,
-    /// One of the same depth can do all that this one can.
+    /// Another can do all that this one can.
     superseded: bool,
 }
 
@@ -48,17 +50,17 @@ impl Known {
         self.rows.len()
     }
 
-    /// Notes a state in its canonical form, unless one is known that can do all that it can: with
-    /// the same servers, no more crashes spent and no fewer messages on their way. States from
-    /// `level` on are of its own depth.
+    /// Notes a state in its canonical form, reached from `parent`, unless one is known that can do
+    /// all that it can: with the same servers, no more crashes spent and no fewer messages on
+    /// their way. Returns its number if it is new. States that can do less need no look any more,
+    /// but for those of less depth, if the `shortest` ways matter.
     pub(crate) fn add(
         &mut self,
-        row: &[u32],
-        network: Bits,
-        crashes: u8,
+        (row, network, crashes): (&[u32], Bits, u8),
         parent: Option<u32>,
-        level: usize,
-    ) {
+        shortest: bool,
+    ) -> Option<u32> {
+        let depth = parent.map_or(0, |parent| self.states[parent as usize].depth + 1);
         let (row, new) = self.rows.insert(row);
         if new {
             self.newest.push(NONE);
@@ -68,9 +70,12 @@ impl Known {
             let known = self.states[at as usize];
             let with = &self.networks[known.network];
             if known.crashes <= crashes && network.is_within(with) {
-                return;
+                return None;
             }
-            if at as usize >= level && crashes <= known.crashes && with.is_within(&network) {
+            if (!shortest || known.depth >= depth)
+                && crashes <= known.crashes
+                && with.is_within(&network)
+            {
                 self.states[at as usize].superseded = true;
             }
             at = known.older;
@@ -79,7 +84,13 @@ impl Known {
         let number = self.states.len() as u32;
         let older = std::mem::replace(&mut self.newest[row as usize], number);
         let parent = parent.unwrap_or(NONE);
-        self.states.push(Reached { row, network, parent, older, crashes, superseded: false });
+        let superseded = false;
+        self.states.push(Reached { row, network, parent, older, depth, crashes, superseded });
+        Some(number)
+    }
+
+    pub(crate) fn depth(&self, number: u32) -> usize {
+        usize::from(self.states[number as usize].depth)
     }
 
     /// The state of this number; `None` if it needs no look because of another.

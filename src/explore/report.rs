@@ -26,10 +26,12 @@ pub struct Bounds {
 /// How an exploration stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
-    /// Every state that so many moves lead to was looked at.
-    pub depth: usize,
     /// States reached.
     pub states: usize,
+    /// Those of them that were not looked at yet.
+    pub waiting: usize,
+    /// The most moves that led to one.
+    pub depth: usize,
     /// Moves taken that changed something.
     pub transitions: u64,
 }
@@ -44,7 +46,7 @@ pub struct Report {
     pub states: usize,
     /// The same without a look at the messages on their way.
     pub configurations: usize,
-    /// The most moves that a state is away from the beginning.
+    /// The most moves that led to a state.
     pub depth: usize,
     /// Moves taken that changed something.
     pub transitions: u64,

@@ -63,6 +63,13 @@ impl World {
         glance.leads || glance.term.0 < self.bounds.terms
     }
 
+    /// How far the cluster has come.
+    pub(crate) fn progress(&self, state: &State) -> u64 {
+        let servers = state.servers.iter();
+        let sum: u64 = servers.map(|it| self.catalogue.glances[*it as usize].progress).sum();
+        sum + 1024 * u64::from(state.spent.crashes) + u64::from(state.spent.entries)
+    }
+
     /// Everything that may happen next.
     pub(crate) fn moves(&self, state: &State, moves: &mut Vec<(usize, Action)>) {
         moves.clear();

@@ -20,6 +20,6 @@ mod traveller;
 
 pub use fingerprint::Fingerprint;
 pub use stage::{Halt, Stage, Until};
-pub(crate) use tap::Told;
+pub(crate) use tap::{Heard, Told};
 pub use timeline::{Step, Timeline};
 pub(crate) use traveller::{Given, Traveller, Watcher};

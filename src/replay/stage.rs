@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 
 use super::curtain::Curtain;
 use super::fingerprint::{Fingerprint, Marks};
-use super::tap::Tap;
+use super::tap::{Ear, Tap};
 use super::timeline::{Step, Timeline};
-use crate::actors::{Clock, ClockKind, Event, Sandbox, VirtualTime};
+use crate::actors::{Clock, ClockKind, ClusterStatus, Event, Sandbox, VirtualTime};
 use crate::raft::Time;
 use crate::script::{self, Failure, Flow, Runner, Screen, Statement};
 
@@ -106,11 +106,12 @@ impl Stage {
     pub(super) fn new(
         timeline: &Timeline,
         marks: Option<Rc<RefCell<Marks>>>,
+        ear: Option<Ear>,
         screen: Rc<dyn Screen>,
         mut watch: impl FnMut(&Event, bool) + 'static,
     ) -> io::Result<Self> {
         let time = VirtualTime::start()?;
-        let tap = Tap::new(marks);
+        let tap = Tap::new(marks, ear);
         let curtain = Rc::new(Curtain::new(screen));
         let mut options = timeline.options();
         options.trace = Some(Box::new(tap.clone()));
@@ -149,6 +150,12 @@ impl Stage {
         self.observer.sandbox()
     }
 
+    /// Looks at every server, and leaves no mark.
+    pub(crate) fn status(&self) -> Option<ClusterStatus> {
+        // A sandbox that has ended has no status.
+        self.time.block_on(async { self.sandbox().status().await.ok() })
+    }
+
     /// A runner that looks.
     pub(super) fn observer(&self) -> &Runner {
         &self.observer
@@ -159,7 +166,7 @@ impl Stage {
     }
 
     /// When the steps so far began.
-    pub(super) fn began(&self) -> &[Time] {
+    pub(crate) fn began(&self) -> &[Time] {
         &self.began
     }
 
@@ -259,7 +266,7 @@ impl Stage {
                 Woken::At(_) => return Some(Halt::Reached),
                 Woken::Done(done) => {
                     let (runner, flow) = *done;
-                    self.observer.learn_variables(&runner);
+                    self.observer.learn(&runner);
                     self.hands = Hands::Free(runner);
                     match flow {
                         Ok(Flow::Next) => {}
@@ -289,6 +296,7 @@ impl Stage {
         let Hands::Free(mut runner) = std::mem::replace(&mut self.hands, Hands::Moving) else {
             unreachable!("invariant: a step begins when the one before has ended");
         };
+        self.tap.begin(self.next);
         self.skip();
         runner.set_home(&step.home);
         if let Some(number) = step.line {

@@ -21,6 +21,20 @@ struct Reading {
     sent: BTreeMap<u64, String>,
     /// What was not taken yet, while someone listens.
     told: Option<VecDeque<Told>>,
+    /// Hears everything at once.
+    ear: Option<Ear>,
+}
+
+/// Hears what a run tells. It must not ask the run for anything.
+pub(crate) type Ear = Box<dyn FnMut(Heard<'_>)>;
+
+/// What an ear hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heard<'a> {
+    /// This step of the timeline begins.
+    Step(usize),
+    /// A line of the trace.
+    Line(&'a str),
 }
 
 /// Something that the trace told, as a line for people.
@@ -40,10 +54,17 @@ const MAX_SENT: usize = 16_384;
 const MAX_TOLD: usize = 1 << 20;
 
 impl Tap {
-    pub(super) fn new(marks: Option<Rc<RefCell<Marks>>>) -> Self {
+    pub(super) fn new(marks: Option<Rc<RefCell<Marks>>>, ear: Option<Ear>) -> Self {
         let (line, sent) = Default::default();
         let trace = Fingerprint::default();
-        Self(Rc::new(RefCell::new(Reading { line, trace, marks, sent, told: None })))
+        Self(Rc::new(RefCell::new(Reading { line, trace, marks, sent, told: None, ear })))
+    }
+
+    /// Tells that this step begins.
+    pub(super) fn begin(&self, step: usize) {
+        if let Some(ear) = &mut self.0.borrow_mut().ear {
+            ear(Heard::Step(step));
+        }
     }
 
     /// The trace so far.
@@ -82,6 +103,9 @@ impl Reading {
         }
         let line = String::from_utf8_lossy(&self.line).into_owned();
         self.line.clear();
+        if let Some(ear) = &mut self.ear {
+            return ear(Heard::Line(&line));
+        }
         // Nobody can go through a run that is done for its outcome alone.
         if self.marks.is_none() && self.told.is_none() {
             return;
@@ -174,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_message_is_told_when_it_arrives() {
-        let mut tap = Tap::new(None);
+        let mut tap = Tap::new(None, None);
         tap.listen(true);
         let trace = "0.150000 S1 -> S2 #1 RequestVote term=1\n\
                      0.150000 S1 -x S3 #2 cut\n\

@@ -92,7 +92,7 @@ fn give(traveller: &mut Traveller, text: &str) -> Given {
 fn a_scenario_has_the_trace_that_it_has_without_stops() {
     let folder = Folder::new();
     let scenario = Scenario::parse(SCENARIO.as_bytes()).unwrap();
-    let tap = Tap::new(None);
+    let tap = Tap::new(None, None);
     let trace = tap.clone();
     let time = VirtualTime::start().unwrap();
     time.block_on(async {

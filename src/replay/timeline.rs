@@ -1,13 +1,15 @@
 //! What is done in a run, and when.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::fingerprint::Marks;
 use super::stage::{Halt, Stage, Until};
+use super::tap::Ear;
 use crate::actors::SandboxOptions;
 use crate::raft::Time;
 use crate::script::{self, Plain, Scenario};
@@ -44,6 +46,8 @@ pub struct Step {
     pub began: Option<Time>,
 }
 
+/// The longest run.
+pub(super) const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
 /// Servers of a scenario that does not say how many it wants.
 const SERVERS: u64 = 5;
 /// The seed of a scenario that does not say which it wants.
@@ -119,10 +123,51 @@ impl Timeline {
     /// # Errors
     /// If it cannot make a runtime.
     pub fn run(&self, without: &BTreeSet<usize>, until: Until<'_>) -> io::Result<(Stage, Halt)> {
-        let screen = Rc::new(Plain::new(io::sink(), false));
-        let mut stage = Stage::new(self, None, screen, |_, _| {})?;
+        let mut stage = self.stage(None)?;
         let halt = stage.follow(&self.steps, without, until);
         Ok((stage, halt))
+    }
+
+    /// When its last step has ended, if nothing interrupts it. Steps that fail do not end it.
+    ///
+    /// # Errors
+    /// If it cannot make a runtime.
+    pub fn finish(&self) -> io::Result<Time> {
+        let time = Time::default() + LONGEST;
+        let until = Until { time, finished: true, seen: None };
+        let (mut stage, mut halt) = self.run(&BTreeSet::new(), until)?;
+        while let Halt::Failed { .. } = halt {
+            halt = stage.follow(&self.steps, &BTreeSet::new(), until);
+        }
+        Ok(stage.now())
+    }
+
+    /// A sandbox of its own in which nothing has happened yet, and that shows nothing.
+    pub(crate) fn stage(&self, ear: Option<Ear>) -> io::Result<Stage> {
+        let screen = Rc::new(Plain::new(io::sink(), false));
+        Stage::new(self, None, ear, screen, |_, _| {})
+    }
+
+    /// The same run with every step that began at its recorded moment, whatever becomes of the
+    /// others, and up to the moment of the next. `texts` says some steps differently.
+    pub(crate) fn pinned(&self, began: &[Time], texts: &BTreeMap<usize, String>) -> Self {
+        let mut pinned = self.clone();
+        pinned.marks = Rc::default();
+        pinned.truncate(began.len());
+        for (place, step) in pinned.steps.iter_mut().enumerate() {
+            let moment = began.get(place).copied();
+            let before =
+                place.checked_sub(1).map_or(Some(Time::default()), |i| began.get(i).copied());
+            // What followed at once follows at once.
+            if step.at.is_some() || moment != before {
+                step.at = moment;
+            }
+            step.until = began.get(place + 1).copied().or(step.until);
+            if let Some(text) = texts.get(&place) {
+                step.text.clone_from(text);
+            }
+        }
+        pinned
     }
 
     /// Adds a line that a person gives at this moment. Returns whether there was room for it.

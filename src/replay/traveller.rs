@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::stage::{Halt, Stage, Until};
 use super::tap::Told;
-use super::timeline::Timeline;
+use super::timeline::{LONGEST, Timeline};
 use crate::actors::Event;
 use crate::raft::Time;
 use crate::script::{Failure, FileCommand, Flow, Screen, Statement, Variables};
@@ -40,9 +40,6 @@ pub(crate) enum Given {
     },
 }
 
-/// The longest run.
-const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
-
 impl Traveller {
     /// Begins a run; `path` is where its scenario was read from. `watcher` makes a watcher for
     /// each time that it is run.
@@ -61,7 +58,7 @@ impl Traveller {
     }
 
     fn stage(timeline: &Timeline, screen: &Rc<dyn Screen>, watch: Watcher) -> io::Result<Stage> {
-        Stage::new(timeline, Some(timeline.marks.clone()), screen.clone(), watch)
+        Stage::new(timeline, Some(timeline.marks.clone()), None, screen.clone(), watch)
     }
 
     /// The time now.
@@ -137,6 +134,12 @@ impl Traveller {
         }
         self.stage.show(true);
         Ok(())
+    }
+
+    /// Whether something that must always hold was seen not to, in this run.
+    pub(crate) fn violated(&self) -> impl Fn() -> bool + use<> {
+        let events = self.stage.sandbox().events().clone();
+        move || events.violation().is_some()
     }
 
     /// Begins to listen to the trace, or ends it.

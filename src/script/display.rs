@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
-    Setting, Statement, Travel, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Inquiry, Load, NoLeader,
+    OneServer, Question, Role, Setting, Statement, Travel, Wait,
 };
 use crate::actors::{Order, Servers, Side};
 use crate::raft::ServerId;
@@ -281,6 +281,18 @@ impl Display for Expectation {
     }
 }
 
+impl Display for Inquiry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.question {
+            Question::NoLeader => f.write_str("why no-leader")?,
+            Question::LostLeadership(server) => write!(f, "why {} lost leadership", server.0)?,
+            Question::NotCommitted(index) => write!(f, "why {index} is not committed")?,
+            Question::RefusedVote(server) => write!(f, "why {} refused its vote", server.0)?,
+        }
+        self.at.map_or(Ok(()), |at| write!(f, " at {}", Time(at)))
+    }
+}
+
 impl Display for Travel {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match *self {
@@ -334,6 +346,7 @@ impl Display for Statement {
             Self::Save(path) => write!(f, "save {}", Bare(path)),
             Self::History(path) => write!(f, "history {}", Bare(path)),
             Self::Quit => f.write_str("quit"),
+            Self::Why(inquiry) => inquiry.fmt(f),
             Self::Travel(travel) => travel.fmt(f),
             Self::Wait(wait) => wait.fmt(f),
             Self::Let { name, binding } => write!(f, "let {name} = {binding}"),

@@ -47,6 +47,7 @@ mod statement;
 mod tests;
 mod travel;
 mod value;
+mod why;
 mod words;
 
 pub use complete::{Completion, Known, complete};
@@ -58,8 +59,8 @@ pub use parse::parse;
 pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, read_scenario};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
-    Binding, Clients, Content, Expectation, FileCall, FileCommand, Load, NoLeader, OneServer, Role,
-    Setting, Statement, Travel, Value, Variables, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Inquiry, Load, NoLeader,
+    OneServer, Question, Role, Setting, Statement, Travel, Value, Variables, Wait,
 };
 pub(crate) use value::DISK_KINDS;
 pub use value::duration_of;

@@ -193,6 +193,17 @@ fn travel() -> impl Strategy<Value = Travel> {
     ]
 }
 
+fn inquiry() -> impl Strategy<Value = Inquiry> {
+    let number = 1..=u64::MAX;
+    let question = prop_oneof![
+        Just(Question::NoLeader),
+        number.clone().prop_map(|server| Question::LostLeadership(ServerId(server))),
+        number.clone().prop_map(|index| Question::NotCommitted(Index(index))),
+        number.prop_map(|server| Question::RefusedVote(ServerId(server))),
+    ];
+    (question, option::of(duration())).prop_map(|(question, at)| Inquiry { question, at })
+}
+
 fn statement() -> impl Strategy<Value = Statement> {
     let wait = prop_oneof![
         duration().prop_map(Wait::Time),
@@ -221,6 +232,7 @@ fn statement() -> impl Strategy<Value = Statement> {
         name().prop_map(Statement::Save),
         name().prop_map(Statement::History),
         Just(Statement::Quit),
+        inquiry().prop_map(Statement::Why),
         travel().prop_map(Statement::Travel),
         wait.prop_map(Statement::Wait),
         ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", binding)

@@ -187,6 +187,10 @@ impl Reader {
                 None => Ok(()),
                 Some(_) => Err("`seed` is set twice"),
             },
+            Statement::Why(_) => Err(
+                "a scenario asks for no cause: `jangada replay` does at a prompt, and `jangada why` \
+                 on the command line",
+            ),
             Statement::Travel(_) => Err(
                 "a scenario does not travel in time: `wait 2s` lets it pass, and `jangada replay` \
                  runs the scenario step by step",

@@ -51,6 +51,8 @@ pub enum Statement {
     History(String),
     /// Leaves the console, or ends the scenario.
     Quit,
+    /// Asks why something is as it is.
+    Why(Inquiry),
     /// Moves in virtual time, at its console.
     Travel(Travel),
     /// Waits.
@@ -78,6 +80,28 @@ pub struct Clients {
     pub time: Duration,
     /// How long each thinks before its next command, on average.
     pub every: Duration,
+}
+
+/// A question, and when it is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Inquiry {
+    /// What is to be explained.
+    pub question: Question,
+    /// At this moment, counted from the beginning; without it, now.
+    pub at: Option<Duration>,
+}
+
+/// What can be asked for its cause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// Why no server leads that a majority follows.
+    NoLeader,
+    /// Why this server stopped leading, the last time it did.
+    LostLeadership(ServerId),
+    /// Why the entry at this index is not committed.
+    NotCommitted(Index),
+    /// Why this server refused a candidate its vote or pre-vote, the last time it did.
+    RefusedVote(ServerId),
 }
 
 /// How to move in virtual time.

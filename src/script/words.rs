@@ -1,7 +1,7 @@
 //! The table of all words.
 
 use super::cursor::{Cursor, Result};
-use super::{FileCommand, Statement, files, orders, parse, travel};
+use super::{FileCommand, Statement, files, orders, parse, travel, why};
 use crate::storage::DiskFault;
 use Argument::{Content, Expectations, File, Is, Numbers, Orders, Path, Servers, Words};
 
@@ -571,6 +571,22 @@ pub(crate) const WORDS: &[Word] = &[
         example: "help crash",
         arguments: &[&[Words]],
         grammar: Grammar::Statement(parse::help),
+    },
+    Word {
+        name: "why",
+        aliases: &[],
+        category: Category::Looking,
+        usage: "why no-leader|S lost leadership|S refused its vote|INDEX is not committed [at TIME]",
+        help: "Finds the orders without which it would not be so, and tells how it came to be",
+        example: "why 2 lost leadership",
+        arguments: &[
+            &[Is("no-leader"), Numbers],
+            &[Is("lost"), Is("refused"), Is("is"), Is("at")],
+            &[Is("leadership"), Is("its"), Is("not")],
+            &[Is("vote"), Is("committed"), Is("at")],
+            &[Is("at")],
+        ],
+        grammar: Grammar::Statement(why::why),
     },
     Word {
         name: "save",

@@ -131,9 +131,10 @@ impl Runner {
         }
     }
 
-    /// Takes over the variables of a twin.
-    pub(crate) fn learn_variables(&mut self, twin: &Self) {
+    /// Takes over the variables of a twin, and what it has told.
+    pub(crate) fn learn(&mut self, twin: &Self) {
         self.variables.clone_from(&twin.variables);
+        self.told_violation |= twin.told_violation;
     }
 
     /// Relative paths of the host begin here from now on.
@@ -318,6 +319,11 @@ impl Runner {
                 return Err(Failure::Other(format!(
                     "`{travel}` needs virtual time: `jangada --virtual` opens a console in it, \
                      `jangada replay FILE` one on a scenario"
+                )));
+            }
+            Statement::Why(inquiry) => {
+                return Err(Failure::Other(format!(
+                    "`{inquiry}` is asked at a prompt; of a scenario, `jangada why` asks it"
                 )));
             }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,

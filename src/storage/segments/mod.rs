@@ -167,7 +167,9 @@ impl<D: Disk> SegmentLog<D> {
             Self::format(&mut disk, &identity, options)?;
         }
         let found = recovery::recover(&disk, &identity)?;
-        let last = found.log.last.index;
+        // Entries are never written before their own term; to claim a later one, as that of a vote
+        // written since, could speak for what replaces them in it.
+        let Position { term: appended_in, index: last } = found.log.last;
         let sequence = found.end.next - 1;
         let segment = Segment {
             file: found.last_file,
@@ -184,14 +186,14 @@ impl<D: Disk> SegmentLog<D> {
             options,
             term: found.term,
             voted_for: found.voted_for,
-            appended_in: found.term,
+            appended_in,
             log: found.log,
             torn: found.torn,
             segment,
             sequence,
             written,
             synced: sequence,
-            durable: Durable { write: written, term: found.term, last },
+            durable: Durable { write: written, term: appended_in, last },
             protected,
             queue: Vec::new(),
             queued_bytes: 0,

@@ -425,6 +425,24 @@ fn trap_71_a_batch_covers_what_was_written_before_it_began() {
     assert_eq!(log.disk.begun, 3, "with the one that formatted it");
 }
 
+/// TRAPS 15: after a restart in the term of a vote, too, its sync says nothing of what that term
+/// does to the log.
+#[test]
+fn trap_15_a_recovered_vote_does_not_speak_for_the_entries_of_its_term() {
+    let mut log = new_log();
+    log.append(Index(1), entries(1, &["a", "b", "c"]));
+    log.save_vote(Term(2), None);
+    log.flush(ms(0));
+    let mut log = reopened(&log).unwrap();
+    log.disk.does = Does::Hold;
+    let vote = log.save_vote(Term(2), Some(ServerId(3)));
+    log.sync(ms(1));
+    log.append(Index(2), entries(2, &["x"]));
+    log.disk.does = Does::Finish;
+    let durable = Durable { write: vote, term: Term(1), last: Index(3) };
+    assert_eq!(log.durable(ms(2)), Ok(durable));
+}
+
 /// A mark follows when nothing else does, and only once.
 #[test]
 fn what_was_written_last_is_protected_by_a_mark() {

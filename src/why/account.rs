@@ -1,0 +1,297 @@
+//! What happened in a run, as its trace tells it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::message;
+use crate::actors::{Order, Servers};
+use crate::raft::{Index, Message, RoleKind, ServerId, Term, Time, Why};
+use crate::replay::Heard;
+use crate::script::{self, Statement, Variables};
+
+/// All that was told, in its order. At most [`Account::MAX`] events and as many messages are
+/// kept; the oldest are forgotten.
+#[derive(Default)]
+pub(super) struct Account {
+    /// What is no message.
+    events: VecDeque<Record<Event>>,
+    /// Whatever became of messages.
+    messages: VecDeque<Record<Passage>>,
+    /// Those on their way, and those that arrived, by their numbers.
+    sent: BTreeMap<u64, Message>,
+    /// Whether all messages are of interest, or only votes.
+    thorough: bool,
+    told: u64,
+    /// The highest index whose command a leader applied.
+    applied: Index,
+    /// Who leads, for orders about the leader.
+    roles: BTreeMap<ServerId, (RoleKind, Term)>,
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Record<T> {
+    /// When, in whole microseconds.
+    pub(super) at: Time,
+    /// Its place among all others.
+    pub(super) place: u64,
+    pub(super) what: T,
+}
+
+/// Something that is no message.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Event {
+    /// A step of the timeline begins.
+    Step(usize),
+    /// An order was carried out; `leader` and `followers` have become the servers that were meant.
+    Ordered(Order),
+    /// The order before was not carried out.
+    Refused,
+    Started(ServerId),
+    /// `how` it ended: crashed, stopped, or failed with the reason.
+    Ended {
+        server: ServerId,
+        how: String,
+    },
+    Became {
+        server: ServerId,
+        role: RoleKind,
+        term: Term,
+        leader: Option<ServerId>,
+        why: Why,
+    },
+}
+
+/// What became of a message.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Passage {
+    /// The number of the message, the same for all that becomes of it.
+    pub(super) number: u64,
+    pub(super) from: ServerId,
+    pub(super) to: ServerId,
+    pub(super) message: Message,
+    pub(super) fate: Fate,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    Sent,
+    Delivered,
+    /// Why.
+    Lost(String),
+}
+
+impl Account {
+    /// The most events, and the most messages.
+    pub(super) const MAX: usize = 1 << 20;
+
+    /// An account of all, or of everything but the messages that are not about votes.
+    pub(super) fn new(thorough: bool) -> Self {
+        Self { thorough, ..Self::default() }
+    }
+
+    /// Takes down what a run tells.
+    pub(super) fn hear(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Step(step) => {
+                let at = self.latest().unwrap_or_default();
+                self.add_event(at, Event::Step(step));
+            }
+            Heard::Line(line) => {
+                // What is not known here is not of interest here.
+                let _ = self.line(line);
+            }
+        }
+    }
+
+    /// The events, oldest first.
+    pub(super) fn events(&self) -> impl DoubleEndedIterator<Item = &Record<Event>> {
+        self.events.iter()
+    }
+
+    /// How many steps of the timeline had begun or been left out before this place.
+    pub(super) fn steps_before(&self, place: u64) -> usize {
+        let steps = self.events().take_while(|event| event.place < place);
+        let begun = steps.filter_map(|event| match event.what {
+            Event::Step(step) => Some(step + 1),
+            _ => None,
+        });
+        begun.last().unwrap_or(0)
+    }
+
+    /// The messages, oldest first.
+    pub(super) fn messages(&self) -> impl DoubleEndedIterator<Item = &Record<Passage>> {
+        self.messages.iter()
+    }
+
+    /// The highest index whose command a leader applied.
+    pub(super) fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// When the latest of all happened.
+    fn latest(&self) -> Option<Time> {
+        let event = self.events.back().map(|event| event.at);
+        event.max(self.messages.back().map(|message| message.at))
+    }
+
+    fn line(&mut self, line: &str) -> Option<()> {
+        let (moment, text) = line.split_once(' ')?;
+        let (seconds, micros) = moment.split_once('.').filter(|(_, micros)| micros.len() == 6)?;
+        let seconds: u64 = seconds.parse().ok()?;
+        let micros = seconds.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?;
+        let at = Time::from_nanos(micros.checked_mul(1_000)?);
+        let mut words = text.splitn(5, ' ');
+        let (first, second) = (words.next()?, words.next()?);
+        if matches!(second, "->" | "<-" | "-x")
+            && let Some(server) = message::server(first)
+        {
+            let other = message::server(words.next()?)?;
+            let number = words.next()?.strip_prefix('#')?.parse().ok()?;
+            return self.message(at, server, second, other, number, words.next().unwrap_or(""));
+        }
+        if let Some(order) = text.strip_prefix("order: ") {
+            return self.order(at, order);
+        }
+        if text.starts_with("order refused: ") {
+            self.add_event(at, Event::Refused);
+            return Some(());
+        }
+        self.server(at, message::server(first)?, text.split_once(' ')?.1)
+    }
+
+    fn message(
+        &mut self,
+        at: Time,
+        left: ServerId,
+        arrow: &str,
+        right: ServerId,
+        number: u64,
+        text: &str,
+    ) -> Option<()> {
+        let (from, to, fate) = match arrow {
+            "->" => {
+                if !self.thorough && !text.starts_with("Request") {
+                    return Some(());
+                }
+                self.sent.insert(number, message::read(text)?);
+                if self.sent.len() > Self::MAX {
+                    self.sent.pop_first();
+                }
+                (left, right, Fate::Sent)
+            }
+            // The receiver stands first.
+            "<-" => (right, left, Fate::Delivered),
+            _ => (left, right, Fate::Lost(text.to_owned())),
+        };
+        let Some(message) = self.sent.get(&number).copied() else { return Some(()) };
+        let what = Passage { number, from, to, message, fate };
+        self.told += 1;
+        self.messages.push_back(Record { at, place: self.told, what });
+        if self.messages.len() > Self::MAX {
+            self.messages.pop_front();
+        }
+        Some(())
+    }
+
+    fn order(&mut self, at: Time, text: &str) -> Option<()> {
+        match script::parse(text, &Variables::new()) {
+            Ok(Some(Statement::Order(mut order))) => {
+                for servers in order.servers_mut() {
+                    self.resolve(servers);
+                }
+                self.add_event(at, Event::Ordered(order));
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn resolve(&self, servers: &mut Servers) {
+        let leads = |(_, (role, _)): &(&ServerId, &(RoleKind, Term))| *role == RoleKind::Leader;
+        let leader = self.roles.iter().filter(leads).max_by_key(|(_, (_, term))| *term);
+        let leader = leader.map(|(id, _)| *id);
+        match servers {
+            Servers::Leader => {
+                if let Some(leader) = leader {
+                    *servers = Servers::Only(vec![leader]);
+                }
+            }
+            Servers::Followers => {
+                let follows = |id: &&ServerId| Some(**id) != leader;
+                *servers = Servers::Only(self.roles.keys().filter(follows).copied().collect());
+            }
+            Servers::All | Servers::Only(_) => {}
+        }
+    }
+
+    /// `S1 started` and the like.
+    fn server(&mut self, at: Time, server: ServerId, text: &str) -> Option<()> {
+        let event = match text.split_once(' ') {
+            None if text == "started" => {
+                self.roles.insert(server, (RoleKind::Follower, Term(0)));
+                Event::Started(server)
+            }
+            None if matches!(text, "crashed" | "stopped") => self.ended(server, text),
+            Some(("failed:", _)) => self.ended(server, text),
+            Some((verb @ ("is" | "follows"), rest)) => {
+                let (subject, rest) = rest.split_once(" (term ")?;
+                let (term, why) = rest.split_once("): ")?;
+                let term = Term(term.parse().ok()?);
+                let role = match (verb, subject) {
+                    ("follows", _) | (_, "follower") => RoleKind::Follower,
+                    (_, "pre-candidate") => RoleKind::PreCandidate,
+                    (_, "candidate") => RoleKind::Candidate,
+                    (_, "leader") => RoleKind::Leader,
+                    _ => return None,
+                };
+                let leader = match verb {
+                    "follows" => Some(message::server(subject)?),
+                    _ => (role == RoleKind::Leader).then_some(server),
+                };
+                self.roles.insert(server, (role, term));
+                Event::Became { server, role, term, leader, why: reason(why)? }
+            }
+            Some(("committed", rest)) => {
+                let index = rest.split_once(':')?.0.parse().ok()?;
+                self.applied = self.applied.max(Index(index));
+                return Some(());
+            }
+            // What it cut off, or cannot do.
+            _ => return Some(()),
+        };
+        self.add_event(at, event);
+        Some(())
+    }
+
+    fn ended(&mut self, server: ServerId, how: &str) -> Event {
+        self.roles.remove(&server);
+        Event::Ended { server, how: how.to_owned() }
+    }
+
+    fn add_event(&mut self, at: Time, what: Event) {
+        self.told += 1;
+        self.events.push_back(Record { at, place: self.told, what });
+        if self.events.len() > Self::MAX {
+            self.events.pop_front();
+        }
+    }
+}
+
+/// Reads what [`Why`] displays.
+fn reason(text: &str) -> Option<Why> {
+    let plain = [
+        Why::ElectionTimeout,
+        Why::Forced,
+        Why::PreVotesWon,
+        Why::VotesWon,
+        Why::HeardLeader,
+        Why::QuorumLost,
+    ];
+    if let Some(why) = plain.into_iter().find(|why| why.to_string() == text) {
+        return Some(why);
+    }
+    match text.strip_prefix("voted for ") {
+        Some(candidate) => message::server(candidate).map(Why::Voted),
+        None => message::server(text.strip_suffix(" has a higher term")?).map(Why::HigherTerm),
+    }
+}
