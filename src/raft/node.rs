@@ -346,7 +346,7 @@ impl Node {
             Role::Leader(_) => timing.heartbeat,
             _ => timing.election_timeout_max,
         };
-        if self.deadline() <= now + longest {
+        if self.deadline() <= now + longest || on(Bug::NoTimerAfterSteppingDown) {
             return;
         }
         let election_deadline = self.new_election_deadline(context);

@@ -136,6 +136,7 @@ impl<'a> Faults<'a> {
             }
             Fault::Chain => self.chain(at, until, script),
             Fault::Constrained => self.constrained(at, until, script),
+            Fault::LateAnswers => self.late_answers(at, script),
             Fault::QuorumLoss => {
                 let hub = self.server();
                 self.only_through(hub, at, fault, script);
@@ -306,6 +307,23 @@ impl<'a> Faults<'a> {
         script.order(later, Order::Heal);
         self.only_through(hub, later, Fault::Constrained, script);
         script.order(until, Order::Heal);
+    }
+
+    /// Slows the way to the leader, has it elected anew or not, and cuts the way from it while
+    /// answers are still on theirs.
+    fn late_answers(&mut self, at: Duration, script: &mut Script) {
+        let leader = || Servers::Leader;
+        let latency = self.luck.millis(100, 320);
+        let delay =
+            Order::Delay { from: Servers::All, to: leader(), latency, jitter: Duration::ZERO };
+        script.begin(at, Fault::LateAnswers, delay);
+        let mut at = at + latency + self.luck.millis(100, 600);
+        if self.luck.below(2) == 0 {
+            script.order(at, Order::Timeout(leader()));
+            at += 2 * latency + self.luck.millis(0, 300);
+        }
+        script.order(at, Order::Cut { from: leader(), to: Servers::All });
+        script.order(at + self.luck.millis(300, 2000), Order::Heal);
     }
 
     /// Cuts every link but those from and to one server.

@@ -12,6 +12,9 @@ pub enum Fault {
     Jitter,
     /// A link takes longer than an election timeout.
     SlowLink,
+    /// Answers reach the leader late, and then it is not heard any more: what they answer was asked
+    /// when it still led (TRAPS 19, 23).
+    LateAnswers,
     /// Messages are lost at random.
     Loss,
     /// Messages arrive twice at random.
@@ -96,6 +99,7 @@ impl Fault {
         Fault::Delay,
         Fault::Jitter,
         Fault::SlowLink,
+        Fault::LateAnswers,
         Fault::Loss,
         Fault::Duplicate,
         Fault::Reorder,
@@ -133,6 +137,7 @@ impl Fault {
             Fault::Delay
             | Fault::Jitter
             | Fault::SlowLink
+            | Fault::LateAnswers
             | Fault::Loss
             | Fault::Duplicate
             | Fault::Reorder
@@ -176,6 +181,7 @@ impl Fault {
             Fault::Delay => "delay",
             Fault::Jitter => "jitter",
             Fault::SlowLink => "slow-link",
+            Fault::LateAnswers => "late-answers",
             Fault::Loss => "loss",
             Fault::Duplicate => "duplicate",
             Fault::Reorder => "reorder",
