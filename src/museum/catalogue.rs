@@ -108,7 +108,7 @@ catalogue! {
     ReadsWithoutARound: "raft", "etcd and Consul 2014; TRAPS 22", "linearizable";
     /// A read is confirmed by one server less than a majority.
     ReadQuorumOneShort: "raft", "openraft d60f1e85", "linearizable";
-    /// An answer to a heartbeat round that began before the read confirms it.
+    /// Any answer to the leader confirms a read, also one to a heartbeat from before the read.
     EarlierRoundConfirms: "raft", "etcd #20418, raft PR 397; TRAPS 23", "linearizable";
     /// A new leader serves reads before it has committed an entry of its term.
     ReadsBeforeNoOp: "raft", "etcd raft f9382a4; TRAPS 24", "linearizable";

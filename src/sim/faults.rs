@@ -309,20 +309,30 @@ impl<'a> Faults<'a> {
         script.order(until, Order::Heal);
     }
 
-    /// Slows the way to the leader, has it elected anew or not, and cuts the way from it while
-    /// answers are still on theirs.
+    /// Slows the way of answers to the leader. While some are under way another server is elected,
+    /// or the leader falls silent, or it is elected anew, hears them in the next term, and is then
+    /// cut off.
     fn late_answers(&mut self, at: Duration, script: &mut Script) {
-        let leader = || Servers::Leader;
-        let latency = self.luck.millis(100, 320);
-        let delay =
-            Order::Delay { from: Servers::All, to: leader(), latency, jitter: Duration::ZERO };
+        let (all, leader) = (|| Servers::All, || Servers::Leader);
+        let kind = self.luck.below(4);
+        let (from, latency) = match kind {
+            0 => (Servers::Only(self.some()), self.luck.millis(200, 900)),
+            _ => (all(), self.luck.millis(100, 320)),
+        };
+        let jitter = Duration::ZERO;
+        let delay = Order::Delay { from, to: leader(), latency, jitter };
         script.begin(at, Fault::LateAnswers, delay);
-        let mut at = at + latency + self.luck.millis(100, 600);
-        if self.luck.below(2) == 0 {
-            script.order(at, Order::Timeout(leader()));
-            at += 2 * latency + self.luck.millis(0, 300);
+        let mut at = at + latency + self.luck.millis(100, 1500);
+        match kind {
+            0 => {
+                script.order(at, Order::Timeout(leader()));
+                at += latency + self.luck.millis(0, 200);
+                script.order(at, Order::Cut { from: leader(), to: all() });
+                script.order(at, Order::Cut { from: all(), to: leader() });
+            }
+            1 => script.order(at, Order::Cut { from: leader(), to: all() }),
+            _ => script.order(at, Order::Timeout(self.server().into())),
         }
-        script.order(at, Order::Cut { from: leader(), to: Servers::All });
         script.order(at + self.luck.millis(300, 2000), Order::Heal);
     }
 

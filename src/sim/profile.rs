@@ -12,8 +12,8 @@ pub enum Fault {
     Jitter,
     /// A link takes longer than an election timeout.
     SlowLink,
-    /// Answers reach the leader late, and then it is not heard any more: what they answer was asked
-    /// when it still led (TRAPS 19, 23).
+    /// Answers reach the leader late: when it does not lead any more, or leads another term
+    /// (TRAPS 19, 23).
     LateAnswers,
     /// Messages are lost at random.
     Loss,
