@@ -8,6 +8,7 @@ mod museum;
 mod replay;
 mod run;
 mod sim;
+mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ Examples:
   jangada replay 7                    what seed 7 stands for, in the same way
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
+  jangada why no-leader --scenario crash.jangada
+                                      which order caused it, and how it came to be
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
@@ -54,6 +57,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
+    /// Find the orders without which something in a scenario would not be so.
+    Why(why::Arguments),
     /// Open the console in virtual time, on a scenario or a seed that is about to begin.
     Replay(replay::Arguments),
     /// Put known bugs back, one at a time, and find them.
@@ -73,6 +78,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),

@@ -17,18 +17,30 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("replay", BELOW_REPLAY, &["actix::"]),
+    ("why", BELOW_WHY, &["actix", "tokio::", "std::fs", "std::net"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
     ("cli", BELOW_CLI, &["actix"]),
 ];
 
-const BELOW_CLI: &[&str] =
-    &["console", "sim", "diagram", "explore", "script", "invariants", "raft", "actors"];
+const BELOW_CLI: &[&str] = &[
+    "console",
+    "sim",
+    "diagram",
+    "explore",
+    "why",
+    "replay",
+    "script",
+    "invariants",
+    "raft",
+    "actors",
+];
+const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_REPLAY: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_CONSOLE: &[&str] =
-    &["replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
+    &["why", "replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
 
 /// The room that every room may use: whether a known bug is on.
 const FOR_EVERYONE: &str = "museum";

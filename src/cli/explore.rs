@@ -30,9 +30,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pre_vote: bool,
     /// Stop at so many states; a million takes 100 to 200 MB
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().states,
-        value_parser = clap::value_parser!(usize))]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().states)]
     states: usize,
+    /// Put this bug of the museum back
+    #[cfg(feature = "museum")]
+    #[arg(long, value_name = "NAME")]
+    bug: Option<jangada::museum::Bug>,
     /// Write what was found to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -56,6 +59,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         pre_vote: arguments.pre_vote,
         states: arguments.states,
     };
+    #[cfg(feature = "museum")]
+    if let Some(bug) = arguments.bug {
+        jangada::museum::switch_on(bug);
+    }
     let began = std::time::Instant::now();
     // An assertion of the core that fails is a finding, and told as such.
     let hook = std::panic::take_hook();
@@ -93,10 +100,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn is_of_the_core(panic: &PanicHookInfo<'_>) -> bool {
-    panic.location().is_some_and(|location| {
-        let path = location.file().replace('\\', "/");
-        path.contains("src/raft/")
-    })
+    let in_the_core = |file: &str| file.replace('\\', "/").contains("src/raft/");
+    panic.location().is_some_and(|location| in_the_core(location.file()))
 }
 
 fn show(report: &Report, took: Duration) -> io::Result<()> {

@@ -19,6 +19,7 @@ use super::wall::Wall;
 use crate::raft::{ServerId, Time};
 use crate::replay::{Given, Halt, Timeline, Told, Traveller, Until, Watcher};
 use crate::script::{self, Failure, Flow, Mistake, Scenario, Screen, Statement, Travel};
+use crate::why;
 
 /// How much virtual time passes before Ctrl-C is looked for, if it is not slowed down.
 const SLICE: Duration = Duration::from_secs(1);
@@ -130,6 +131,12 @@ impl Session {
             }
         };
         let done = match statement {
+            Statement::Why(inquiry) => {
+                let now = self.traveller.now();
+                let answer = why::explain(self.traveller.timeline(), &inquiry, now)?;
+                self.screen.confirm(answer.to_string().trim_end());
+                Ok(())
+            }
             Statement::Travel(travel) => self.travel(travel)?,
             statement => self.give(text, &statement)?,
         };

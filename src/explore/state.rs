@@ -113,6 +113,7 @@ impl World {
         let outcome = &self.catalogue.outcomes[number as usize];
         if next == server && monitor == state.monitor {
             if outcome.sent.is_empty()
+                && outcome.notes.is_empty()
                 && let Action::Deliver(packet) = action
             {
                 self.catalogue.glances[server as usize].inert.insert(packet);
@@ -239,7 +240,8 @@ impl World {
     pub(crate) fn canonical(&self, state: &State) -> (Vec<u32>, Bits) {
         let catalogue = &self.catalogue;
         let class = |place: usize| catalogue.glances[state.servers[place] as usize].class;
-        let mut least: Option<(Vec<u32>, usize)> = None;
+        let mut least: Option<Vec<u32>> = None;
+        let mut ways = Vec::new();
         for (way, origins) in catalogue.renamings.origins.iter().enumerate() {
             if !origins.windows(2).all(|pair| class(pair[0]) <= class(pair[1])) {
                 continue;
@@ -248,12 +250,20 @@ impl World {
             let mut row: Vec<_> = origins.iter().map(image).collect();
             row.push(catalogue.monitor_images.of(state.monitor, way));
             row.push(u32::from(state.spent.entries));
-            if least.as_ref().is_none_or(|(least, _)| row < *least) {
-                least = Some((row, way));
+            if least.as_ref().is_none_or(|least| row < *least) {
+                ways.clear();
+                ways.push(way);
+                least = Some(row);
+            } else if least.as_ref() == Some(&row) {
+                ways.push(way);
             }
         }
-        let (row, way) = least.expect("invariant: some order of the servers is ascending");
-        let images = state.network.iter().map(|packet| catalogue.packet_images.of(packet, way));
-        (row, images.collect())
+        let network = |way: &usize| -> Bits {
+            let image = |packet| catalogue.packet_images.of(packet, *way);
+            state.network.iter().map(image).collect()
+        };
+        let network = ways.iter().map(network).min();
+        let both = least.zip(network);
+        both.expect("invariant: some order of the servers is ascending")
     }
 }

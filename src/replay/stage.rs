@@ -151,7 +151,7 @@ impl Stage {
     }
 
     /// Looks at every server, and leaves no mark.
-    pub(crate) fn status(&self) -> Option<ClusterStatus> {
+    pub fn status(&self) -> Option<ClusterStatus> {
         // A sandbox that has ended has no status.
         self.time.block_on(async { self.sandbox().status().await.ok() })
     }

@@ -1,0 +1,79 @@
+//! `jangada why`: the cause of something in a scenario.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use jangada::raft::Time;
+use jangada::replay::Timeline;
+use jangada::script::{self, Inquiry, Scenario, Statement, Variables, duration_of, read_scenario};
+use jangada::why::{self, Verdict};
+
+use super::complain;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// `no-leader`, `2 lost leadership`, `3 refused its vote` or `17 is not committed`
+    #[arg(required = true, value_name = "QUESTION")]
+    question: Vec<String>,
+    /// The scenario
+    #[arg(long, value_name = "FILE")]
+    scenario: PathBuf,
+    /// At this moment, such as 2.5s [default: at the end]
+    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    at: Option<Duration>,
+    /// The seed of everything random [default: what the file says, or 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Answers; exits with 1 if what is asked about is not so, with 2 if the question or the file is
+/// wrong.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let inquiry = match inquiry(arguments) {
+        Ok(inquiry) => inquiry,
+        Err(message) => {
+            complain(&message);
+            return ExitCode::from(2);
+        }
+    };
+    let scenario = match read_scenario(&arguments.scenario) {
+        Ok(scenario) => Scenario { seed: arguments.seed.or(scenario.seed), ..scenario },
+        Err(failure) => {
+            complain(&failure);
+            return ExitCode::from(2);
+        }
+    };
+    match answer(&scenario, &arguments.scenario, &inquiry) {
+        Ok(answer) => {
+            // Whoever closed standard output does not want to know.
+            let _ = write!(io::stdout(), "{answer}");
+            ExitCode::from(u8::from(answer.verdict == Verdict::NotSo))
+        }
+        Err(error) => {
+            complain(&format!("cannot make a runtime: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer(scenario: &Scenario, path: &Path, inquiry: &Inquiry) -> io::Result<why::Answer> {
+    let timeline = Timeline::new(scenario, path);
+    let end = timeline.finish()?;
+    let at = inquiry.at.map_or(end, |at| Time::default() + at);
+    why::explain(&timeline, inquiry, end.max(at))
+}
+
+/// The question, which is said as at a prompt.
+fn inquiry(arguments: &Arguments) -> Result<Inquiry, String> {
+    let text = format!("why {}", arguments.question.join(" "));
+    match script::parse(&text, &Variables::new()) {
+        Ok(Some(Statement::Why(inquiry))) => {
+            Ok(Inquiry { at: arguments.at.or(inquiry.at), ..inquiry })
+        }
+        Ok(_) => Err(format!("`{text}` is no question")),
+        Err(error) => Err(format!("{error}\n{}", error.excerpt(&text))),
+    }
+}
