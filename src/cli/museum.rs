@@ -175,6 +175,7 @@ fn as_json(findings: &[Finding]) -> serde_json::Value {
             "bug": finding.bug.name(),
             "source": finding.bug.about().source,
             "what": finding.bug.about().what,
+            "expected": finding.bug.about().breaks,
             "caught": caught.is_some(),
             "property": caught.map(|caught| &caught.property),
             "seeds": finding.seeds,
@@ -194,10 +195,10 @@ fn table(findings: &[Finding]) -> String {
             Some(Caught { property, orders, .. }) => (property.as_str(), orders.to_string()),
             None => ("**not caught**", String::new()),
         };
-        let seconds = wall.as_secs_f64();
         let _ = writeln!(
             page,
-            "| `{bug}` | {room} | {what} | {source} | {property} | {seeds} | {seconds:.1} | {orders} |"
+            "| `{bug}` | {room} | {what} | {source} | {property} | {seeds} | {:.1} | {orders} |",
+            wall.as_secs_f64(),
         );
     }
     let caught: Vec<_> = findings.iter().filter_map(|finding| finding.caught.as_ref()).collect();
