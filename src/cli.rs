@@ -2,6 +2,7 @@
 
 mod check_history;
 mod diagram;
+mod explore;
 #[cfg(feature = "museum")]
 mod museum;
 mod replay;
@@ -24,6 +25,7 @@ Examples:
   jangada --virtual                   a prompt in virtual time: `play`, `step`, `rewind`
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
+  jangada replay 7                    what seed 7 stands for, in the same way
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada check-history calls.jsonl   what its clients saw, checked alone
   jangada why no-leader --scenario crash.jangada
@@ -49,13 +51,15 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
     /// Run seeds: clusters with overlapping faults, checked in virtual time.
     Sim(sim::Arguments),
     /// Check whether what clients were told is linearizable, from a file of their calls.
     CheckHistory(check_history::Arguments),
     /// Find the orders without which something in a scenario would not be so.
     Why(why::Arguments),
-    /// Open the console in virtual time, on a scenario that is about to begin.
+    /// Open the console in virtual time, on a scenario or a seed that is about to begin.
     Replay(replay::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
@@ -71,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

@@ -43,11 +43,13 @@
 //! | [`console`] | How does a person see the cluster, and type to it? |
 //! | [`replay`] | How is a run done again? Time travel, with or without some orders. |
 //! | [`script`] | What does a line mean, and how is it carried out? |
+//! | [`diagram`] | How does a run look as a picture? Its trace, as a sequence diagram. |
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
 //! | [`storage`] | What survives a crash? The log, the term and the vote. |
 //! | [`net`] | How does a message travel? What a link does to it. |
 //! | [`invariants`] | What must always hold? A monitor of the servers; linearizability. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
+//! | [`explore`] | Which schedule of a few servers breaks the core? All, within bounds. |
 //! | [`files`] | What is replicated? File commands, sessions, content. |
 //! | [`museum`] | Which known bugs can be put back, to see that they are found? |
 //!
@@ -94,6 +96,7 @@
 pub mod actors;
 pub mod console;
 pub mod diagram;
+pub mod explore;
 pub mod files;
 pub mod invariants;
 pub mod museum;

@@ -25,7 +25,7 @@ pub struct About {
     pub room: &'static str,
     /// Where it was seen, or the rule that it breaks.
     pub source: &'static str,
-    /// The property that is expected to be violated.
+    /// The property that is expected to be violated first, by its name in reports.
     pub breaks: &'static str,
 }
 

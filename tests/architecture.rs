@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("museum", &[], &["actix::", "tokio::", "std::fs", "std::net"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
+    ("explore", &["raft", "invariants"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("diagram", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
@@ -22,8 +23,18 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("cli", BELOW_CLI, &["actix"]),
 ];
 
-const BELOW_CLI: &[&str] =
-    &["console", "sim", "diagram", "why", "replay", "script", "invariants", "raft", "actors"];
+const BELOW_CLI: &[&str] = &[
+    "console",
+    "sim",
+    "diagram",
+    "explore",
+    "why",
+    "replay",
+    "script",
+    "invariants",
+    "raft",
+    "actors",
+];
 const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_REPLAY: &[&str] =

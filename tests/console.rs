@@ -1,4 +1,4 @@
-//! The console as a program: lines into its standard input, in real time.
+//! The console as a program: lines into its standard input, in real and in virtual time.
 
 use std::fs;
 use std::io::Write;
@@ -175,4 +175,97 @@ fn options_out_of_range_are_refused() {
         let output = console(directory.path(), &arguments, "");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+/// Runs the console in virtual time and demands its status and what it says on standard error.
+fn travel(lines: &str, status: i32, errors: &str) -> String {
+    demand(&["--virtual", "--seed", "11"], lines, status, errors)
+}
+
+#[test]
+fn in_virtual_time_only_lines_let_time_pass() {
+    let shown = travel("status\nstatus\nplay 1s\nstatus\n", 0, "");
+    assert_eq!(shown.matches("nobody leads").count(), 2, "{shown}");
+    assert!(shown.contains("0.212 s  S1 is leader") && shown.contains("S1 leads"), "{shown}");
+    assert_eq!(shown, travel("status\nstatus\nplay 1s\nstatus\n", 0, ""));
+}
+
+#[test]
+fn what_lies_ahead_is_played_again_until_an_order() {
+    let lines = "\
+play 1s
+crash leader
+play 1s
+rewind 1.5s
+status
+list
+fork
+play 1s
+timeline
+";
+    let shown = travel(lines, 0, "");
+    let expected = "\
+at 0.500 s; 1 line lies ahead
+5 of 5 up; S1 leads term 1;";
+    assert!(shown.contains(expected), "{shown}");
+    let end = "\
+forked at 0.500 s: 1 line that lay ahead is forgotten
+servers 5, seed 11
+ -->    1.500 s  here
+";
+    assert!(shown.ends_with(end), "{shown}");
+    let again = travel("play 1s\ncrash leader\nplay 1s\ngoto 500ms\nplay\n", 0, "");
+    let (first, second) = again.split_once("at 0.500 s").expect("it was there");
+    let crash = first.find("   1.000 s").expect("a crash");
+    assert_eq!(second, format!("; 1 line lies ahead\n{}", &first[crash..]));
+}
+
+#[test]
+fn steps_go_from_message_to_message_and_from_event_to_event() {
+    let shown = travel("step event\nstep 3\nstep\n", 0, "");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].contains("S1 started"), "{shown}");
+    let messages = lines.iter().filter(|line| line.contains(" -> "));
+    assert_eq!(messages.count(), 4, "{shown}");
+    let errors = "line 2: nothing happens within 60 s; still at 0.000 s\n";
+    travel("stop all\nstep event\n", 1, errors);
+    let errors = "line 1: nothing recorded lies ahead; say how long: `play 10s`\n";
+    travel("play\n", 1, errors);
+}
+
+#[test]
+fn a_scenario_waits_to_be_played() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = "servers 3\nseed 4\nwait leader\nload it.jangada as x\nexpect no leader\nwait 1s\n";
+    fs::write(directory.path().join("it.jangada"), file).unwrap();
+    let replay = |lines: &str| {
+        let output = console(directory.path(), &["replay", "it.jangada", "--keep-going"], lines);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (status, shown, told) = replay("timeline\nplay\nplay\nget x copy\nsave done.jangada\n");
+    assert!(shown.starts_with("servers 3, seed 4\n -->    0.000 s  here\n"), "{shown}");
+    assert_eq!(status, Some(1), "{shown}\n{told}");
+    assert!(told.starts_with("line 2: it.jangada:5: expect no leader does not hold"), "{told}");
+    assert!(!told.contains("line 3"), "it goes on after that: {told}");
+    assert_eq!(fs::read_to_string(directory.path().join("copy")).unwrap(), file);
+    let output = console(directory.path(), &["run", "done.jangada"], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = console(directory.path(), &["replay", "nothing.jangada"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_seed_is_replayed_as_the_scenario_it_stands_for() {
+    let lines = "play 2s\nrewind 1s\nplay 1s\nstatus\ntimeline\n";
+    let arguments = ["replay", "7", "--servers", "3", "--minutes", "0.05"];
+    let shown = demand(&arguments, lines, 0, "");
+    assert!(shown.contains("servers 3, seed 7\n") && shown.contains("then  expect"), "{shown}");
+    assert_eq!(shown, demand(&arguments, lines, 0, ""));
+}
+
+#[test]
+fn real_time_says_where_time_travel_is() {
+    let errors = "line 1: `rewind 3s` needs virtual time: `jangada --virtual` opens a console in \
+                  it, `jangada replay FILE` one on a scenario\n";
+    demand(&[], "rewind 3s\n", 1, errors);
 }

@@ -50,6 +50,31 @@ fn the_session_ends_as_shown() -> std::io::Result<()> {
 }
 
 #[test]
+fn the_session_in_virtual_time_is_the_same_to_the_letter() -> std::io::Result<()> {
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let (mut lines, mut shown) = (String::new(), String::new());
+    let session = README.split("```").find(|block| block.starts_with("console\n0.000s> "));
+    for line in session.expect("the session in virtual time").lines().skip(1) {
+        match line.split_once("s> ").filter(|(time, _)| is_time(time)) {
+            Some((_, typed)) => lines.push_str(&format!("{typed}\n")),
+            None => shown.push_str(&format!("{line}\n")),
+        }
+    }
+    assert!(lines.contains("rewind") && lines.contains("step"), "{lines}");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_jangada"))
+        .args(["--virtual", "--seed", "11"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(lines.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    assert_eq!(String::from_utf8_lossy(&output.stdout), shown);
+    Ok(())
+}
+
+#[test]
 fn its_scenarios_run() -> std::io::Result<()> {
     let directory = tempfile::tempdir()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

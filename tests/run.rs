@@ -46,6 +46,47 @@ fn a_scenario_that_passes() {
     assert!(said.starts_with("ok   life.jangada (") && said.contains(" s virtual, "), "{said}");
 }
 
+/// Every fault of a disk in one life; two of five servers are lost to it.
+const DISKS: &str = "servers 5
+disks simulated
+wait leader
+load disks.jangada as f
+wait 100ms
+disk-fail 1
+append f once
+expect role 1 dead within 1s
+disk-tear all
+disk all 20ms
+append f twice
+crash all
+recover all
+disk-full 1
+disk-free 1
+disk-mend all
+wait leader
+append f thrice
+wait 100ms
+disk-flip 2
+crash 2,3
+disk-destroy 3
+recover all
+expect role 2,3 dead
+append f enough
+expect files equal within 2s
+expect linearizable
+status
+";
+
+#[test]
+fn disks_fail_as_they_are_told() {
+    let directory = directory(&[("disks.jangada", DISKS)]);
+    let output = jangada(directory.path(), &["run", "disks.jangada"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(said.contains("00000001.log is damaged at byte "), "{said}");
+    assert!(said.contains("its disk holds no log"), "{said}");
+}
+
 #[test]
 fn what_a_scenario_asks_for_is_shown_and_with_verbose_every_line() {
     let directory =

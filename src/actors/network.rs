@@ -511,8 +511,10 @@ impl Wires {
                 if number > 0 {
                     self.recorder.trace(format_args!("{to} <- {from} #{number}"));
                 }
-                let role = running.life.role().map(|(role, _)| role);
-                self.traffic.deliver(self.clock.now(), from, to, role, &message);
+                if self.recorder.monitors() {
+                    let role = running.life.role().map(|(role, _)| role);
+                    self.traffic.deliver(self.clock.now(), from, to, role, &message);
+                }
                 let address = &running.address;
                 match message {
                     Message::AppendEntries(append) => {

@@ -245,7 +245,8 @@ impl Sandbox {
         &self.recorder
     }
 
-    /// What became of the messages between the servers so far.
+    /// What became of the messages between the servers so far. Without a monitor, deliveries are
+    /// not counted.
     pub fn traffic(&self) -> Traffic {
         self.network.traffic()
     }

@@ -254,6 +254,9 @@ impl Server {
                     let indexes = (first.0..).map(Index);
                     self.pending.extend(indexes.zip(replies.drain(..count)));
                     self.tell_holds("unanswered writes", self.in_waiting(), MAX_PENDING);
+                    let tail = self.node.last_log_index() - self.node.commit_index();
+                    let limit = self.node.limits().uncommitted_entries as usize;
+                    self.tell_holds("uncommitted entries", tail as usize, limit);
                 }
             }
             Effect::Refused(refusal) => {
@@ -468,6 +471,7 @@ impl Server {
                     self.next_ticket = Ticket(ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
                     self.step(Input::Read { ticket }, Source::Nothing, ctx);
+                    self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
                 }
             }
         }

@@ -363,7 +363,9 @@ impl Supervisor {
             }
             Order::Resume(servers) => {
                 for (id, server) in self.resolve_running(servers)? {
-                    self.recorder.trace(format_args!("{id} resumed"));
+                    if server.life.paused() {
+                        self.recorder.trace(format_args!("{id} resumed"));
+                    }
                     self.network.set_paused(id, false);
                     server.address.do_send(Wake);
                 }

@@ -68,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.map_or(processors, usize::from);
+    // Many a bug is caught by an assertion: that is no news.
+    std::panic::set_hook(Box::new(|_| {}));
     let outcome = look_for_all(bugs, arguments, jobs).and_then(|findings| {
         let missed = findings.iter().filter(|finding| finding.caught.is_none()).count();
         println!("{} of {} bugs caught", findings.len() - missed, findings.len());
@@ -130,7 +132,9 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
     let began = std::time::Instant::now();
     for seed in 0..arguments.seeds {
         let world = World::expand(seed, WorldOptions::default());
-        if let Some(violation) = sim::run(&world)?.violation {
+        if let Some(violation) = sim::run(&world)?.violation
+            && is_its_fault(bug, &world)?
+        {
             let wall = began.elapsed();
             let shrunk = sim::shrink(&world, &violation, arguments.runs)?;
             let caught = Caught {
@@ -142,6 +146,17 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
         }
     }
     Ok(Finding { bug, seeds: arguments.seeds, wall: began.elapsed(), caught: None })
+}
+
+/// Whether the world goes well without the bug.
+fn is_its_fault(bug: Bug, world: &World) -> io::Result<bool> {
+    museum::switch_off();
+    let without = sim::run(world)?;
+    museum::switch_on(bug);
+    if let Some(violation) = &without.violation {
+        complain(&format!("seed {} fails without any bug, too: {violation}", world.seed));
+    }
+    Ok(without.violation.is_none())
 }
 
 fn line(finding: &Finding) -> String {
@@ -160,6 +175,7 @@ fn as_json(findings: &[Finding]) -> serde_json::Value {
             "bug": finding.bug.name(),
             "source": finding.bug.about().source,
             "what": finding.bug.about().what,
+            "expected": finding.bug.about().breaks,
             "caught": caught.is_some(),
             "property": caught.map(|caught| &caught.property),
             "seeds": finding.seeds,
@@ -179,10 +195,10 @@ fn table(findings: &[Finding]) -> String {
             Some(Caught { property, orders, .. }) => (property.as_str(), orders.to_string()),
             None => ("**not caught**", String::new()),
         };
-        let seconds = wall.as_secs_f64();
         let _ = writeln!(
             page,
-            "| `{bug}` | {room} | {what} | {source} | {property} | {seeds} | {seconds:.1} | {orders} |"
+            "| `{bug}` | {room} | {what} | {source} | {property} | {seeds} | {:.1} | {orders} |",
+            wall.as_secs_f64(),
         );
     }
     let caught: Vec<_> = findings.iter().filter_map(|finding| finding.caught.as_ref()).collect();

@@ -11,14 +11,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jangada::sim::{Failed, Fault, Fleet, Profile, Report, Shrunk, World, WorldOptions, shrink};
 use serde_json::json;
 
+use super::complain;
+
 /// Runs that looking for a shorter scenario may take.
 const RUNS: u64 = 600;
 
-#[derive(Args)]
-pub(crate) struct Arguments {
-    /// Which seeds: those from A up to and without B, or one
-    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = parse_seeds)]
-    seeds: Range<u64>,
+/// What is not left to the seed.
+#[derive(Args, PartialEq, Default)]
+pub(crate) struct WorldArguments {
     /// Which faults: calm, network, process, disk, clock or everything
     #[arg(long, value_name = "NAME", default_value = "everything", value_parser = parse_profile)]
     profile: Profile,
@@ -28,6 +28,15 @@ pub(crate) struct Arguments {
     /// For how many minutes of virtual time faults happen [default: a quarter]
     #[arg(long, value_name = "M", value_parser = parse_minutes)]
     minutes: Option<Duration>,
+}
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Which seeds: those from A up to and without B, or one
+    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = parse_seeds)]
+    seeds: Range<u64>,
+    #[command(flatten)]
+    world: WorldArguments,
     /// How many seeds to run at a time [default: one a processor]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -47,8 +56,8 @@ pub(crate) struct Arguments {
 
 /// Runs the seeds. Exits with 1 if a property was violated.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let Arguments { seeds, profile, servers, minutes, .. } = arguments;
-    let options = WorldOptions { profile: *profile, servers: *servers, trouble: *minutes };
+    let Arguments { seeds, world, .. } = arguments;
+    let options = world.options();
     if arguments.print {
         for seed in seeds.clone() {
             let world = World::expand(seed, options);
@@ -70,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     for failed in &report.failed {
-        say(&describe(failed, arguments));
+        say(&describe(failed));
     }
     let shrunk = match report.failed.first().map(|it| shrink(&it.world, &it.violation, RUNS)) {
         None => None,
@@ -100,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let missing = missing(&report, *profile);
+    let missing = missing(&report, options.profile);
     if !missing.is_empty() {
         let what = missing.join(", ");
         complain(&format!(
@@ -117,7 +126,7 @@ fn missing(report: &Report, profile: Profile) -> Vec<&'static str> {
     if report.tally.seeds < 1000 {
         return Vec::new();
     }
-    let never = |fault: &Fault| !report.tally.faults.get(fault.name()).is_some_and(|it| *it > 0);
+    let never = |fault: &Fault| report.tally.faults.get(fault.name()).is_none_or(|it| *it == 0);
     profile.faults().into_iter().filter(never).map(Fault::name).collect()
 }
 
@@ -143,16 +152,26 @@ fn sail(fleet: &Fleet) -> io::Result<(Report, Duration)> {
 fn line(report: &Report, wall: Duration) -> String {
     let tally = &report.tally;
     let seconds = wall.as_secs_f64().max(1e-9);
+    let virtual_seconds = tally.virtual_time.as_secs_f64();
     let (seen, pairs) = tally.coverage();
-    let faults: u64 = tally.faults.values().sum();
     format!(
-        "{:.0} seeds/s, {:.0} virtual s/s, {faults} faults, {} elections, {} writes, {seen}/{pairs} \
-         (role, message) pairs",
+        "{:.0} seeds/s; {virtual_seconds:.0} virtual s, {:.0} a second; faults: {}; {} elections, \
+         {} writes, {seen}/{pairs} (role, message) pairs",
         tally.seeds as f64 / seconds,
-        tally.virtual_time.as_secs_f64() / seconds,
+        virtual_seconds / seconds,
+        faults_by_profile(report),
         tally.elections,
         tally.writes,
     )
+}
+
+fn faults_by_profile(report: &Report) -> String {
+    let parts = [Profile::Network, Profile::Process, Profile::Disk, Profile::Clock];
+    let count = |fault: &Fault| report.tally.faults.get(fault.name()).copied().unwrap_or(0);
+    let sum = |part: Profile| -> u64 {
+        Fault::ALL.iter().filter(|fault| fault.profile() == part).map(count).sum()
+    };
+    parts.map(|part| format!("{part} {}", sum(part))).join(", ")
 }
 
 fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
@@ -180,21 +199,32 @@ fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
 }
 
 /// A failed world, and the line that runs it again.
-fn describe(failed: &Failed, arguments: &Arguments) -> String {
+fn describe(failed: &Failed) -> String {
     let Failed { world, violation } = failed;
-    format!("{world}\n{violation}\n{}\n\n", again(world, arguments))
+    let (seed, again) = (world.seed, again(&world.options));
+    format!(
+        "{world}\n{violation}\nagain: jangada sim --seeds {seed}{again}\n\
+         step by step: jangada replay {seed}{again}\n\n"
+    )
 }
 
-fn again(world: &World, arguments: &Arguments) -> String {
-    let mut line = format!("again: jangada sim --seeds {}", world.seed);
-    line.push_str(&format!(" --profile {}", arguments.profile));
-    if let Some(servers) = arguments.servers {
-        line.push_str(&format!(" --servers {servers}"));
+/// The options of `jangada sim` and `jangada replay` that make the same worlds.
+fn again(options: &WorldOptions) -> String {
+    let mut text = format!(" --profile {}", options.profile);
+    if let Some(servers) = options.servers {
+        text.push_str(&format!(" --servers {servers}"));
     }
-    if let Some(trouble) = arguments.minutes {
-        line.push_str(&format!(" --minutes {}", trouble.as_secs_f64() / 60.0));
+    if let Some(trouble) = options.trouble {
+        text.push_str(&format!(" --minutes {}", trouble.as_secs_f64() / 60.0));
     }
-    line
+    text
+}
+
+impl WorldArguments {
+    pub(crate) fn options(&self) -> WorldOptions {
+        let Self { profile, servers, minutes } = *self;
+        WorldOptions { profile, servers, trouble: minutes }
+    }
 }
 
 /// A shrunk scenario as a file that says what it is.
@@ -271,8 +301,4 @@ fn parse_minutes(text: &str) -> Result<Duration, String> {
 fn say(text: &str) {
     // Whoever closed standard output does not want to know.
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{message}");
 }

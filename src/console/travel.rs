@@ -216,15 +216,23 @@ impl Session {
         let mut beat = self.wall.beat(self.pace);
         loop {
             let slice = beat.as_mut().map_or(SLICE, |beat| beat.wait(&self.wall));
-            let mut time = self.traveller.now() + slice;
-            if let Some(until) = until {
-                time = time.min(until);
-            } else if recorded && !self.traveller.has_steps() {
-                time = time.min(self.traveller.timeline().end());
-            }
-            let halt = self.traveller.go(Until { time, finished: recorded, seen: None })?;
-            if let Halt::Failed { step, failure } = halt {
-                return Ok(Err(self.traveller.placed(step, failure)));
+            let (now, steps) = (self.traveller.now(), self.traveller.has_steps());
+            let end = match until {
+                None if recorded && !steps => Some(self.traveller.timeline().end()),
+                until => until,
+            };
+            let time = end.map_or(now + slice, |end| end.min(now + slice));
+            // After the last step, what is left of the recorded time.
+            let finished = recorded && steps;
+            // A violation is worth a look when it happens, but only then.
+            let violated = self.traveller.violated();
+            let seen = if violated() { None } else { Some(&violated as &dyn Fn() -> bool) };
+            match self.traveller.go(Until { time, finished, seen })? {
+                Halt::Failed { step, failure } => {
+                    return Ok(Err(self.traveller.placed(step, failure)));
+                }
+                Halt::Seen => return Ok(Ok(())),
+                Halt::Reached | Halt::Finished => {}
             }
             let now = self.traveller.now();
             if until.is_some_and(|until| now >= until)
@@ -291,7 +299,8 @@ impl Session {
 
     fn goto(&mut self, time: Time) -> io::Result<()> {
         self.traveller.goto(time)?;
-        let ahead = self.traveller.timeline().steps().len() - self.traveller.progress().0;
+        let (begun, under_way) = self.traveller.progress();
+        let ahead = self.traveller.timeline().steps().len() - begun + usize::from(under_way);
         let ahead = match ahead {
             0 => String::new(),
             1 => "; 1 line lies ahead".to_owned(),

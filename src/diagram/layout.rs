@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::View;
 use super::story::{Moment, Passage, Quiet, State, Step, Story, seconds, span};
-use super::trace::Event;
+use super::trace::{Event, VIOLATED};
 use crate::raft::{RoleKind, ServerId, Term, Time};
 
 /// Everything that is to be drawn, from the back to the front.
@@ -142,7 +142,7 @@ const PAGE: i32 = 900;
 /// Beyond it the diagram is cut.
 const LONGEST: i32 = 15_000;
 /// Time without anything that is worth a row of its own.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(25);
 /// From a lifeline to the end of an arrow.
 const GAP: i32 = 8;
 
@@ -154,16 +154,18 @@ fn width(text: &str) -> i32 {
 pub(super) fn lay_out(story: &Story, view: &View) -> Scene {
     let mut layout = Layout::new(story);
     layout.names(TOP - 20);
+    layout.headings(TOP - 16);
+    story.before.values().for_each(|state| layout.note_term(state.term));
     layout.skyline.fill(TOP);
     let mut before: Option<Time> = None;
     let mut cut = story.rest;
     for moment in &story.moments {
+        layout.moment(moment, before);
+        before = Some(moment.at);
         if layout.bottom() > LONGEST {
             cut = Some(moment.at);
             break;
         }
-        layout.moment(moment, before);
-        before = Some(moment.at);
     }
     layout.finish(view, cut)
 }
@@ -229,7 +231,7 @@ impl<'s> Layout<'s> {
         let inside = |id: &&ServerId| (left - 4..=right + 4).contains(&self.x(**id));
         let mut inside = self.story.servers.iter().filter(inside).map(|id| self.column(*id));
         let first = inside.next().unwrap_or(0);
-        first..=inside.last().unwrap_or(first)
+        first..=inside.next_back().unwrap_or(first)
     }
 
     /// Takes a place below everything in these columns; returns where it ends.
@@ -257,6 +259,17 @@ impl<'s> Layout<'s> {
         self.named_at = y;
     }
 
+    /// What the columns beside the servers are.
+    fn headings(&mut self, y: i32) {
+        let applied = self.applied_x();
+        self.text(NOTES_X, y, Anchor::Start, TextKind::Note, "orders");
+        self.text(applied, y, Anchor::Start, TextKind::Note, "applied by the leader");
+    }
+
+    fn applied_x(&self) -> i32 {
+        self.scene.width - RIGHT + 70
+    }
+
     fn text(&mut self, x: i32, y: i32, anchor: Anchor, kind: TextKind, text: impl Into<String>) {
         self.scene.texts.push(Text { x, y, anchor, kind, text: text.into() });
     }
@@ -275,7 +288,15 @@ impl<'s> Layout<'s> {
         self.top = top;
         self.skyline.fill(top);
         let (texts, rules) = (self.scene.texts.len(), self.scene.rules.len());
-        let first = moment.steps.iter().map(|step| self.step(step)).min();
+        let mut first = None;
+        for step in &moment.steps {
+            let y = self.step(step);
+            first = Some(first.map_or(y, |first: i32| first.min(y)));
+            // A single moment may hold a whole load.
+            if self.bottom() > LONGEST {
+                break;
+            }
+        }
         if let Some(y) = first {
             self.scene.rules.insert(rules, Rule { y, kind: RuleKind::Moment });
             self.text(NOTES_X - 12, y + 4, Anchor::End, TextKind::Time, seconds(moment.at));
@@ -295,13 +316,16 @@ impl<'s> Layout<'s> {
             self.text(NOTES_X, middle, Anchor::Start, TextKind::Fold, text);
         }
         for (id, quiet) in quiet {
-            let Quiet { rounds, sent, lost, .. } = *quiet;
+            let Quiet { rounds, sent, lost, attempts, .. } = *quiet;
             let lost = match lost {
                 0 => String::new(),
                 lost if lost == sent => ", lost".to_owned(),
                 lost => format!(", {}% lost", (100 * lost).div_ceil(sent)),
             };
-            let text = format!("heartbeat ×{rounds}{lost}");
+            let text = match attempts {
+                0 => format!("heartbeat ×{rounds}{lost}"),
+                attempts => format!("pre-vote ×{attempts}, no majority"),
+            };
             self.text(self.x(*id) + 12, middle, Anchor::Start, TextKind::Fold, text);
         }
     }
@@ -448,7 +472,7 @@ impl<'s> Layout<'s> {
         let (before, _) = self.states[&id];
         let after = before.after(event);
         let title = match event {
-            Event::Became { why, .. } => format!("{id}: {why}"),
+            Event::Became { why, .. } | Event::Failed(why) => format!("{id}: {why}"),
             _ => String::new(),
         };
         let role = |text: String| {
@@ -463,6 +487,7 @@ impl<'s> Layout<'s> {
             Event::Started => fate("started", false),
             Event::Crashed => fate("crashed", true),
             Event::Stopped => fate("stopped", false),
+            Event::Failed(_) => fate("failed", true),
             Event::Paused => fate("paused", true),
             Event::Resumed => fate("resumed", false),
             Event::Became { .. } => match (before.role, after.role) {
@@ -498,6 +523,9 @@ impl<'s> Layout<'s> {
             self.scene.marks.push(Mark { x, y, kind, title: String::new() });
         }
         match event {
+            Event::Failed(why) => {
+                self.note(&format!("{id}: {why}"), TextKind::Alarm, None);
+            }
             Event::Commit(index) => {
                 // Of several at one place the latest says all.
                 self.scene.marks.retain(|mark| {
@@ -511,9 +539,8 @@ impl<'s> Layout<'s> {
                 let right = self.skyline.len() - 1;
                 let y = y.max(self.skyline[right] + TEXT_LINE);
                 self.skyline[right] = y;
-                let x = self.scene.width - RIGHT + 70;
                 let text = format!("{index} {}", shortened(command, APPLIED_CHARS));
-                self.text(x, y + 4, Anchor::Start, TextKind::Applied, text);
+                self.text(self.applied_x(), y + 4, Anchor::Start, TextKind::Applied, text);
             }
             _ => {}
         }
@@ -536,8 +563,9 @@ impl<'s> Layout<'s> {
 
     /// Words at the left, with a line across if they are about everyone.
     fn note(&mut self, text: &str, kind: TextKind, rule: Option<RuleKind>) -> i32 {
-        const MOST_LINES: usize = 8;
-        let lines = wrapped(text, NOTES_CHARS, MOST_LINES);
+        // What an order was refused for is short; what is violated must be told.
+        let most_lines = if text.contains(VIOLATED) { 9 } else { 3 };
+        let lines = wrapped(text, NOTES_CHARS, most_lines);
         let last = self.skyline.len() - 1;
         let columns = if rule.is_some() { 0..=last } else { 0..=0 };
         let y = self.place(columns, PILL);

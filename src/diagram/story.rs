@@ -1,10 +1,11 @@
-//! What happened, moment by moment: which messages belong together, and which are no news.
+//! What happened, moment by moment, and which messages belong together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::time::Duration;
 
 use super::View;
+use super::quiet::{self, NoNews, Told};
 use super::trace::{DiagramError, Event, Line, Lines, Message, What};
 use crate::raft::{RoleKind, ServerId, Term, Time};
 
@@ -33,17 +34,21 @@ pub(super) struct State {
 /// Everything of one moment that is news.
 pub(super) struct Moment {
     pub(super) at: Time,
-    /// The heartbeats since the moment before that were no news.
+    /// What was no news since the moment before.
     pub(super) quiet: BTreeMap<ServerId, Quiet>,
     pub(super) steps: Vec<Step>,
 }
 
-/// Heartbeats of one leader that are folded.
+/// What one server did that is no news: it is folded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Quiet {
+    /// Rounds of heartbeats.
     pub(super) rounds: u64,
+    /// Their messages, and how many were lost.
     pub(super) sent: u64,
     pub(super) lost: u64,
+    /// Pre-votes that came out as the one before.
+    pub(super) attempts: u64,
     latest: Option<Time>,
 }
 
@@ -89,9 +94,10 @@ pub(super) struct Passage {
     sent: Time,
     ended: Option<Time>,
     pub(super) lost: Option<String>,
-    quiet: bool,
 }
 
+/// Lines after a message among which others may belong to it: room for 64 servers.
+const NEAR: usize = 512;
 /// Most lines that are looked at.
 const MAX_LINES: usize = 200_000;
 
@@ -107,7 +113,9 @@ impl State {
         match event {
             // The term is on the disk; the role is not.
             Event::Started => Self { up: true, paused: false, role: RoleKind::Follower, ..self },
-            Event::Crashed | Event::Stopped => Self { up: false, paused: false, ..self },
+            Event::Crashed | Event::Stopped | Event::Failed(_) => {
+                Self { up: false, paused: false, ..self }
+            }
             Event::Paused => Self { paused: true, ..self },
             Event::Resumed => Self { paused: false, ..self },
             Event::Became { role, term, .. } => Self { role: *role, term: *term, ..self },
@@ -168,8 +176,8 @@ impl Story {
             end,
         };
         story.find_passages(&told);
-        story.find_quiet(&told, past.told);
-        story.tell(told);
+        let quiet = quiet::find(&told, &story.messages, past.told);
+        story.tell(told, &quiet);
         Ok(story)
     }
 
@@ -179,7 +187,7 @@ impl Story {
                 What::Sent { number, from, to, message } => {
                     let (from, to, message) = (*from, *to, message.clone());
                     let (sent, ended, lost) = (line.at, None, None);
-                    let passage = Passage { from, to, message, sent, ended, lost, quiet: false };
+                    let passage = Passage { from, to, message, sent, ended, lost };
                     self.messages.insert(*number, passage);
                 }
                 What::Delivered { number, .. } => self.end_passage(*number, line.at, None),
@@ -197,31 +205,22 @@ impl Story {
         }
     }
 
-    /// A heartbeat, or the answer to one, is no news if the one before it on the same link told
-    /// the same, and met the same fate.
-    fn find_quiet(&mut self, lines: &[Line], mut told: Told) {
-        for line in lines {
-            if let What::Sent { number, .. } = &line.what
-                && let Some(passage) = self.messages.get_mut(number)
-            {
-                passage.quiet = !told.is_news(passage);
-            }
-        }
-    }
-
-    fn tell(&mut self, lines: Vec<Line>) {
+    fn tell(&mut self, lines: Vec<Line>, no_news: &NoNews) {
         let mut quiet: BTreeMap<ServerId, Quiet> = BTreeMap::new();
-        let mut lines = lines.into_iter().peekable();
-        while let Some(first) = lines.next() {
-            let at = first.at;
-            let mut moment = vec![first.what];
-            while let Some(line) = lines.next_if(|line| line.at == at) {
-                moment.push(line.what);
+        let mut lines = lines.into_iter().enumerate().peekable();
+        while let Some((_, Line { at, .. })) = lines.peek() {
+            let at = *at;
+            let mut moment = Vec::new();
+            while let Some((place, line)) = lines.next_if(|(_, line)| line.at == at) {
+                if !self.shows(&line.what) {
+                    continue;
+                }
+                if no_news.has(place, &line.what) {
+                    self.count_quiet(&line.what, at, &mut quiet);
+                } else {
+                    moment.push(line.what);
+                }
             }
-            for what in &moment {
-                self.count_quiet(what, at, &mut quiet);
-            }
-            moment.retain(|what| self.is_shown(what));
             let steps = self.steps(moment);
             if !steps.is_empty() {
                 self.moments.push(Moment { at, quiet: std::mem::take(&mut quiet), steps });
@@ -233,31 +232,31 @@ impl Story {
     }
 
     fn count_quiet(&self, what: &What, at: Time, quiet: &mut BTreeMap<ServerId, Quiet>) {
-        let What::Sent { number, from, to, message } = what else { return };
-        let passage = &self.messages[number];
-        if message.is_reply || !passage.quiet || !self.shows(*from) || !self.shows(*to) {
-            return;
+        match what {
+            What::Sent { number, from, message, .. } if message.tells.is_some() => {
+                if message.is_reply {
+                    return;
+                }
+                let quiet = quiet.entry(*from).or_default();
+                quiet.rounds += u64::from(quiet.latest != Some(at));
+                quiet.latest = Some(at);
+                quiet.sent += 1;
+                quiet.lost += u64::from(self.messages[number].lost.is_some());
+            }
+            What::Server { id, .. } => quiet.entry(*id).or_default().attempts += 1,
+            _ => {}
         }
-        let quiet = quiet.entry(*from).or_default();
-        quiet.rounds += u64::from(quiet.latest != Some(at));
-        quiet.latest = Some(at);
-        quiet.sent += 1;
-        quiet.lost += u64::from(passage.lost.is_some());
     }
 
-    fn shows(&self, server: ServerId) -> bool {
-        self.servers.binary_search(&server).is_ok()
-    }
-
-    fn is_shown(&self, what: &What) -> bool {
-        let loud = |number: &u64| self.messages.get(number).is_some_and(|passage| !passage.quiet);
+    fn shows(&self, what: &What) -> bool {
+        let shown = |server: &ServerId| self.servers.binary_search(server).is_ok();
         match what {
             What::Sent { number, from, to, .. }
             | What::Delivered { number, from, to }
             | What::Lost { number, from, to, .. } => {
-                self.shows(*from) && self.shows(*to) && loud(number)
+                shown(from) && shown(to) && self.messages.contains_key(number)
             }
-            What::Server { id, .. } => self.shows(*id),
+            What::Server { id, .. } => shown(id),
             What::Order(_) | What::Alarm(_) | What::Note(_) => true,
         }
     }
@@ -275,9 +274,10 @@ impl Story {
             }
             let passage = &self.messages[number];
             let at_once = passage.at_once();
-            let numbers = self.broadcast(&lines[at..], *from, passage);
+            let near = &lines[at..lines.len().min(at + NEAR)];
+            let numbers = self.broadcast(near, *from, passage);
             let (answers, last) = match &numbers[..] {
-                [_] if at_once && passage.lost.is_none() => self.answers(&lines[at..], passage),
+                [_] if at_once && passage.lost.is_none() => self.answers(near, passage),
                 _ => (Vec::new(), 0),
             };
             let (place, step) = if answers.len() > 1 {
@@ -386,7 +386,7 @@ impl Past {
             }
             What::Sent { number, from, to, message } => {
                 let (sent, ended, lost) = (line.at, None, None);
-                let passage = Passage { from, to, message, sent, ended, lost, quiet: false };
+                let passage = Passage { from, to, message, sent, ended, lost };
                 self.messages.insert(number, passage);
             }
             What::Delivered { number, .. } => self.end(number, None),
@@ -400,20 +400,6 @@ impl Past {
             passage.lost = lost;
             self.told.is_news(&passage);
         }
-    }
-}
-
-/// What the latest message of each link told, and whether it was lost.
-#[derive(Default)]
-struct Told(BTreeMap<(ServerId, ServerId, bool), (Term, crate::raft::Index, bool)>);
-
-impl Told {
-    fn is_news(&mut self, passage: &Passage) -> bool {
-        let Passage { from, to, message, lost, .. } = passage;
-        let Some(index) = message.tells else { return true };
-        let news = (message.term, index, lost.is_some());
-        let before = self.0.insert((*from, *to, message.is_reply), news);
-        !message.is_heartbeat || before != Some(news)
     }
 }
 

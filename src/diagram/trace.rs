@@ -48,6 +48,8 @@ pub(super) enum Event {
     Started,
     Crashed,
     Stopped,
+    /// It ended itself, because its disk failed or is damaged.
+    Failed(String),
     Paused,
     Resumed,
     Became {
@@ -73,6 +75,7 @@ pub(super) struct Message {
     pub(super) label: String,
     pub(super) term: Term,
     pub(super) is_reply: bool,
+    pub(super) is_pre_vote: bool,
     /// It says no.
     pub(super) refuses: bool,
     /// For a heartbeat, or the agreeing answer to one, what it tells: the next one that tells the
@@ -113,6 +116,8 @@ pub enum DiagramError {
     Nothing(String),
 }
 
+/// What a line says that tells of a broken property.
+pub(super) const VIOLATED: &str = " is violated: ";
 /// The longest line, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
@@ -167,7 +172,7 @@ fn parse(text: &str) -> Option<Line> {
         match what.split_once(": ") {
             Some(("order", order)) => What::Order(order.to_owned()),
             Some(("order refused", _)) => What::Alarm(what.to_owned()),
-            _ if what.starts_with("violat") => What::Alarm(what.to_owned()),
+            _ if what.contains(VIOLATED) => What::Alarm(what.to_owned()),
             _ => What::Note(what.to_owned()),
         }
     });
@@ -201,6 +206,7 @@ fn server_line(text: &str) -> Option<What> {
             "resumed" => Event::Resumed,
             _ => return None,
         },
+        Some(("failed:", why)) => Event::Failed(why.to_owned()),
         Some(("commit_index", index)) => Event::Commit(Index(index.parse().ok()?)),
         Some(("committed", rest)) => {
             let (index, command) = rest.split_once(": ")?;
@@ -229,7 +235,7 @@ fn server(text: &str) -> Option<ServerId> {
 
 impl Message {
     /// Understands `AppendEntries term=1 prev=3@1 entries=4..4 commit=3 round=2` and the like. Of
-    /// a message that is not known, the label says everything but the term and the round.
+    /// a message that is not known, the label says everything but the term and numbers that only computers want.
     fn new(text: &str) -> Self {
         let name = text.split(' ').next().unwrap_or_default();
         let value =
@@ -263,7 +269,9 @@ impl Message {
                 _ => name.to_owned(),
             },
             _ => {
-                let told = |word: &&str| !word.starts_with("term=") && !word.starts_with("round=");
+                let told = |word: &&str| {
+                    !["term=", "round=", "read="].iter().any(|key| word.starts_with(key))
+                };
                 let words: Vec<_> = text.split(' ').filter(told).collect();
                 words.join(" ").replace('=', " ")
             }
@@ -277,6 +285,7 @@ impl Message {
             label,
             term: Term(number("term").unwrap_or(0)),
             is_reply: name.ends_with("Reply"),
+            is_pre_vote: name.starts_with("RequestPreVote"),
             refuses: refused,
             tells,
             is_heartbeat: tells.is_some() && entries.is_none(),
@@ -319,7 +328,8 @@ mod tests {
             ("AppendEntries term=1 prev=3@1 commit=3 round=9", "AppendEntries, commit 3"),
             ("AppendEntriesReply term=1 matched=3 round=9", "matched 3"),
             ("AppendEntriesReply term=1 rejected=5 hint=3@1 round=9", "rejected 5, hint 3@1"),
-            ("ReadIndex term=1 read=77", "ReadIndex read 77"),
+            ("ReadIndex term=1 read=77", "ReadIndex"),
+            ("ReadIndexReply term=1 read=77 index=9", "ReadIndexReply index 9"),
             ("Something term=1 new=7 round=2", "Something new 7"),
         ] {
             assert_eq!(label(text), expected);
@@ -344,7 +354,8 @@ mod tests {
                     1.000000 S2 follows S1 (term 4): heard from the leader\n\
                     1.000000 S2 committed 2: create a: b\n\
                     1.000000 S2 commit_index 2\n\
-                    12.345678 violation: two leaders\n\
+                    12.345678 election safety is violated: two leaders\n\
+                    12.345678 S2 failed: the disk is full: really\n\
                     12.345678 S1 thinks about it\n";
         let lines = lines(text).unwrap();
         let (one, two) = (ServerId(1), ServerId(2));
@@ -364,9 +375,11 @@ mod tests {
         let applied = Event::Applied { index: Index(2), command: "create a: b".into() };
         assert_eq!(lines[8].what, What::Server { id: two, event: applied });
         assert_eq!(lines[9].what, What::Server { id: two, event: Event::Commit(Index(2)) });
-        assert_eq!(lines[10].what, What::Alarm("violation: two leaders".into()));
-        assert_eq!(lines[11].what, What::Note("S1 thinks about it".into()));
-        assert_eq!(lines[11].at, Time::from_nanos(12_345_678_000));
+        assert_eq!(lines[10].what, What::Alarm("election safety is violated: two leaders".into()));
+        let failed = Event::Failed("the disk is full: really".into());
+        assert_eq!(lines[11].what, What::Server { id: two, event: failed });
+        assert_eq!(lines[12].what, What::Note("S1 thinks about it".into()));
+        assert_eq!(lines[12].at, Time::from_nanos(12_345_678_000));
     }
 
     #[test]

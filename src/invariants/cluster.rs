@@ -25,10 +25,6 @@ pub(super) struct Server {
     pub(super) role: RoleKind,
     pub(super) commit_index: Index,
     pub(super) last_applied: Index,
-    /// Its disk has lost what it kept, and the server has not started since.
-    pub(super) disk_lost: bool,
-    /// Its disk has lost entries that were committed up to here.
-    lost: Index,
     log: Vec<Link>,
     /// Its disk has the log up to here.
     on_disk: Index,
@@ -93,12 +89,6 @@ impl Cluster {
         self.servers.iter().filter(|server| server.keeps(index, chain)).count()
     }
 
-    /// How many would have this entry if their disks had not lost it.
-    pub(super) fn robbed(&self, index: Index, chain: Option<u64>) -> usize {
-        let robbed = |server: &&Server| server.lost >= index && !server.keeps(index, chain);
-        self.servers.iter().filter(robbed).count()
-    }
-
     /// Commits what the server at `place` has up to `index`.
     pub(super) fn commit(&mut self, place: usize, index: Index) {
         let server = &mut self.servers[place];
@@ -119,8 +109,6 @@ impl Server {
             role: RoleKind::Follower,
             commit_index: Index(0),
             last_applied: Index(0),
-            disk_lost: false,
-            lost: Index(0),
             log: Vec::new(),
             on_disk: Index(0),
             unsynced: VecDeque::new(),
@@ -166,16 +154,7 @@ impl Server {
         };
         fresh.kept_vote = fresh.vote;
         fresh.on_disk = fresh.last();
-        fresh.lost = self.lost;
         *self = fresh;
-    }
-
-    /// Forgets what the disk had, some of it committed up to `index`.
-    pub(super) fn lose_disk(&mut self, index: Index) {
-        self.disk_lost = true;
-        self.lost = index;
-        self.on_disk = Index(0);
-        self.unsynced.clear();
     }
 
     pub(super) fn write_vote(&mut self, number: u64, vote: Vote) {
@@ -206,7 +185,7 @@ impl Server {
                 Write::Entries { last, .. } => kept = Some(last),
             }
         }
-        let Some(kept) = kept.filter(|_| !self.disk_lost) else { return };
+        let Some(kept) = kept else { return };
         let replaced = self.unsynced.iter().filter_map(|(_, write)| match write {
             Write::Entries { first, .. } => Some(first.previous()),
             Write::Vote(_) => None,

@@ -4,8 +4,7 @@ use super::hash::{hash, mix};
 use crate::raft::{Entry, Index, Message, Payload, RoleKind, ServerId, Term};
 
 /// Something that a server, its disk or its state machine did. Facts are told in the order in
-/// which they happen; those of one server only while it runs, but for
-/// [`DiskLost`](Self::DiskLost).
+/// which they happen; those of one server only while it runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
     /// A server starts from what its disk kept.
@@ -21,12 +20,6 @@ pub enum Fact<'a> {
     },
     /// A server ended, by a crash or in good order.
     Ended {
-        /// The server.
-        server: ServerId,
-    },
-    /// What a server's disk had kept is gone or not to be relied on any more: nothing that the
-    /// server promised on its strength counts.
-    DiskLost {
         /// The server.
         server: ServerId,
     },
@@ -157,7 +150,6 @@ impl Fact<'_> {
         match *self {
             Self::Started { server, .. }
             | Self::Ended { server }
-            | Self::DiskLost { server }
             | Self::WroteVote { server, .. }
             | Self::WroteEntries { server, .. }
             | Self::Durable { server, .. }

@@ -79,12 +79,6 @@ impl Monitor {
                 server.role = RoleKind::Follower;
                 Ok(())
             }
-            Fact::DiskLost { server: id } => {
-                self.one_vote_a_term.forget(id);
-                let commit_index = cluster.commit_index();
-                cluster.servers[place].lose_disk(commit_index);
-                Ok(())
-            }
             Fact::WroteVote { write, term, voted_for, .. } => {
                 let vote = Vote { term, voted_for };
                 monotonic::term(server, term)?;

@@ -44,9 +44,4 @@ impl OneVoteATerm {
             format!("{} changes its vote of term {}", server.id, vote.term)
         })
     }
-
-    /// What this server promised is forgotten with its disk.
-    pub(super) fn forget(&mut self, server: ServerId) {
-        self.given.remove(&server);
-    }
 }

@@ -39,11 +39,9 @@ pub(super) fn sent(server: &Server, to: ServerId, message: &Message) -> Check {
     })
 }
 
-/// A server is about to start from this disk: all that the disk had is still there.
+/// A server is about to start from this disk: all that the disk had is still there. A server must
+/// not start from one that lost some of it.
 pub(super) fn started(server: &Server, vote: Vote, log: &[Stamp]) -> Check {
-    if server.disk_lost {
-        return Ok(());
-    }
     let property = Property::StableStorage;
     let (id, kept, last) = (server.id, server.kept_vote, server.on_disk());
     let logged = log.last().is_some_and(|entry| entry.term >= kept.term);

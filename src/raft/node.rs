@@ -12,7 +12,7 @@ use crate::museum::{Bug, on};
 
 /// One Raft server, as a plain value: no clock, no disk, no network, no randomness of its own.
 /// [`step`](Node::step) is the only way in; what it asks for comes out as [`Effect`]s.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
@@ -221,6 +221,11 @@ impl Node {
         self.commit_index
     }
 
+    /// The bounds of what the server has under way.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
     /// The index of the last entry in the log, committed or not.
     pub fn last_log_index(&self) -> Index {
         self.log.last().index
@@ -232,6 +237,24 @@ impl Node {
             Role::Follower(follower) => follower.leader.as_ref().map(|leader| leader.id),
             Role::Leader(_) => Some(self.id),
             Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// Forgets what decides nothing without check-quorum and without reads: the rounds that a
+    /// leader has begun, the refusals that a candidate has had, and the order of the votes. To
+    /// the explorer, servers that differ in these alone are one.
+    pub(crate) fn forget_what_decides_nothing(&mut self) {
+        match &mut self.role {
+            Role::Follower(_) => {}
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
+                campaign.votes.retain(|(_, granted)| *granted);
+                campaign.votes.sort_unstable();
+                campaign.heard_before = None;
+            }
+            Role::Leader(leader) => {
+                leader.round = Round(0);
+                leader.rounds.clear();
+            }
         }
     }
 
@@ -323,7 +346,7 @@ impl Node {
             Role::Leader(_) => timing.heartbeat,
             _ => timing.election_timeout_max,
         };
-        if self.deadline() <= now + longest {
+        if self.deadline() <= now + longest || on(Bug::NoTimerAfterSteppingDown) {
             return;
         }
         let election_deadline = self.new_election_deadline(context);

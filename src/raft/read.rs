@@ -69,10 +69,9 @@ impl Node {
             self.refuse_read(ticket, from, Refusal::Busy, context);
             return;
         }
-        let round = match () {
-            () if on(Bug::ReadsWithoutARound) => leader.confirmed.0,
-            () if on(Bug::EarlierRoundConfirms) => leader.round,
-            () => Round(leader.round.0 + 1),
+        let round = match on(Bug::ReadsWithoutARound) {
+            true => leader.confirmed.0,
+            false => Round(leader.round.0 + 1),
         };
         leader.reads.push_back(PendingRead { ticket, from, round });
         // With a round under way the read joins the next, which begins when this one is answered.

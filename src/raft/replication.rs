@@ -252,9 +252,10 @@ impl Node {
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(place) = leader.peers.iter().position(|peer| peer.id == from) else { return };
+        let round = if on(Bug::EarlierRoundConfirms) { leader.round } else { reply.round };
         let peer = &mut leader.peers[place];
-        let heard = reply.round > peer.round;
-        peer.round = peer.round.max(reply.round);
+        let heard = round > peer.round;
+        peer.round = peer.round.max(round);
         match reply.outcome {
             AppendOutcome::Matched(index) => {
                 assert!(

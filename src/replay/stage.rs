@@ -268,7 +268,7 @@ impl Stage {
                 Woken::At(_) => return Some(Halt::Reached),
                 Woken::Done(done) => {
                     let (runner, flow) = *done;
-                    self.observer.learn_variables(&runner);
+                    self.observer.learn(&runner);
                     self.hands = Hands::Free(runner);
                     match flow {
                         Ok(Flow::Next) => {}

@@ -106,6 +106,10 @@ impl Reading {
         if let Some(ear) = &mut self.ear {
             return ear(Heard::Line(&line));
         }
+        // Nobody can go through a run that is done for its outcome alone.
+        if self.marks.is_none() && self.told.is_none() {
+            return;
+        }
         let Some((time, rest)) = line.split_once(' ') else { return };
         match Passage::read(rest) {
             Some(Passage { kind: "->", number, text, .. }) => {

@@ -124,6 +124,19 @@ fn a_scenario_has_the_trace_that_it_has_without_stops() {
 }
 
 #[test]
+fn looking_before_a_scenario_begins_leaves_no_mark() {
+    let folder = Folder::new();
+    let text = "crash 1\nwait leader\nload notes.txt\n";
+    let mut traveller = folder.traveller(text);
+    give(&mut traveller, "status");
+    give(&mut traveller, "status");
+    assert_eq!(traveller.now(), at(0));
+    assert_eq!(finish(&mut traveller), finish(&mut folder.traveller(text)));
+    traveller.goto(at(0)).unwrap();
+    assert_eq!(traveller.progress(), (0, false), "nothing has begun");
+}
+
+#[test]
 fn going_back_and_forth_leads_through_the_same_trace() {
     let folder = Folder::new();
     let mut traveller = folder.traveller(SCENARIO);

@@ -136,6 +136,12 @@ impl Traveller {
         Ok(())
     }
 
+    /// Whether something that must always hold was seen not to, in this run.
+    pub(crate) fn violated(&self) -> impl Fn() -> bool + use<> {
+        let events = self.stage.sandbox().events().clone();
+        move || events.violation().is_some()
+    }
+
     /// Begins to listen to the trace, or ends it.
     pub(crate) fn listen(&self, on: bool) {
         self.stage.tap().listen(on);

@@ -136,6 +136,7 @@ impl<'a> Faults<'a> {
             }
             Fault::Chain => self.chain(at, until, script),
             Fault::Constrained => self.constrained(at, until, script),
+            Fault::LateAnswers => self.late_answers(at, script),
             Fault::QuorumLoss => {
                 let hub = self.server();
                 self.only_through(hub, at, fault, script);
@@ -306,6 +307,33 @@ impl<'a> Faults<'a> {
         script.order(later, Order::Heal);
         self.only_through(hub, later, Fault::Constrained, script);
         script.order(until, Order::Heal);
+    }
+
+    /// Slows the way of answers to the leader. While some are under way another server is elected,
+    /// or the leader falls silent, or it is elected anew, hears them in the next term, and is then
+    /// cut off.
+    fn late_answers(&mut self, at: Duration, script: &mut Script) {
+        let (all, leader) = (|| Servers::All, || Servers::Leader);
+        let kind = self.luck.below(4);
+        let (from, latency) = match kind {
+            0 => (Servers::Only(self.some()), self.luck.millis(200, 900)),
+            _ => (all(), self.luck.millis(100, 320)),
+        };
+        let jitter = Duration::ZERO;
+        let delay = Order::Delay { from, to: leader(), latency, jitter };
+        script.begin(at, Fault::LateAnswers, delay);
+        let mut at = at + latency + self.luck.millis(100, 1500);
+        match kind {
+            0 => {
+                script.order(at, Order::Timeout(leader()));
+                at += latency + self.luck.millis(0, 200);
+                script.order(at, Order::Cut { from: leader(), to: all() });
+                script.order(at, Order::Cut { from: all(), to: leader() });
+            }
+            1 => script.order(at, Order::Cut { from: leader(), to: all() }),
+            _ => script.order(at, Order::Timeout(self.server().into())),
+        }
+        script.order(at + self.luck.millis(300, 2000), Order::Heal);
     }
 
     /// Cuts every link but those from and to one server.

@@ -12,6 +12,9 @@ pub enum Fault {
     Jitter,
     /// A link takes longer than an election timeout.
     SlowLink,
+    /// Answers reach the leader late: when it does not lead any more, or leads another term
+    /// (TRAPS 19, 23).
+    LateAnswers,
     /// Messages are lost at random.
     Loss,
     /// Messages arrive twice at random.
@@ -96,6 +99,7 @@ impl Fault {
         Fault::Delay,
         Fault::Jitter,
         Fault::SlowLink,
+        Fault::LateAnswers,
         Fault::Loss,
         Fault::Duplicate,
         Fault::Reorder,
@@ -127,78 +131,59 @@ impl Fault {
         Fault::ClockJump,
     ];
 
-    /// The profile that it belongs to, other than `everything`.
-    pub fn profile(self) -> Profile {
-        match self {
-            Fault::Delay
-            | Fault::Jitter
-            | Fault::SlowLink
-            | Fault::Loss
-            | Fault::Duplicate
-            | Fault::Reorder
-            | Fault::OneWayCut
-            | Fault::PartialCut
-            | Fault::Partition
-            | Fault::Chain
-            | Fault::Constrained
-            | Fault::QuorumLoss
-            | Fault::Speed => Profile::Network,
-            Fault::Crash
-            | Fault::CrashAll
-            | Fault::Stop
-            | Fault::Pause
-            | Fault::Campaign
-            | Fault::SlowApply
-            | Fault::StalledApply
-            | Fault::Retime => Profile::Process,
-            Fault::SlowDisk
-            | Fault::StalledDisk
-            | Fault::FullDisk
-            | Fault::FailedSync
-            | Fault::TornWrite
-            | Fault::BitFlip
-            | Fault::LostWrite
-            | Fault::MisdirectedWrite
-            | Fault::LostDisk => Profile::Disk,
-            Fault::ClockRate | Fault::ClockJump => Profile::Clock,
-        }
-    }
-
     /// Its name in reports.
     pub fn name(self) -> &'static str {
+        self.about().0
+    }
+
+    /// The profile that it belongs to, other than `everything`.
+    pub fn profile(self) -> Profile {
+        self.about().1
+    }
+
+    /// Whether a server may be lost for good.
+    pub(super) fn is_for_ever(self) -> bool {
+        matches!(
+            self,
+            Fault::BitFlip | Fault::LostWrite | Fault::MisdirectedWrite | Fault::LostDisk
+        )
+    }
+
+    fn about(self) -> (&'static str, Profile) {
         match self {
-            Fault::Delay => "delay",
-            Fault::Jitter => "jitter",
-            Fault::SlowLink => "slow-link",
-            Fault::Loss => "loss",
-            Fault::Duplicate => "duplicate",
-            Fault::Reorder => "reorder",
-            Fault::OneWayCut => "one-way-cut",
-            Fault::PartialCut => "partial-cut",
-            Fault::Partition => "partition",
-            Fault::Chain => "chain",
-            Fault::Constrained => "constrained",
-            Fault::QuorumLoss => "quorum-loss",
-            Fault::Speed => "speed",
-            Fault::Crash => "crash",
-            Fault::CrashAll => "crash-all",
-            Fault::Stop => "stop",
-            Fault::Pause => "pause",
-            Fault::Campaign => "campaign",
-            Fault::SlowApply => "slow-apply",
-            Fault::StalledApply => "stalled-apply",
-            Fault::Retime => "retime",
-            Fault::SlowDisk => "slow-disk",
-            Fault::StalledDisk => "stalled-disk",
-            Fault::FullDisk => "full-disk",
-            Fault::FailedSync => "failed-sync",
-            Fault::TornWrite => "torn-write",
-            Fault::BitFlip => "bit-flip",
-            Fault::LostWrite => "lost-write",
-            Fault::MisdirectedWrite => "misdirected-write",
-            Fault::LostDisk => "lost-disk",
-            Fault::ClockRate => "clock-rate",
-            Fault::ClockJump => "clock-jump",
+            Fault::Delay => ("delay", Profile::Network),
+            Fault::Jitter => ("jitter", Profile::Network),
+            Fault::SlowLink => ("slow-link", Profile::Network),
+            Fault::LateAnswers => ("late-answers", Profile::Network),
+            Fault::Loss => ("loss", Profile::Network),
+            Fault::Duplicate => ("duplicate", Profile::Network),
+            Fault::Reorder => ("reorder", Profile::Network),
+            Fault::OneWayCut => ("one-way-cut", Profile::Network),
+            Fault::PartialCut => ("partial-cut", Profile::Network),
+            Fault::Partition => ("partition", Profile::Network),
+            Fault::Chain => ("chain", Profile::Network),
+            Fault::Constrained => ("constrained", Profile::Network),
+            Fault::QuorumLoss => ("quorum-loss", Profile::Network),
+            Fault::Speed => ("speed", Profile::Network),
+            Fault::Crash => ("crash", Profile::Process),
+            Fault::CrashAll => ("crash-all", Profile::Process),
+            Fault::Stop => ("stop", Profile::Process),
+            Fault::Pause => ("pause", Profile::Process),
+            Fault::Campaign => ("campaign", Profile::Process),
+            Fault::SlowApply => ("slow-apply", Profile::Process),
+            Fault::StalledApply => ("stalled-apply", Profile::Process),
+            Fault::Retime => ("retime", Profile::Process),
+            Fault::SlowDisk => ("slow-disk", Profile::Disk),
+            Fault::StalledDisk => ("stalled-disk", Profile::Disk),
+            Fault::FullDisk => ("full-disk", Profile::Disk),
+            Fault::FailedSync => ("failed-sync", Profile::Disk),
+            Fault::TornWrite => ("torn-write", Profile::Disk),
+            Fault::BitFlip => ("bit-flip", Profile::Disk),
+            Fault::LostWrite => ("lost-write", Profile::Disk),
+            Fault::MisdirectedWrite => ("misdirected-write", Profile::Disk),
+            Fault::LostDisk => ("lost-disk", Profile::Disk),
+            Fault::ClockRate => ("clock-rate", Profile::Clock),
+            Fault::ClockJump => ("clock-jump", Profile::Clock),
         }
     }
 }

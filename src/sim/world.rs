@@ -78,7 +78,7 @@ impl World {
             now += misfortunes.luck.duration_around(pace);
         }
         script.end(trouble);
-        epilogue(servers, &mut script);
+        epilogue(servers, &faults, luck, &mut script);
         let (statements, begins) = script.finish();
         let disks = Setting::Disks(DiskKind::Simulated);
         let settings = [Setting::Servers(servers), Setting::Seed(seed), disks];
@@ -91,7 +91,7 @@ impl World {
 }
 
 /// Everything is mended; then there must be progress, and the same files everywhere.
-fn epilogue(servers: u64, script: &mut Script) {
+fn epilogue(servers: u64, faults: &[Fault], luck: &mut Luck, script: &mut Script) {
     let (all, none) = (|| Servers::All, Duration::ZERO);
     let orders = [
         Order::Heal,
@@ -99,19 +99,35 @@ fn epilogue(servers: u64, script: &mut Script) {
         Order::DiskFault { servers: all(), fault: DiskFault::Mend },
         Order::ApplyLatency { servers: all(), latency: none },
         Order::ClockRate { servers: all(), rate: 1.0 },
-        Order::ElectionTimeout { min: ms(150), max: ms(350) },
-        Order::Heartbeat(ms(50)),
         Order::Resume(all()),
         Order::Recover(all()),
     ];
     for order in orders {
         script.close(Statement::Order(order));
     }
+    // Not otherwise: new timings start every election timer, also one that nobody started.
+    if faults.contains(&Fault::Retime) {
+        let timeout = Order::ElectionTimeout { min: ms(150), max: ms(350) };
+        script.close(Statement::Order(timeout));
+        script.close(Statement::Order(Order::Heartbeat(ms(50))));
+    }
     let within = Duration::from_secs(5);
     let demand = |expectation| Statement::Expect(expectation);
-    let _ = servers;
     script.close(demand(Expectation::Leader { server: None, within }));
     script.close(demand(Expectation::Progress { within }));
+    // One server less is no excuse, unless others were lost for ever.
+    if servers > 2 && !faults.iter().any(|fault| fault.is_for_ever()) {
+        let cut = match luck.below(4) {
+            0 => Some(Order::Cut { from: all(), to: Servers::Leader }),
+            1 => Some(Order::Cut { from: Servers::Leader, to: all() }),
+            _ => None,
+        };
+        if let Some(cut) = cut {
+            script.close(Statement::Try(cut));
+            script.close(demand(Expectation::Progress { within }));
+            script.close(Statement::Order(Order::Heal));
+        }
+    }
     script.close(Statement::Wait(Wait::Jobs));
     script.close(demand(Expectation::CaughtUp { servers: Servers::Followers, within }));
     script.close(demand(Expectation::FilesEqual { within }));

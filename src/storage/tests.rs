@@ -18,6 +18,8 @@ struct Run {
     luck: ChaCha8Rng,
     /// The state after each write that is not known to be durable, and after the last that is.
     states: Vec<(WriteId, State)>,
+    /// The term in which the entries of each of them were written, or their own last one.
+    terms: Vec<Term>,
     torn: usize,
     failed: usize,
 }
@@ -34,7 +36,16 @@ impl Run {
         let disk = ServerDisk::new(DiskKind::Simulated, identity, luck(seed, 1));
         let storage = disk.storage().unwrap();
         let (now, luck) = (Time::default(), luck(seed, 2));
-        let mut run = Self { disk, storage, now, luck, states: Vec::new(), torn: 0, failed: 0 };
+        let mut run = Self {
+            disk,
+            storage,
+            now,
+            luck,
+            states: Vec::new(),
+            terms: vec![Term(0)],
+            torn: 0,
+            failed: 0,
+        };
         run.states = vec![run.state(WriteId(0))];
         run
     }
@@ -70,6 +81,7 @@ impl Run {
                 let vote = (vote > 0).then_some(ServerId(vote));
                 let write = self.storage.save_vote(Term(term), vote);
                 self.states.push(self.state(write));
+                self.terms.push(*self.terms.last().expect("a state"));
             }
             3..10 => {
                 let last = self.states.last().expect("a state").1.1.len() as u64;
@@ -77,6 +89,7 @@ impl Run {
                 let entries = self.entries();
                 let write = self.storage.append(Index(first), entries);
                 self.states.push(self.state(write));
+                self.terms.push(self.term());
             }
             10..14 => self.storage.sync(self.now),
             14 => self.inflict(DiskFault::Full),
@@ -100,10 +113,11 @@ impl Run {
         match self.storage.durable(self.now) {
             Ok(durable) => {
                 let known = self.states.partition_point(|(write, _)| *write <= durable.write);
-                self.states.drain(..known.saturating_sub(1));
                 assert!(known > 0, "what is durable does not go back");
-                let (_, (kept, entries)) = &self.states[0];
-                assert_eq!(durable.term, kept.current_term);
+                self.states.drain(..known - 1);
+                self.terms.drain(..known - 1);
+                let (_, (_, entries)) = &self.states[0];
+                assert_eq!(durable.term, self.terms[0]);
                 assert_eq!(durable.last, Index(entries.len() as u64));
             }
             Err(_) => {
@@ -134,6 +148,7 @@ impl Run {
         assert!(!orderly || place + 1 == self.states.len());
         self.torn += usize::from(self.storage.load().torn.is_some());
         self.states = vec![self.state(WriteId(0))];
+        self.terms = vec![self.states[0].1.1.last().map_or(Term(0), |entry| entry.term)];
     }
 }
 

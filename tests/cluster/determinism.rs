@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::Command;
 
 use jangada::actors::SandboxOptions;
+use jangada::storage::DiskKind;
 
 use crate::chaos;
 use crate::support::Trace;
@@ -12,11 +13,15 @@ use crate::support::Trace;
 const TRACE_TO: &str = "JANGADA_TRACE_TO";
 const SEED: u64 = 7;
 
-/// The trace of a run with every kind of order and of client call.
+/// The trace of a run with every kind of order and of client call, on disks that fail.
 fn trace(seed: u64) -> Vec<u8> {
+    trace_on(DiskKind::Simulated, seed)
+}
+
+fn trace_on(disks: DiskKind, seed: u64) -> Vec<u8> {
     let trace = Trace::default();
-    let writer: Box<dyn Write> = Box::new(trace.clone());
-    chaos::run_seed(SandboxOptions { seed, trace: Some(writer), ..SandboxOptions::default() });
+    let writer: Option<Box<dyn Write>> = Some(Box::new(trace.clone()));
+    chaos::run_seed(SandboxOptions { seed, disks, trace: writer, ..SandboxOptions::default() });
     trace.take()
 }
 
@@ -35,10 +40,12 @@ fn assert_equal(one: &[u8], other: &[u8]) {
 
 #[test]
 fn one_seed_gives_one_trace_and_another_seed_another() {
-    let first = trace(SEED);
-    assert!(first.len() > 100_000, "a trace of {} bytes shows little", first.len());
-    assert_equal(&first, &trace(SEED));
-    assert_ne!(first, trace(SEED + 1));
+    for disks in [DiskKind::Memory, DiskKind::Simulated] {
+        let first = trace_on(disks, SEED);
+        assert!(first.len() > 100_000, "a trace of {} bytes shows little", first.len());
+        assert_equal(&first, &trace_on(disks, SEED));
+        assert_ne!(first, trace_on(disks, SEED + 1));
+    }
 }
 
 /// Run by the tests below in a process of its own; by itself it does nothing.

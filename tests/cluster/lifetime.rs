@@ -69,6 +69,7 @@ fn after_the_end_no_actor_lives() {
             drop(client);
             let ended = tokio::time::Instant::now();
             sandbox.end().await;
+            drop(sandbox);
             // Whoever still asks is answered.
             let _ = write.await.unwrap();
             sleep(ms(1)).await;

@@ -12,6 +12,7 @@
 //! | `reads` | linearizable reads from every server |
 //! | `load` | 100,000 proposals at once, 64 MiB at once |
 //! | `determinism` | one seed, one trace, in one process or several |
+//! | `monitor` | a violation, and a panic of an actor, are seen and told |
 //! | `lifetime` | nothing runs on behind an ended sandbox |
 //! | `chaos` | random orders and clients for many seeds |
 

@@ -12,7 +12,7 @@
 //!   come about, or if a content that is still to be read was just lost.
 //! * Calls on files that have nothing to do with the answer due next wait (`Search::scope`).
 //! * Calls with unknown outcome are tried last, only where they change something, and only right
-//!   before a call on the same files. A configuration reached before with fewer of them is not
+//!   before a call on the same files, or on one that a rename ties to them. A configuration reached before with fewer of them is not
 //!   entered again.
 
 use std::collections::BTreeMap;
@@ -309,27 +309,31 @@ impl<'m, 'h> Search<'m, 'h> {
     /// The names that the next call must touch.
     ///
     /// A call with unknown outcome that was just placed could as well be placed later, as long as
-    /// nothing placed touches what it touched: so what comes next does. Otherwise some call has to
-    /// be placed before the first answer that is due, and those on names that no rename ties to its
-    /// own could as well be placed after it.
+    /// nothing placed touches what it touched: so what comes next does, or touches the other name
+    /// of a rename that does. Such a rename may need more than one call before it.
+    ///
+    /// Otherwise some call has to be placed before the first answer that is due, and those on names
+    /// that no rename ties to its own could as well be placed after it.
     fn scope(&self, unused: Option<usize>) -> Vec<bool> {
         let mut scope = vec![false; self.slots.len()];
-        let due = unused.unwrap_or_else(|| self.events.first_answered());
-        self.steps[due].effect.names().for_each(|name| scope[name] = true);
-        if unused.is_some() {
-            return scope;
-        }
+        let due = self.events.first_answered();
+        let from = self.steps[unused.unwrap_or(due)].effect;
+        from.names().for_each(|name| scope[name] = true);
         let first_answer = self.steps[due].returned;
         let open = |step: &&usize| self.is_open(**step, first_answer);
         let renames: Vec<_> = self.renames.iter().filter(open).collect();
         let mut size = 0;
         while size != scope.iter().filter(|inside| **inside).count() {
             size = scope.iter().filter(|inside| **inside).count();
+            let tied = scope.clone();
             for rename in &renames {
                 let effect = self.steps[**rename].effect;
-                if effect.names().any(|name| scope[name]) {
+                if effect.names().any(|name| tied[name]) {
                     effect.names().for_each(|name| scope[name] = true);
                 }
+            }
+            if unused.is_some() {
+                break;
             }
         }
         scope

@@ -267,6 +267,24 @@ fn a_rename_carries_the_content() {
     ]);
 }
 
+/// Calls of unknown outcome are placed right before what needs them: a rename may need two, one
+/// for each of its names.
+#[test]
+fn two_unknown_calls_may_make_way_for_one_rename() {
+    let history = |append: &str| {
+        vec![
+            done(create("a", "x"), 0..1),
+            done(create("b", "y"), 2..3),
+            unknown(self::append("a", append), 4),
+            unknown(delete("b"), 4),
+            done(rename("a", "b"), 5..6),
+            saw("b", "xz", 7..8),
+        ]
+    };
+    good(&history("z"));
+    bad(&history("w"));
+}
+
 #[test]
 fn a_refused_rename_tells_of_one_name() {
     let missing = |when| call(1, rename("a", "b"), when, Outcome::NoSuchFile);

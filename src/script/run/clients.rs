@@ -89,7 +89,7 @@ impl Visitor {
         let other = self.name();
         let kind = self.below(1000);
         let line = format!("{}.{turn}\n", self.caller.number);
-        let caller = match self.below(8) {
+        let caller = match self.below(4) {
             0 => {
                 let server = ServerId(1 + self.below(self.servers));
                 Caller { client: self.caller.client.at(server), ..self.caller.clone() }

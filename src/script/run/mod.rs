@@ -131,9 +131,10 @@ impl Runner {
         }
     }
 
-    /// Takes over the variables of a twin.
-    pub(crate) fn learn_variables(&mut self, twin: &Self) {
+    /// Takes over the variables of a twin, and what it has told.
+    pub(crate) fn learn(&mut self, twin: &Self) {
         self.variables.clone_from(&twin.variables);
+        self.told_violation |= twin.told_violation;
     }
 
     /// Relative paths of the host begin here from now on.

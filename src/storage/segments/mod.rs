@@ -33,6 +33,7 @@ pub(super) use recovery::Files;
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
 use super::{Durable, FileId, Recovered, Storage, StorageError, TornTail, WriteId};
+use crate::museum::{Bug, on};
 use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// How long after a write without a next one the mark is written.
@@ -77,10 +78,9 @@ pub(crate) struct SegmentLog<D> {
     /// Every record up to this one is durable.
     synced: u64,
     durable: Durable,
-    /// The highest record that a durable record says to be synced.
+    /// Every record up to this one was known to be synced when the last batch was begun. If that
+    /// is less than all that was written, a mark is to follow.
     protected: u64,
-    /// How far the last record that was written says the log to be synced.
-    said: u64,
     /// What waits to be the next batch.
     queue: Vec<Change>,
     queued_bytes: u64,
@@ -107,7 +107,7 @@ struct Segment {
 struct Batch {
     sequence: u64,
     durable: Durable,
-    /// The last record that its last record says to be synced.
+    /// The last record that was synced when it began.
     protects: u64,
     bytes: u64,
 }
@@ -159,12 +159,17 @@ impl<D: Disk> SegmentLog<D> {
     /// # Errors
     /// If the server must not start from this disk.
     pub(crate) fn open(
-        disk: D,
+        mut disk: D,
         identity: Identity,
         options: Options,
     ) -> Result<Self, StorageError> {
+        if on(Bug::FormatsALostDisk) && disk.files()?.is_empty() {
+            Self::format(&mut disk, &identity, options)?;
+        }
         let found = recovery::recover(&disk, &identity)?;
-        let last = found.log.last.index;
+        // Entries are never written before their own term; to claim a later one, as that of a vote
+        // written since, could speak for what replaces them in it.
+        let Position { term: appended_in, index: last } = found.log.last;
         let sequence = found.end.next - 1;
         let segment = Segment {
             file: found.last_file,
@@ -181,16 +186,15 @@ impl<D: Disk> SegmentLog<D> {
             options,
             term: found.term,
             voted_for: found.voted_for,
-            appended_in: found.term,
+            appended_in,
             log: found.log,
             torn: found.torn,
             segment,
             sequence,
             written,
             synced: sequence,
-            durable: Durable { write: written, term: found.term, last },
+            durable: Durable { write: written, term: appended_in, last },
             protected,
-            said: protected,
             queue: Vec::new(),
             queued_bytes: 0,
             batch: None,
@@ -245,17 +249,31 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     fn begin(&mut self, now: Time) {
-        let (write, term, last) = (self.written, self.appended_in, self.log.last.index);
-        let durable = Durable { write, term, last };
+        let durable = self.all_written();
         let bytes = std::mem::take(&mut self.queued_bytes);
-        let (sequence, protects) = (self.sequence, self.said);
+        let (sequence, protects) = (self.sequence, self.synced);
         self.batch = Some(Batch { sequence, durable, protects, bytes });
+        if on(Bug::ReportsBeforeSync) {
+            self.durable = durable;
+        }
         (self.wanted, self.retry, self.mark) = (false, None, None);
         self.disk.commit(std::mem::take(&mut self.queue), now);
     }
 
+    fn all_written(&self) -> Durable {
+        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
+    }
+
     fn ended(&mut self, outcome: Outcome, now: Time) {
-        let Some(batch) = self.batch.take() else { return };
+        let Some(mut batch) = self.batch.take() else { return };
+        if on(Bug::SyncCoversLaterWrites) {
+            batch.durable = self.all_written();
+        }
+        let outcome = match outcome {
+            Outcome::Failed(_) if on(Bug::RetriesFailedSync) => Outcome::Done,
+            Outcome::Full(_) if on(Bug::IgnoresAFullDisk) => Outcome::Done,
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Done => {
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
@@ -300,11 +318,10 @@ impl<D: Disk> SegmentLog<D> {
 
     fn push(&mut self, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
         self.sequence += 1;
-        self.said = self.synced;
         if matches!(kind, Kind::Vote | Kind::Entries) {
             self.written = WriteId(self.sequence);
         }
-        let numbers = (kind, self.sequence, self.said);
+        let numbers = (kind, self.sequence, self.synced);
         let Segment { file, seal, at, .. } = self.segment;
         let before = self.queue.last_mut();
         let mut fresh = Vec::new();

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 
 use super::Identity;
+use crate::museum::{Bug, on};
 use crate::raft::{Entries, Entry, Index, Payload, ServerId, Term};
 use crate::storage::FileId;
 
@@ -194,7 +195,7 @@ impl Record {
         let end = at.checked_add(size(length))?;
         let body = file.get(at + 4..end)?;
         let synced = sequence.checked_sub(lag).filter(|_| lag > 0)?;
-        let right = seal.sum(at as u64, body) == sum;
+        let right = seal.sum(at as u64, body) == sum || on(Bug::ChecksNoSums);
         right.then_some(Self { kind, sequence, synced, at, end, length })
     }
 

@@ -1,0 +1,44 @@
+//! Every schedule of a few servers, within bounds: not a model of the protocol but the production
+//! core, [`raft::Node`](crate::raft::Node), with the production checks,
+//! [`Monitor`](crate::invariants::Monitor).
+//!
+//! What may happen in any order and at any time: a timer fires, a message arrives, a client
+//! proposes a command, a disk finishes its oldest write, a server crashes, loses what its disk
+//! has not finished, and starts again. Bounded are terms, commands and crashes.
+//!
+//! What keeps it small, without leaving anything out:
+//!
+//! * **Time stands still** and every timeout is zero: any timer may fire at any time. So
+//!   check-quorum and stickiness, which need a clock, are off, and rounds decide nothing.
+//! * **Messages only ever become more.** A delivery leaves the message where it is: it may come
+//!   again, late, or in any order, and one that never comes is lost. Loss, duplication, delay and
+//!   reordering need no moves of their own, and there is no bound on the messages on their way.
+//!   Of two states with the same servers, the one with more messages can do all that the other
+//!   can, so that the other needs no look; and what can be sent without any server's changing is
+//!   sent at once.
+//! * **Names decide nothing.** States that differ in the servers' names alone are one.
+//! * **Local work is done once** (`catalogue`): what a server in one state makes of one event is
+//!   looked up when it happens elsewhere.
+//!
+//! Two things are left out. A message is lost for good once both its ends have left its term, if
+//! all that its receiver would do is refuse it. And term and vote are on disk at once: until they
+//! are a server says nothing, and its crash before that is its crash before the event.
+//!
+//! The search is breadth first, so that a violation comes with a shortest way to it, in words.
+
+mod bits;
+mod catalogue;
+mod known;
+mod packet;
+mod path;
+mod renaming;
+mod report;
+mod search;
+mod server;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use report::{Bounds, End, Progress, Report};
+pub use search::explore;
