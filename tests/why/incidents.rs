@@ -213,7 +213,7 @@ fn lost_leadership(mut draw: Draw) -> Incident {
 
 fn not_committed(mut draw: Draw) -> Incident {
     let (leader, others) = (draw.leader, draw.others());
-    draw.lines.push("clients 3 for 20s every 20ms".to_owned());
+    draw.lines.push("clients 6 for 20s every 20ms".to_owned());
     let (cause, after) = match draw.below(7) {
         0 => (format!("crash {}", draw.list(&draw.followers)), (150, 250)),
         1 => (format!("cut {leader} -> {others}"), (110, 140)),

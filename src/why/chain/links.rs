@@ -177,8 +177,19 @@ fn what(pairs: &[(ServerId, ServerId)]) -> String {
         side.sort_unstable();
         side.dedup();
     }
-    match from == to {
-        true => format!("what {} sent each other", list(&from)),
-        false => format!("what {} sent to {}", list(&from), list(&to)),
+    if from.iter().all(|id| !to.contains(id)) {
+        return format!("what {} sent to {}", list(&from), list(&to));
+    }
+    // One of them has a part in all of it.
+    let hub = from.iter().find(|id| pairs.iter().all(|(from, to)| from == *id || to == *id));
+    let mut all: Vec<ServerId> = from.iter().chain(&to).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    match hub {
+        Some(hub) => {
+            all.retain(|id| id != hub);
+            format!("what {hub} and {} sent each other", list(&all))
+        }
+        None => format!("what {} sent each other", list(&all)),
     }
 }
