@@ -12,6 +12,7 @@ use super::complain;
 use clap::Args;
 use jangada::actors::{ClockKind, Sandbox, SandboxOptions};
 use jangada::invariants::History;
+use jangada::replay::header;
 use jangada::script::{Failure, Plain, Runner, Scenario, read_scenario};
 
 /// Servers of a scenario that does not say how many it wants.
@@ -112,11 +113,18 @@ fn run_one(
     trace: Option<Trace>,
 ) -> Result<Took, Failure> {
     let began = std::time::Instant::now();
+    let mut scenario = scenario.clone();
+    scenario.servers = Some(arguments.servers.or(scenario.servers).unwrap_or(SERVERS));
+    scenario.seed = Some(arguments.seed.or(scenario.seed).unwrap_or(SEED));
+    if let Some(trace) = &trace {
+        // What goes wrong with it is told at its end.
+        let _ = trace.clone().write_all(header(&scenario, path).as_bytes());
+    }
     let clock_kind = if arguments.real { ClockKind::Real } else { ClockKind::Virtual };
     let done = jangada::actors::run(clock_kind, async {
         let sandbox = Sandbox::start(SandboxOptions {
-            servers: arguments.servers.or(scenario.servers).unwrap_or(SERVERS),
-            seed: arguments.seed.or(scenario.seed).unwrap_or(SEED),
+            servers: scenario.servers.unwrap_or(SERVERS),
+            seed: scenario.seed.unwrap_or(SEED),
             disks: scenario.disks.unwrap_or_default(),
             trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
             monitor: !arguments.real,
@@ -125,7 +133,7 @@ fn run_one(
         let clock = sandbox.clock();
         let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
         let mut runner = Runner::new(sandbox, screen, clock_kind);
-        let done = runner.scenario(scenario, path).await;
+        let done = runner.scenario(&scenario, path).await;
         let inside = Duration::from_nanos(clock.now().as_nanos());
         let history = runner.history();
         runner.end().await;

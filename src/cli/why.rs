@@ -1,6 +1,7 @@
-//! `jangada why`: the cause of something in a scenario.
+//! `jangada why`: the cause of something in a scenario, or in the run that a trace tells of.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,8 +20,11 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "QUESTION")]
     question: Vec<String>,
     /// The scenario
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "trace")]
+    scenario: Option<PathBuf>,
+    /// A trace that `jangada run --trace` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seed"])]
+    trace: Option<PathBuf>,
     /// At this moment, such as 2.5s [default: at the end]
     #[arg(long, value_name = "TIME", value_parser = duration_of)]
     at: Option<Duration>,
@@ -39,31 +43,40 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let scenario = match read_scenario(&arguments.scenario) {
-        Ok(scenario) => Scenario { seed: arguments.seed.or(scenario.seed), ..scenario },
-        Err(failure) => {
-            complain(&failure);
-            return ExitCode::from(2);
-        }
+    let answer = match (&arguments.trace, &arguments.scenario) {
+        (Some(path), _) => of_trace(path, &inquiry),
+        (None, Some(path)) => of_scenario(path, arguments.seed, &inquiry),
+        (None, None) => Err("`--scenario FILE` or `--trace FILE` is missing".to_owned()),
     };
-    match answer(&scenario, &arguments.scenario, &inquiry) {
+    match answer {
         Ok(answer) => {
             // Whoever closed standard output does not want to know.
             let _ = write!(io::stdout(), "{answer}");
             ExitCode::from(u8::from(answer.verdict == Verdict::NotSo))
         }
-        Err(error) => {
-            complain(&format!("cannot make a runtime: {error}"));
-            ExitCode::FAILURE
+        Err(message) => {
+            complain(&message);
+            ExitCode::from(2)
         }
     }
 }
 
-fn answer(scenario: &Scenario, path: &Path, inquiry: &Inquiry) -> io::Result<why::Answer> {
-    let timeline = Timeline::new(scenario, path);
-    let end = timeline.finish()?;
-    let at = inquiry.at.map_or(end, |at| Time::default() + at);
-    why::explain(&timeline, inquiry, end.max(at))
+fn of_scenario(path: &Path, seed: Option<u64>, inquiry: &Inquiry) -> Result<why::Answer, String> {
+    let scenario = read_scenario(path).map_err(|failure| failure.to_string())?;
+    let scenario = Scenario { seed: seed.or(scenario.seed), ..scenario };
+    let timeline = Timeline::new(&scenario, path);
+    let answer = || {
+        let end = timeline.finish()?;
+        let at = inquiry.at.map_or(end, |at| Time::default() + at);
+        why::explain(&timeline, inquiry, end.max(at))
+    };
+    answer().map_err(|error: io::Error| format!("cannot make a runtime: {error}"))
+}
+
+fn of_trace(path: &Path, inquiry: &Inquiry) -> Result<why::Answer, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let file = File::open(path).map_err(|error| named(&format!("cannot be opened: {error}")))?;
+    why::explain_trace(BufReader::new(file), inquiry).map_err(|error| named(&error))
 }
 
 /// The question, which is said as at a prompt.

@@ -134,8 +134,17 @@ impl<R: BufRead> Lines<R> {
         Self { input, text: String::new(), number: 0, latest: Time::default() }
     }
 
-    /// The next line, if there is one.
+    /// The next line, if there is one. Those of the scenario at the top tell nothing that happened.
     pub(super) fn next(&mut self) -> Result<Option<Line>, DiagramError> {
+        loop {
+            match self.any()? {
+                Some(Line { what: What::Note(note), .. }) if note.starts_with("scenario ") => {}
+                line => return Ok(line),
+            }
+        }
+    }
+
+    fn any(&mut self) -> Result<Option<Line>, DiagramError> {
         self.text.clear();
         self.number += 1;
         let mut limited = (&mut self.input).take(MAX_LINE as u64);

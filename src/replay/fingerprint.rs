@@ -38,7 +38,7 @@ impl Default for Fingerprint {
 
 impl Fingerprint {
     /// Takes a line in, without its newline.
-    pub(super) fn add(&mut self, line: &[u8]) {
+    pub(crate) fn add(&mut self, line: &[u8]) {
         const PRIME: u64 = 0x0100_0000_01b3;
         for byte in line.iter().chain(b"\n") {
             self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(PRIME);

@@ -11,6 +11,7 @@
 
 mod curtain;
 mod fingerprint;
+mod header;
 mod stage;
 mod tap;
 #[cfg(test)]
@@ -19,6 +20,8 @@ mod timeline;
 mod traveller;
 
 pub use fingerprint::Fingerprint;
+pub(crate) use header::Header;
+pub use header::header;
 pub use stage::{Halt, Stage, Until};
 pub(crate) use tap::{Heard, Told};
 pub use timeline::{Step, Timeline};

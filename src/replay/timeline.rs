@@ -90,7 +90,7 @@ impl Timeline {
     /// they are too long.
     pub(crate) fn recorded(
         (servers, seed, disks): (u64, u64, DiskKind),
-        lines: Vec<(Time, String)>,
+        lines: &[(Time, String)],
     ) -> Option<Self> {
         let mut timeline = Self::by_hand(servers, seed, disks);
         lines.iter().all(|(at, line)| timeline.push(*at, line)).then_some(timeline)

@@ -74,7 +74,8 @@ impl Scenario {
         scenario
     }
 
-    fn settings(&self) -> Vec<Setting> {
+    /// What it says about the cluster.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
         let servers = self.servers.map(Setting::Servers);
         let seed = self.seed.map(Setting::Seed);
         servers.into_iter().chain(seed).chain(self.disks.map(Setting::Disks)).collect()

@@ -108,6 +108,16 @@ impl Account {
         self.events.iter()
     }
 
+    /// The orders that were carried out.
+    pub(super) fn orders(&self) -> impl Iterator<Item = &Record<Event>> {
+        let after = self.events().skip(1).map(Some).chain([None]);
+        let carried_out = |(it, next): &(&Record<Event>, Option<&Record<Event>>)| {
+            matches!(it.what, Event::Ordered(_))
+                && next.is_none_or(|next| next.what != Event::Refused)
+        };
+        self.events().zip(after).filter(carried_out).map(|(it, _)| it)
+    }
+
     /// How many steps of the timeline had begun or been left out before this place.
     pub(super) fn steps_before(&self, place: u64) -> usize {
         let steps = self.events().take_while(|event| event.place < place);
@@ -128,8 +138,17 @@ impl Account {
         self.applied
     }
 
+    /// How many servers have started.
+    pub(super) fn servers(&self) -> u64 {
+        let started = self.events().filter_map(|event| match event.what {
+            Event::Started(ServerId(number)) => Some(number),
+            _ => None,
+        });
+        started.max().unwrap_or(0)
+    }
+
     /// When the latest of all happened.
-    fn latest(&self) -> Option<Time> {
+    pub(super) fn latest(&self) -> Option<Time> {
         let event = self.events.back().map(|event| event.at);
         event.max(self.messages.back().map(|message| message.at))
     }

@@ -43,7 +43,7 @@ pub enum Verdict {
     Only(Vec<Cause>),
     /// It would be so without any order.
     NoOrder,
-    /// It is so in the recorded run and not when that is done again.
+    /// It is so in the recorded run, and in no run in which the same is done again.
     Unconfirmed,
 }
 
@@ -178,18 +178,19 @@ impl Display for Answer {
             Verdict::NoOrder => {
                 writeln!(f, "No order caused it: it is so without all of them, too.")?;
             }
-            Verdict::Unconfirmed => writeln!(
-                f,
-                "Done again, the run goes otherwise, so no cause can be confirmed. What is recorded:"
-            )?,
+            Verdict::Unconfirmed => {
+                writeln!(f, "No replay shows it, so no cause can be confirmed. What is recorded:")?;
+            }
         }
         for cause in self.causes() {
             let line = cause.line.map_or(String::new(), |line| format!("   (line {line})"));
             writeln!(f, "  {:>10}  {}{line}", Moment(cause.at).to_string(), cause.text)?;
         }
-        writeln!(f, "How it came to be:")?;
         if self.replayed {
-            writeln!(f, "  (as it is when the same is done again in virtual time)")?;
+            writeln!(f, "(The same was done again in virtual time; moments differ a little.)")?;
+        }
+        if self.verdict != Verdict::Unconfirmed {
+            writeln!(f, "How it came to be:")?;
         }
         for link in &self.chain {
             writeln!(f, "  {:>10}  {}", Moment(link.at).to_string(), link.text)?;

@@ -21,6 +21,7 @@ mod live;
 mod message;
 mod phrase;
 mod suspect;
+mod trace;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub use chain::Link;
 use fact::Fact;
 pub(crate) use live::{Live, explain_live};
 use suspect::Suspect;
+pub use trace::{TraceError, explain_trace};
 use trial::Trials;
 
 use crate::raft::Time;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::account::Account;
 use super::fact::{Fact, Seen, Shows};
 use crate::raft::{Time, Timing};
-use crate::replay::{Halt, Timeline, Until};
+use crate::replay::{Halt, Stage, Timeline, Until};
 
 /// What a run showed, and when its steps began.
 pub(super) struct Run {
@@ -39,6 +39,15 @@ pub(super) fn run(
     drop(stage);
     let account = account.take();
     Ok(Run { seen: Seen { account, looks: statuses, servers: timeline.servers() }, began })
+}
+
+/// Follows a whole timeline up to this moment.
+pub(super) fn follow(timeline: &Timeline, time: Time) -> io::Result<Stage> {
+    let (mut stage, mut halt) = timeline.run(&BTreeSet::new(), Until::time(time))?;
+    while let Halt::Failed { .. } = halt {
+        halt = stage.follow(timeline.steps(), &BTreeSet::new(), Until::time(time));
+    }
+    Ok(stage)
 }
 
 /// Counts what it takes to find a cause.

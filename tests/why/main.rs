@@ -112,3 +112,50 @@ fn the_answers_in_the_docs_are_those_that_are_given() {
     }
     assert!(shown > 0, "the docs have lost their answers");
 }
+
+#[test]
+fn a_trace_answers_as_its_scenario_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let scenario = "servers 3\nseed 7\nwait leader\nwait 1s\nspeed leader slow\nwait 1s\n";
+    std::fs::write(directory.path().join("slow.jangada"), scenario).unwrap();
+    let jangada = |arguments: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_jangada"))
+            .args(arguments.split(' '))
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+        (output.status.code(), out, err)
+    };
+    assert_eq!(jangada("run --trace trace.txt slow.jangada").0, Some(0));
+    let expected = jangada("why 3 lost leadership --scenario slow.jangada");
+    assert!(expected.1.contains("speed leader slow   (line 5)"), "{expected:?}");
+    assert_eq!(jangada("why 3 lost leadership --trace trace.txt"), expected);
+
+    // Without its scenario it tells what is recorded, and names no cause.
+    let trace = std::fs::read_to_string(directory.path().join("trace.txt")).unwrap();
+    let lines = trace.lines().filter(|line| !line.contains(" scenario "));
+    let bare: Vec<&str> = lines.collect();
+    std::fs::write(directory.path().join("bare.txt"), bare.join("\n") + "\n").unwrap();
+    let (code, told, _) = jangada("why 3 lost leadership --trace bare.txt");
+    assert!(code == Some(0) && told.contains("no cause can be confirmed"), "{told}");
+    assert!(told.contains("S3 stepped down"), "{told}");
+
+    // Nor does one that is not of its scenario.
+    std::fs::write(
+        directory.path().join("other.txt"),
+        trace.replace("leader (term 1)", "leader (term 9)"),
+    )
+    .unwrap();
+    let (_, told, _) = jangada("why 3 lost leadership --trace other.txt");
+    assert!(told.contains("no cause can be confirmed"), "{told}");
+
+    for (arguments, complaint) in [
+        ("why no-leader --trace slow.jangada", "line 1 is no line of a trace"),
+        ("why no-leader --trace gone.txt", "gone.txt: cannot be opened"),
+        ("why bicycle --trace bare.txt", "`bicycle` is neither"),
+    ] {
+        let (code, _, err) = jangada(arguments);
+        assert!(code == Some(2) && err.contains(complaint), "{err}");
+    }
+}
