@@ -243,6 +243,9 @@ impl Stage {
                 }
                 match steps.get(self.next).map(|step| (step, step.at)) {
                     Some((step, None)) => self.begin(step),
+                    Some((step, Some(at))) if step.at_once && at <= self.clock.now() => {
+                        self.begin(step);
+                    }
                     Some((step, Some(at))) if at <= until.time => {
                         let woken = self.wait(at, until.seen).await;
                         if matches!(woken, Woken::Seen) {

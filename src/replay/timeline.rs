@@ -40,6 +40,8 @@ pub struct Step {
     pub(super) home: Rc<Path>,
     /// At this moment at the earliest; without one, as soon as the step before has ended.
     pub(super) at: Option<Time>,
+    /// Where that moment is here already, nothing else comes before it.
+    pub(super) at_once: bool,
     /// It was interrupted then.
     pub(super) until: Option<Time>,
     /// When it was carried out, as far as it was.
@@ -165,13 +167,9 @@ impl Timeline {
         pinned.marks = Rc::default();
         pinned.truncate(began.len());
         for (place, step) in pinned.steps.iter_mut().enumerate() {
-            let moment = began.get(place).copied();
-            let before =
-                place.checked_sub(1).map_or(Some(Time::default()), |i| began.get(i).copied());
-            // What followed at once follows at once.
-            if step.at.is_some() || moment != before {
-                step.at = moment;
-            }
+            // What followed the step before it at once still does.
+            step.at_once = step.at.is_none();
+            step.at = began.get(place).copied();
             step.until = began.get(place + 1).copied().or(step.until);
             if let Some(text) = texts.get(&place) {
                 step.text.clone_from(text);
@@ -200,7 +198,15 @@ impl Timeline {
 
 impl Step {
     fn new(home: Rc<Path>) -> Self {
-        Self { text: String::new(), line: None, home, at: None, until: None, began: None }
+        Self {
+            text: String::new(),
+            line: None,
+            home,
+            at: None,
+            at_once: false,
+            until: None,
+            began: None,
+        }
     }
 
     /// When it is carried out, if that is known.

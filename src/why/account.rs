@@ -220,8 +220,11 @@ impl Account {
     fn order(&mut self, at: Time, text: &str) -> Option<()> {
         match script::parse(text, &Variables::new()) {
             Ok(Some(Statement::Order(mut order))) => {
-                for servers in order.servers_mut() {
-                    self.resolve(servers);
+                // Of a group, only those are meant to whose disks it can happen.
+                if !matches!(order, Order::DiskFault { .. }) {
+                    for servers in order.servers_mut() {
+                        self.resolve(servers);
+                    }
                 }
                 self.add_event(at, Event::Ordered(order));
                 Some(())
@@ -289,7 +292,9 @@ impl Account {
 
     fn ended(&mut self, server: ServerId, how: &str) -> Event {
         self.roles.remove(&server);
-        Event::Ended { server, how: how.to_owned() }
+        // What to do about a failure is not part of how it came to be.
+        let how = how.split(". ").next().unwrap_or(how).to_owned();
+        Event::Ended { server, how }
     }
 
     fn add_event(&mut self, at: Time, what: Event) {

@@ -299,23 +299,34 @@ impl<'a> Teller<'a> {
                     self.add(Rank::Near, vote.place, vote.at, text);
                 }
             }
-            VoteRefusal::LogBehind => self.missed(candidate, voter, place),
+            VoteRefusal::LogBehind => {
+                let place = request.map_or(place, |request| request.place);
+                self.missed(candidate, voter, place);
+            }
             VoteRefusal::LeaderAlive(_) | VoteRefusal::StaleTerm => {}
         }
     }
 
-    /// What this server did not get, and that other one did.
+    /// What this server did not get, and that other one has.
     fn missed(&mut self, server: ServerId, other: ServerId, place: u64) {
         let carries = |it: &Passage| {
             matches!(it.message, Message::AppendEntries(append)
                 if append.last > append.prev_log.index)
         };
-        let got = |it: &Passage| it.to == other && it.fate == Fate::Delivered && carries(it);
-        let Some(news) = self.message_before(place, got) else { return };
+        let has = |it: &Passage| {
+            carries(it)
+                && ((it.to, &it.fate) == (other, &Fate::Delivered)
+                    || (it.from, &it.fate) == (other, &Fate::Sent))
+        };
+        let Some(news) = self.message_before(place, has) else { return };
         let Message::AppendEntries(append) = news.what.message else { return };
-        let text = format!("{other} got entry {} from {}", append.last, news.what.from);
+        let (leader, term) = (news.what.from, append.term);
+        let text = match leader == other {
+            true => format!("{other} sent out entry {}, as the leader of term {term}", append.last),
+            false => format!("{other} got entry {} from {leader}", append.last),
+        };
         self.add(Rank::Near, news.place, news.at, text);
-        self.silence(&[(news.what.from, server)], 0, place);
+        self.silence(&[(leader, server)], 0, place);
     }
 }
 

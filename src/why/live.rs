@@ -163,7 +163,7 @@ mod tests {
         let mut live = live(7, &LINES[..2]);
         let seen = self::live(7, &["wait leader", "wait 1s", "crash all", "wait 1s"]);
         (live.events, live.lines, live.status) = (seen.events, seen.lines, seen.status);
-        live.settings.1 = 8;
+        live.settings.1 = 4;
         let answer = ask(live, Question::NoLeader);
         assert_eq!(answer.causes().len(), 1, "{answer}");
         assert!(answer.to_string().contains("The last was S3"), "{answer}");
@@ -175,7 +175,7 @@ mod tests {
         let answer = ask(unknown, Question::LostLeadership(ServerId(3)));
         assert_eq!(answer.verdict, Verdict::Unconfirmed, "{answer}");
         assert!(answer.chain.iter().any(|link| link.text.contains("S3 crashed")), "{answer}");
-        let elsewhere = Live { settings: (3, 8, DiskKind::default()), ..live(7, &LINES) };
+        let elsewhere = Live { settings: (3, 4, DiskKind::default()), ..live(7, &LINES) };
         let answer = ask(elsewhere, Question::LostLeadership(ServerId(3)));
         assert_eq!(answer.verdict, Verdict::Unconfirmed, "{answer}");
     }

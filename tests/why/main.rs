@@ -4,10 +4,12 @@
 mod incidents;
 
 use std::path::Path;
+use std::time::Duration;
 
 use jangada::raft::Time;
 use jangada::replay::Timeline;
 use jangada::script::{Inquiry, Scenario, Statement, Variables, parse};
+use jangada::sim::{World, WorldOptions};
 use jangada::why::{Answer, Verdict, explain};
 
 /// The run of a scenario, and when it ends.
@@ -158,4 +160,33 @@ fn a_trace_answers_as_its_scenario_does() {
         let (code, _, err) = jangada(arguments);
         assert!(code == Some(2) && err.contains(complaint), "{err}");
     }
+}
+
+#[test]
+fn whatever_happens_is_explained_within_bounds() {
+    let options = WorldOptions { trouble: Some(Duration::from_secs(2)), ..WorldOptions::default() };
+    let mut named = 0;
+    for seed in [1, 10, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42] {
+        let world = World::expand(seed, options);
+        let timeline = Timeline::new(&world.scenario, Path::new("world.jangada"));
+        let now = Time::default() + Duration::from_secs(2);
+        for question in [
+            "no-leader",
+            "1 lost leadership",
+            "2 lost leadership",
+            "3 lost leadership",
+            "1 refused its vote",
+            "2 refused its vote",
+            "9 is not committed",
+        ] {
+            let answer = explain(&timeline, &inquiry(&format!("why {question}")), now).unwrap();
+            // The run is done again message for message.
+            assert_ne!(answer.verdict, Verdict::Unconfirmed, "{answer}");
+            assert!(answer.chain.len() <= 10 && answer.replays <= 256, "{answer}");
+            assert!(answer.chain.is_sorted_by_key(|link| link.at), "{answer}");
+            assert_eq!(answer.chain.is_empty(), answer.verdict == Verdict::NotSo, "{answer}");
+            named += usize::from(!answer.causes().is_empty());
+        }
+    }
+    assert!(named > 9, "only {named} questions have found a cause");
 }
