@@ -175,8 +175,11 @@ impl Recorder {
     /// Adds a line to the trace, if there is one.
     pub(crate) fn trace(&self, line: fmt::Arguments<'_>) {
         let record = &mut *self.record.borrow_mut();
-        let now = record.clock.now();
-        record.write_trace(now, line);
+        // Asking for the time takes longer than all the rest.
+        if record.trace.is_some() {
+            let now = record.clock.now();
+            record.write_trace(now, line);
+        }
     }
 }
 
