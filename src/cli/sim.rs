@@ -259,8 +259,7 @@ fn as_json(report: &Report, shrunk: Option<&Shrunk>, wall: Duration) -> serde_js
         "reads": tally.reads,
         "unknown": tally.unknown,
         "received": tally.received,
-        // The check always comes to a verdict.
-        "linearizability": { "undecided": 0 },
+        "linearizability": { "undecided": tally.undecided },
         "digest": format!("{:016x}", tally.digest),
         "violations": violations.collect::<Vec<_>>(),
         "shrunk": shrunk.map(|shrunk| json!({
