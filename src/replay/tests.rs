@@ -244,8 +244,10 @@ fn a_failure_stops_the_run_and_not_its_repetition() {
     assert!(traveller.placed(1, failure).to_string().contains("it.jangada:3: "));
     let print = finish(&mut traveller);
     let end = traveller.now();
+    assert!(traveller.goto(at(1000)).unwrap().is_none(), "it was told when it failed");
     traveller.goto(at(100)).unwrap();
-    traveller.goto(end).unwrap();
+    let failure = traveller.goto(end).unwrap().expect("a failure on the way");
+    assert!(failure.to_string().contains("it.jangada:3: "), "{failure}");
     assert_eq!(traveller.fingerprint(), print);
 }
 
