@@ -104,8 +104,8 @@ fn ten_thousand_calls_that_one_copy_answered_pass() {
     }
 }
 
-/// In the second half of the history one read sees what the file held one change earlier than it
-/// could, or one more append than there was.
+/// In the second half of the history one read lacks the end of what the file held, or sees an
+/// append that nobody made, or everything twice.
 #[test]
 fn one_wrong_answer_among_ten_thousand_fails() {
     let wrong: [fn(&mut Vec<u8>); 3] = [
