@@ -302,9 +302,17 @@ impl Session {
         }
     }
 
-    /// Goes to this moment; what fails on the way ahead is told, once it is there.
+    /// Goes to this moment, or ahead until Ctrl-C; what fails on the way ahead is told at the end.
     fn goto(&mut self, time: Time) -> io::Result<Result<(), Failure>> {
-        let failed = self.traveller.goto(time)?;
+        let mut failed = None;
+        loop {
+            let now = self.traveller.now();
+            let next = if time > now { time.min(now + SLICE) } else { time };
+            failed = failed.or(self.traveller.goto(next)?);
+            if next == time || self.wall.is_interrupted() {
+                break;
+            }
+        }
         let (begun, under_way) = self.traveller.progress();
         let ahead = self.traveller.timeline().steps().len() - begun + usize::from(under_way);
         let ahead = match ahead {
