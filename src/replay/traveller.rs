@@ -279,6 +279,11 @@ impl Traveller {
     }
 
     #[cfg(test)]
+    pub(super) fn sandbox(&self) -> &crate::actors::Sandbox {
+        self.stage.sandbox()
+    }
+
+    #[cfg(test)]
     pub(super) fn fingerprint(&self) -> super::Fingerprint {
         self.stage.fingerprint()
     }
