@@ -136,8 +136,8 @@ fn one_wrong_answer_among_ten_thousand_fails() {
 #[test]
 fn a_run_writes_the_history_that_is_checked() {
     let directory = tempfile::tempdir().unwrap();
-    let scenario = "wait leader\nload a.jangada as a\n& append a x\ncrash leader\nwait jobs\ncat a\n\
-                    history inside.jsonl\n";
+    let scenario = "wait leader\nload a.jangada as a\n& append a x\ncrash leader\nwait jobs\n\
+                    cat a\nhistory inside.jsonl\n";
     fs::write(directory.path().join("a.jangada"), scenario).unwrap();
     let output = jangada(directory.path(), &["run", "--history", "all.jsonl", "a.jangada"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
