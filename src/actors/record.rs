@@ -237,8 +237,7 @@ impl fmt::Display for Seconds {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.at.as_nanos() / 1_000_000;
-        write!(f, "{:>4}.{:03} s  {}", millis / 1_000, millis % 1_000, self.kind)
+        write!(f, "{:>8} s  {}", self.at, self.kind)
     }
 }
 

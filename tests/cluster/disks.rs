@@ -1,7 +1,9 @@
 //! Slow and stalled disks and state machines delay answers, and nothing else; disks that fail
 //! stop their server, and nobody else.
 
-use jangada::actors::{Condition, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers};
+use jangada::actors::{
+    Condition, Event, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers,
+};
 use jangada::raft::{Index, ServerId};
 use jangada::storage::{DiskFault, DiskKind, StorageError};
 
@@ -188,8 +190,11 @@ fn trap_72_a_failed_sync_ends_the_server() {
             let status = server(sandbox, victim).await;
             assert_eq!(status.condition, Condition::Failed);
             assert!(matches!(status.failure, Some(StorageError::Disk(_))));
-            let failed = |kind: &EventKind| matches!(kind, EventKind::Failed { server, .. } if *server == victim);
-            assert!(sandbox.events().latest(1000).iter().any(|event| failed(&event.kind)));
+            let failed = |event: &Event| match &event.kind {
+                EventKind::Failed { server, .. } => *server == victim,
+                _ => false,
+            };
+            assert!(sandbox.events().latest(1000).iter().any(failed));
             order(sandbox, Order::Recover(only(victim))).await;
             assert_eq!(server(sandbox, victim).await.failure, None);
         }
