@@ -93,9 +93,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         let text = as_file(shrunk);
         match &arguments.scenario {
             None => say(&format!("{text}\n")),
-            Some(path) => match std::fs::write(path, text) {
+            Some(path) => match std::fs::write(path, &text) {
                 Ok(()) => say(&format!("again, shorter: jangada run {}\n\n", path.display())),
                 Err(error) => {
+                    say(&format!("{text}\n"));
                     complain(&format!("cannot write the scenario to {}: {error}", path.display()));
                 }
             },
@@ -109,25 +110,25 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let missing = missing(&report, options.profile);
+    let missing = missing(&report, &options);
     if !missing.is_empty() {
-        let what = missing.join(", ");
-        complain(&format!(
-            "in {} seeds these faults never happened: {what}",
-            seeds.end - seeds.start
-        ));
+        let (seeds, what) = (report.tally.seeds, missing.join(", "));
+        complain(&format!("in {seeds} seeds these faults never happened: {what}"));
     }
     let well = report.violations == 0 && missing.is_empty();
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Faults that should have been seen: of a thousand seeds, some have each of them.
-fn missing(report: &Report, profile: Profile) -> Vec<&'static str> {
+/// Faults that should have been seen: of a thousand seeds, some have each of them that can happen.
+fn missing(report: &Report, options: &WorldOptions) -> Vec<&'static str> {
     if report.tally.seeds < 1000 {
         return Vec::new();
     }
     let never = |fault: &Fault| report.tally.faults.get(fault.name()).is_none_or(|it| *it == 0);
-    profile.faults().into_iter().filter(never).map(Fault::name).collect()
+    let possible =
+        |fault: &Fault| options.servers.is_none_or(|servers| servers >= fault.least_servers());
+    let faults = options.profile.faults().into_iter();
+    faults.filter(possible).filter(never).map(Fault::name).collect()
 }
 
 #[expect(

@@ -89,4 +89,8 @@ fn what_fails_shrinks_to_what_makes_it_fail() {
     assert!(shrunk.orders <= 2, "{}", shrunk.scenario);
     let again = run_scenario(&shrunk.scenario, Default::default()).unwrap();
     assert_eq!(again.violation, Some(shrunk.violation));
+    for limit in [0, 7] {
+        let shrunk = shrink(&world, &violation, limit).unwrap();
+        assert!(shrunk.runs <= limit, "{} of {limit} runs", shrunk.runs);
+    }
 }
