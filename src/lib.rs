@@ -42,7 +42,7 @@
 //! |---|---|
 //! | [`console`] | How does a person see the cluster, and type to it? |
 //! | [`sim`] | What does a seed do to a cluster? Worlds of overlapping faults; what fails, shrunk. |
-//! | [`why`] | Why is something so? The orders without which it would not be, and how it came. |
+//! | [`why`] | Why is it so? The orders without which it would not be, and what came of them. |
 //! | [`replay`] | How is a run done again? Time travel, with or without some orders. |
 //! | [`script`] | What does a line mean, and how is it carried out? |
 //! | [`diagram`] | How does a run look as a picture? Its trace, as a sequence diagram. |

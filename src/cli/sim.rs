@@ -111,25 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let missing = missing(&report, &options);
-    if !missing.is_empty() {
-        let (seeds, what) = (report.tally.seeds, missing.join(", "));
-        complain(&format!("in {seeds} seeds these faults never happened: {what}"));
+    let missing = report.missing(&options);
+    for (first, fault) in &missing {
+        complain(&format!("from seed {first} on, {fault} never happens in a thousand seeds"));
     }
     let well = report.violations == 0 && missing.is_empty();
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Faults that should have been seen: of a thousand seeds, some have each of them that can happen.
-fn missing(report: &Report, options: &WorldOptions) -> Vec<&'static str> {
-    if report.tally.seeds < 1000 {
-        return Vec::new();
-    }
-    let never = |fault: &Fault| report.tally.faults.get(fault.name()).is_none_or(|it| *it == 0);
-    let possible =
-        |fault: &Fault| options.servers.is_none_or(|servers| servers >= fault.least_servers());
-    let faults = options.profile.faults().into_iter();
-    faults.filter(possible).filter(never).map(Fault::name).collect()
 }
 
 #[expect(
@@ -183,6 +170,10 @@ fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
     };
     let faults = list(&mut tally.faults.iter().map(|(what, count)| (*what, count)));
     let messages = list(&mut tally.messages.iter().map(|(what, count)| (*what, count)));
+    let undecided = match tally.undecided {
+        0 => String::new(),
+        worlds => format!("; {worlds} worlds have calls that were not checked"),
+    };
     let verdict = match report.violations {
         0 => "no violation".to_owned(),
         1 => "1 VIOLATION".to_owned(),
@@ -190,7 +181,7 @@ fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
     };
     format!(
         "faults: {faults}\nmessages: {messages}\n{} seeds in {:.1} s on {jobs} threads: {}; \
-         {} reads, {} calls of unknown outcome; digest {:016x}\n{verdict}\n",
+         {} reads, {} calls of unknown outcome{undecided}; digest {:016x}\n{verdict}\n",
         tally.seeds,
         wall.as_secs_f64(),
         line(report, wall),

@@ -75,7 +75,7 @@ impl Search<'_, '_> {
                     return Ok(Finding::Alone(*one));
                 }
             }
-            return Ok(match self.near(needed).as_slice() {
+            return Ok(match self.near(&needed).as_slice() {
                 [one] => Finding::Alone(*one),
                 near => Finding::Together(near.to_vec()),
             });
@@ -95,7 +95,7 @@ impl Search<'_, '_> {
     }
 
     /// Those that were still in force when it began, or not long before; if none was, the latest.
-    fn near(&self, needed: Vec<usize>) -> Vec<usize> {
+    fn near(&self, needed: &[usize]) -> Vec<usize> {
         let onset = self.fact.onset();
         let is_near =
             |one: &usize| self.suspects[*one].undone.is_none_or(|undone| undone + REACH >= onset);

@@ -5,12 +5,13 @@ mod campaign;
 mod commit;
 mod links;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Account, Event, Fate, Passage, Record};
 use super::fact::{Fact, Loss, Seen, list};
 use super::phrase;
 use super::suspect::Suspect;
+use crate::actors::{Order, Servers};
 use crate::raft::{Message, RoleKind, ServerId, Term, Time, Timing, VoteRefusal, Why};
 
 /// Something that happened, in plain words.
@@ -40,12 +41,26 @@ enum Rank {
 struct Teller<'a> {
     seen: &'a Seen,
     timing: Timing,
-    links: BTreeMap<u64, (Rank, Link)>,
+    /// When the causes ended servers.
+    ends: Vec<Time>,
+    /// Whose clocks the causes made wrong.
+    clocks: Vec<Servers>,
+    /// By their places in the account, and in the order in which they were found.
+    links: BTreeMap<(u64, usize), (Rank, Link)>,
 }
 
 /// The chain that leads to a fact from these causes, oldest first: ten links at the most.
 pub(super) fn chain(fact: &Fact, causes: &[&Suspect], seen: &Seen, timing: Timing) -> Vec<Link> {
-    let mut teller = Teller { seen, timing, links: BTreeMap::new() };
+    let ends = |order: &Order| matches!(order, Order::Crash(_) | Order::Stop(_));
+    let ends = causes.iter().filter(|it| it.orders.iter().any(ends)).map(|it| it.at).collect();
+    let clocks = causes.iter().flat_map(|it| &it.orders).filter_map(|order| match order {
+        Order::ClockRate { servers, .. } | Order::ClockJump { servers, .. } => {
+            Some(servers.clone())
+        }
+        _ => None,
+    });
+    let clocks = clocks.collect();
+    let mut teller = Teller { seen, timing, ends, clocks, links: BTreeMap::new() };
     for cause in causes {
         let text = phrase::describe(&cause.orders);
         teller.add(Rank::End, cause.place, cause.at, text);
@@ -70,24 +85,37 @@ impl<'a> Teller<'a> {
     }
 
     fn add(&mut self, rank: Rank, place: u64, at: Time, text: String) {
-        let link = (rank, Link { at, text });
-        let known = self.links.entry(place).or_insert_with(|| link.clone());
-        known.0 = known.0.min(rank);
+        let mut there = self.links.range_mut((place, 0)..=(place, usize::MAX));
+        match there.find(|(_, (_, link))| link.text == text) {
+            Some((_, (known, _))) => *known = rank.min(*known),
+            None => {
+                self.links.insert((place, self.links.len()), (rank, Link { at, text }));
+            }
+        }
     }
 
     /// Something about the moment of the question itself.
     fn conclude(&mut self, rank: Rank, at: Time, text: String) {
-        let last = self.links.last_key_value().map_or(0, |(place, _)| *place);
-        self.add(rank, last.max(u64::MAX / 2) + 1, at, text);
+        self.add(rank, u64::MAX, at, text);
     }
 
+    /// The links that matter most; of those that matter the same, the latest.
     fn finish(self) -> Vec<Link> {
-        let mut ranks: Vec<(Rank, u64)> =
-            self.links.iter().map(|(place, (rank, _))| (*rank, u64::MAX - place)).collect();
-        ranks.sort_unstable();
-        let kept: Vec<u64> = ranks.iter().take(LONGEST).map(|(_, back)| u64::MAX - back).collect();
-        let links = self.links.into_iter().filter(|(place, _)| kept.contains(place));
+        let mut keys: Vec<_> = self.links.iter().map(|(key, (rank, _))| (*rank, *key)).collect();
+        keys.sort_unstable_by_key(|(rank, key)| (*rank, std::cmp::Reverse(*key)));
+        keys.truncate(LONGEST);
+        let kept: BTreeSet<_> = keys.into_iter().map(|(_, key)| key).collect();
+        let links = self.links.into_iter().filter(|(key, _)| kept.contains(key));
         links.map(|(_, (_, link))| link).collect()
+    }
+
+    /// Who goes by a clock that a cause made wrong.
+    fn by_its_clock(&self, server: ServerId) -> &'static str {
+        let wrong = |servers: &Servers| match servers {
+            Servers::Only(some) => some.contains(&server),
+            _ => true,
+        };
+        if self.clocks.iter().any(wrong) { "by its own clock, " } else { "" }
     }
 
     fn majority(&self) -> usize {
@@ -138,8 +166,10 @@ impl<'a> Teller<'a> {
         };
         match how {
             Loss::Ended(how) => {
-                let text =
-                    format!("{server} {how}, and with it went its leadership of term {term}");
+                let text = format!(
+                    "{server} {how}, and its leadership of term {term} went with it: whoever \
+                     comes back comes back as a follower"
+                );
                 self.add(rank, place, at, text);
             }
             Loss::SteppedDown(Why::HigherTerm(from)) => {
@@ -153,8 +183,9 @@ impl<'a> Teller<'a> {
             Loss::SteppedDown(Why::QuorumLost) => {
                 let patience = script_time(self.timing.election_timeout_max);
                 let text = format!(
-                    "{server} stepped down: for {patience} it had no answer from a majority \
-                     (check-quorum)"
+                    "{server} stepped down: {}for {patience} it had no answer from a majority \
+                     (check-quorum)",
+                    self.by_its_clock(server)
                 );
                 self.add(rank, place, at, text);
                 self.quorum_lost(server, place);

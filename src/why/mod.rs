@@ -20,8 +20,6 @@ mod leadership;
 mod message;
 mod phrase;
 mod suspect;
-#[cfg(test)]
-mod tests;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -58,6 +58,9 @@ fn sentence(order: &Order, both: bool) -> String {
             };
             format!("messages {} began to take {latency} longer", link(from, to))
         }
+        Order::Loss { from, to, probability } if *probability >= 1.0 => {
+            format!("all messages {} began to get lost", link(from, to))
+        }
         Order::Loss { from, to, probability } => {
             format!(
                 "{} of the messages {} began to get lost",

@@ -108,7 +108,6 @@ fn undoes(later: &Order, fault: &Order) -> bool {
                 | Order::Duplicate { .. }
                 | Order::Reorder { .. }
         ),
-        (Order::Partition(_), Order::Partition(_) | Order::Cut { .. }) => true,
         (Order::Recover(a) | Order::Start(a), Order::Crash(b) | Order::Stop(b))
         | (Order::Resume(a), Order::Pause(b))
         | (Order::Speed { servers: a, .. }, Order::Speed { servers: b, .. })
@@ -133,7 +132,8 @@ fn undoes(later: &Order, fault: &Order) -> bool {
         | (Order::Reorder { from: a, to: b, .. }, Order::Reorder { from: c, to: d, .. }) => {
             covers(a, c) && covers(b, d)
         }
-        (Order::ElectionTimeout { .. }, Order::ElectionTimeout { .. })
+        (Order::Partition(_), Order::Partition(_) | Order::Cut { .. })
+        | (Order::ElectionTimeout { .. }, Order::ElectionTimeout { .. })
         | (Order::Heartbeat(_), Order::Heartbeat(_)) => true,
         _ => false,
     }

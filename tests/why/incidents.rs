@@ -118,7 +118,7 @@ impl Draw {
                 6 => format!("loss 5% {last} <-> {other}"),
                 7 => format!("speed {last} 15ms"),
                 8 => format!("clock-rate {last} 1.02"),
-                _ => format!("try resume {last}"),
+                _ => format!("delay {last} -> {leader} 3ms"),
             };
             self.lines.push(decoy);
             self.wait(10, 60);
@@ -213,7 +213,7 @@ fn lost_leadership(mut draw: Draw) -> Incident {
 
 fn not_committed(mut draw: Draw) -> Incident {
     let (leader, others) = (draw.leader, draw.others());
-    draw.lines.push("clients 3 for 20s every 20ms".to_owned());
+    draw.lines.push("clients 6 for 20s every 20ms".to_owned());
     let (cause, after) = match draw.below(7) {
         0 => (format!("crash {}", draw.list(&draw.followers)), (150, 250)),
         1 => (format!("cut {leader} -> {others}"), (110, 140)),

@@ -8,7 +8,7 @@ use std::path::Path;
 use jangada::raft::Time;
 use jangada::replay::Timeline;
 use jangada::script::{Inquiry, Scenario, Statement, Variables, parse};
-use jangada::why::{Answer, explain};
+use jangada::why::{Answer, Verdict, explain};
 
 /// The run of a scenario, and when it ends.
 fn run(scenario: &str) -> (Timeline, Time) {
@@ -29,4 +29,86 @@ fn inquiry(question: &str) -> Inquiry {
 fn ask(scenario: &str, question: &str) -> Answer {
     let (timeline, end) = run(scenario);
     explain(&timeline, &inquiry(question), end).unwrap()
+}
+
+#[test]
+fn what_is_not_so_is_said_plainly() {
+    let calm = "servers 3\nseed 7\nwait leader\nload Cargo.toml\nwait 1s\n";
+    for (question, instead) in [
+        ("why no-leader", "There is a leader: S3, which a majority has followed since 0.285 s."),
+        ("why 3 lost leadership", "S3 leads: it has led term 1 since 0.285 s."),
+        ("why 1 lost leadership", "S1 has never led, and so it lost no leadership."),
+        ("why 2 is not committed", "2 is committed: S1, S2 and S3 know it."),
+        ("why 99 is not committed", "No log has an entry 99: the longest ends at 3."),
+        ("why 1 refused its vote", "S1 has refused nobody its vote."),
+        ("why no-leader at 9s", "It is 1.326 s now; what is at 9.000 s, nobody knows yet."),
+    ] {
+        let answer = ask(calm, question);
+        assert_eq!((answer.to_string().trim_end(), answer.causes().len()), (instead, 0));
+        assert!(answer.chain.is_empty());
+    }
+}
+
+#[test]
+fn what_no_order_caused_is_told_from_events_alone() {
+    let answer = ask("servers 3\nseed 7\nwait 100ms\n", "why no-leader");
+    assert_eq!((&answer.verdict, answer.chain.len()), (&Verdict::NoOrder, 1));
+    assert!(answer.to_string().contains("S3's election timeout ends first, at 0.284 s"));
+    let harmless = "servers 3\nseed 7\ndisk 1 1ms\nwait 100ms\n";
+    let answer = ask(harmless, "why no-leader");
+    assert_eq!(answer.verdict, Verdict::NoOrder);
+    assert!(answer.to_string().contains("it is so without all of them, too"));
+}
+
+#[test]
+fn orders_that_did_it_together_are_named_together() {
+    let scenario = "servers 3\nseed 7\nwait leader\nwait 1s\ncrash leader\nwait 1s\n\
+                    crash leader\nwait 2s\n";
+    let Verdict::Together(causes) = ask(scenario, "why no-leader").verdict else { panic!() };
+    assert_eq!(causes.iter().filter_map(|cause| cause.line).collect::<Vec<_>>(), [5, 7]);
+}
+
+#[test]
+fn orders_each_of_which_is_enough_are_told_apart_from_those() {
+    let scenario = "servers 3\nseed 7\nwait leader\nwait 1s\nloss 100% all -> all\n\
+                    partition 1 | 2 | 3\nwait 2s\n";
+    let Verdict::Either(causes) = ask(scenario, "why no-leader").verdict else { panic!() };
+    assert_eq!(causes.iter().filter_map(|cause| cause.line).collect::<Vec<_>>(), [5, 6]);
+}
+
+#[test]
+fn an_order_that_was_refused_is_no_cause_and_stays_refused() {
+    let scenario = "servers 3\nseed 7\ntry crash leader\nwait leader\nwait 1s\ncrash leader\n\
+                    wait 80ms\n";
+    let answer = ask(scenario, "why no-leader");
+    assert_eq!(answer.causes().iter().map(|cause| cause.line).collect::<Vec<_>>(), [Some(6)]);
+}
+
+#[test]
+fn a_moment_before_the_end_is_asked_about_as_it_was() {
+    let scenario = "servers 3\nseed 7\nwait leader\nwait 1s\ncrash leader\nwait 3s\nheal\n";
+    assert_eq!(ask(scenario, "why no-leader").verdict, Verdict::NotSo);
+    let answer = ask(scenario, "why no-leader at 1.3s");
+    assert_eq!(answer.causes().iter().map(|cause| cause.line).collect::<Vec<_>>(), [Some(5)]);
+    assert!(answer.chain.iter().all(|link| link.at <= Time::from_nanos(1_300_000_000)));
+}
+
+/// `docs/learning.md` shows commands and what they answer.
+#[test]
+fn the_answers_in_the_docs_are_those_that_are_given() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let learning = std::fs::read_to_string(root.join("docs/learning.md")).unwrap();
+    let mut shown = 0;
+    for block in learning.split("```").filter(|block| block.contains("$ jangada why")) {
+        let (command, answer) = block.trim_start().split_once('\n').unwrap();
+        let words = command.strip_prefix("$ jangada ").unwrap().split(' ');
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_jangada"))
+            .args(words)
+            .current_dir(root)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{command}");
+        shown += 1;
+    }
+    assert!(shown > 0, "the docs have lost their answers");
 }

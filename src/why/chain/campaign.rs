@@ -31,7 +31,8 @@ impl Teller<'_> {
                 format!("{server} had the pre-votes of a majority and stood in term {term}")
             }
             _ => format!(
-                "{server} had heard no leader for an election timeout, and asked for pre-votes"
+                "{}{server} had heard no leader for an election timeout, and asked for pre-votes",
+                self.by_its_clock(server)
             ),
         };
         self.add(Rank::Near, event.place, event.at, text);
@@ -82,8 +83,7 @@ impl Teller<'_> {
         let needed = self.majority();
         let text = if up < needed {
             format!(
-                "{} cannot act, and the {up} of {} that can are no majority: {needed} must vote \
-                 for a leader",
+                "{} cannot answer: a leader needs {needed} votes of {}, and {up} can be had",
                 list(&idle),
                 self.seen.servers
             )
@@ -104,10 +104,10 @@ impl Teller<'_> {
     fn leader_gone(&mut self, last: ServerId, since: Time) {
         let mut term = None;
         let mut gone = None;
-        for event in self.account().events().take_while(|event| event.at <= since) {
+        for event in self.account().events() {
             match &event.what {
                 Event::Became { server, role: RoleKind::Leader, term: of, .. }
-                    if *server == last =>
+                    if *server == last && event.at <= since =>
                 {
                     (term, gone) = (Some(*of), None);
                 }
@@ -127,7 +127,7 @@ impl Teller<'_> {
             (Some(term), None) => {
                 // Its followers left it.
                 let left = |event: &&Record<Event>| {
-                    event.at <= since
+                    event.at == since
                         && matches!(&event.what, Event::Became { server, .. } | Event::Ended { server, .. }
                             if *server != last)
                 };
@@ -185,10 +185,10 @@ impl Teller<'_> {
                     if passage.from == server && request.pre_vote == pre_vote =>
                 {
                     let state = match &passage.fate {
-                        Fate::Sent => "not heard",
+                        Fate::Sent => "it has not reached it",
                         Fate::Lost(why) if why.contains("cut") => "cut off",
                         Fate::Lost(why) if why.contains("down") => "down",
-                        Fate::Lost(_) => "the request was lost",
+                        Fate::Lost(_) => "lost on the way",
                         Fate::Delivered => "its answer is not there",
                     };
                     silent.insert(passage.to, state);

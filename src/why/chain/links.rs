@@ -134,15 +134,15 @@ impl<'a> Teller<'a> {
             }
         }
         for (trouble, troubled) in troubles {
-            let (who, messages) = (between(&troubled.pairs), count(troubled.messages, "message"));
+            let (who, messages) = (what(&troubled.pairs), count(troubled.messages, "message"));
             let text = match trouble {
-                Trouble::Lost(why)
-                    if why == "the server is down" || why == "the server crashed" =>
-                {
-                    format!("the first of {messages} {who} that found it down")
+                Trouble::Lost(why) if why.starts_with("the server") => {
+                    format!("from here on, {who} found nobody ({messages}): {why}")
                 }
-                Trouble::Lost(why) => format!("the first of {messages} {who} that got lost: {why}"),
-                Trouble::Late => format!("the first of {messages} {who} that came late or not yet"),
+                Trouble::Lost(why) => format!("from here on, {who} got lost ({messages}): {why}"),
+                Trouble::Late => {
+                    format!("from here on, {who} came late, or has not come yet ({messages})")
+                }
             };
             self.add(Rank::Near, troubled.place, troubled.at, text);
         }
@@ -161,21 +161,35 @@ impl<'a> Teller<'a> {
         if let Some(Record { at, place, what: Event::Ended { how, .. } }) =
             self.event_before(until, about)
         {
-            self.add(Rank::Far, *place, *at, format!("{server} {how}"));
+            // The order that is named as the cause has said it.
+            if !self.ends.contains(at) {
+                self.add(Rank::Far, *place, *at, format!("{server} {how}"));
+            }
         }
     }
 }
 
-/// `from S1 to S2 and S3`, or `between S1 and S2`.
-fn between(pairs: &[(ServerId, ServerId)]) -> String {
+/// `what S1 sent to S2 and S3`, or `what S1 and S2 sent each other`.
+fn what(pairs: &[(ServerId, ServerId)]) -> String {
     let mut from: Vec<ServerId> = pairs.iter().map(|(from, _)| *from).collect();
     let mut to: Vec<ServerId> = pairs.iter().map(|(_, to)| *to).collect();
     for side in [&mut from, &mut to] {
         side.sort_unstable();
         side.dedup();
     }
-    match from == to {
-        true => format!("between {}", list(&from)),
-        false => format!("from {} to {}", list(&from), list(&to)),
+    if from.iter().all(|id| !to.contains(id)) {
+        return format!("what {} sent to {}", list(&from), list(&to));
+    }
+    // One of them has a part in all of it.
+    let hub = from.iter().find(|id| pairs.iter().all(|(from, to)| from == *id || to == *id));
+    let mut all: Vec<ServerId> = from.iter().chain(&to).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    match hub {
+        Some(hub) => {
+            all.retain(|id| id != hub);
+            format!("what {hub} and {} sent each other", list(&all))
+        }
+        None => format!("what {} sent each other", list(&all)),
     }
 }
