@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     print: bool,
 }
 
-/// Runs the seeds. Exits with 1 if a property was violated, a fault of the profile was never seen in
+/// Runs the seeds. Exits with 1 if a property was violated, a fault of the profile never happened in
 /// a thousand seeds, or the report cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { seeds, world, .. } = arguments;
