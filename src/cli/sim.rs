@@ -54,7 +54,8 @@ pub(crate) struct Arguments {
     print: bool,
 }
 
-/// Runs the seeds. Exits with 1 if a property was violated.
+/// Runs the seeds. Exits with 1 if a property was violated, a fault of the profile never happened in
+/// a thousand seeds, or the report cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { seeds, world, .. } = arguments;
     let options = world.options();
@@ -93,9 +94,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         let text = as_file(shrunk);
         match &arguments.scenario {
             None => say(&format!("{text}\n")),
-            Some(path) => match std::fs::write(path, text) {
+            Some(path) => match std::fs::write(path, &text) {
                 Ok(()) => say(&format!("again, shorter: jangada run {}\n\n", path.display())),
                 Err(error) => {
+                    say(&format!("{text}\n"));
                     complain(&format!("cannot write the scenario to {}: {error}", path.display()));
                 }
             },
@@ -109,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let missing = report.missing(options.profile);
+    let missing = report.missing(&options);
     for (first, fault) in &missing {
         complain(&format!("from seed {first} on, {fault} never happens in a thousand seeds"));
     }

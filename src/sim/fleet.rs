@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use super::{Fault, Profile, Tally, Violation, World, WorldOptions, run};
+use super::{Fault, Tally, Violation, World, WorldOptions, run};
 
 /// Seeds to be run.
 #[derive(Clone, Debug)]
@@ -44,10 +44,14 @@ pub struct Failed {
 }
 
 impl Report {
-    /// The faults of a profile that never happened in a thousand seeds, with the first of the
-    /// thousand; only of those that were run from the first to the last.
-    pub fn missing(&self, profile: Profile) -> Vec<(u64, Fault)> {
-        let demanded = profile.faults();
+    /// The faults of these worlds that never happened in a thousand seeds, with the first of the
+    /// thousand; only of those that were run from the first to the last, and only what can happen
+    /// to so many servers.
+    pub fn missing(&self, options: &WorldOptions) -> Vec<(u64, Fault)> {
+        let mut demanded = options.profile.faults();
+        if let Some(servers) = options.servers {
+            demanded.retain(|fault| fault.least_servers() <= servers);
+        }
         let mut missing = Vec::new();
         for (thousand, (seeds, faults)) in &self.thousands {
             let never = |fault: &&Fault| faults.get(fault.name()).is_none_or(|it| *it == 0);
