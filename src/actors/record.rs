@@ -79,7 +79,7 @@ pub enum EventKind {
     Violated(Violation),
 }
 
-/// Keeps the latest events and tells those who watch.
+/// Keeps the latest events, tells those who watch, writes the trace and tells the monitor.
 #[derive(Clone)]
 pub struct Recorder {
     record: Rc<RefCell<Record>>,

@@ -314,3 +314,20 @@ fn what_nothing_protects_is_not_harmed() {
         assert_eq!(refused, Err(OrderError::NothingToHarm(ServerId(1))));
     });
 }
+
+/// An order that is refused for one of the servers that it names has changed nothing.
+#[test]
+fn a_fault_that_one_disk_refuses_happens_to_none() {
+    simulated(async |sandbox| {
+        let victim = follower(sandbox).await;
+        let running = others(5, &[victim])[0];
+        order(sandbox, Order::Crash(only(victim))).await;
+        let destroy = happens(Servers::Only(vec![victim, running]), DiskFault::Destroy);
+        assert_eq!(sandbox.order(destroy).await, Err(OrderError::MustBeDown(running)));
+        order(sandbox, Order::Recover(only(victim))).await;
+        order(sandbox, Order::Crash(only(victim))).await;
+        order(sandbox, happens(Servers::All, DiskFault::Destroy)).await;
+        let lost = Err(OrderError::Failed(victim, StorageError::NotFormatted));
+        assert_eq!(sandbox.order(Order::Recover(only(victim))).await, lost, "all that can");
+    });
+}
