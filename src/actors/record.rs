@@ -225,6 +225,13 @@ impl Drop for Alarm {
     }
 }
 
+impl Event {
+    /// The event as a line of a trace.
+    pub(crate) fn traced(&self) -> String {
+        format!("{} {}", Seconds(self.at), self.kind)
+    }
+}
+
 /// A moment as seconds with six decimals.
 pub(crate) struct Seconds(pub(crate) Time);
 

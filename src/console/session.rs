@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustyline::ExternalPrinter;
+use tokio::sync::oneshot;
 
 use super::helper::{LineHelper, Shared};
 use super::notices::{Choice, Notices};
@@ -13,10 +14,11 @@ use super::paint::{Color, Paint};
 use super::prompt::{self, Prompt};
 use super::screen::{Bar, Terminal, Way};
 use super::{Options, travel};
-use crate::actors::{self, Client, ClockKind, Sandbox, SandboxOptions};
+use crate::actors::{self, Client, ClockKind, Event, Sandbox, SandboxOptions};
 use crate::files::{Answer, Query};
 use crate::raft::ServerId;
-use crate::script::{self, Failure, FileCommand, Flow, Runner, Statement, Variables, Wait};
+use crate::script::{self, Failure, FileCommand, Flow, Runner, Screen, Statement, Variables, Wait};
+use crate::why::{self, Live};
 
 /// A line could not be carried out.
 pub(super) const FAILED: u8 = 1;
@@ -144,7 +146,7 @@ impl Session {
                 self.screen.interrupted(if changes { OUTCOME_UNKNOWN } else { "interrupted" });
                 Ok(Flow::Next)
             }
-            flow = self.runner.line(text) => flow,
+            flow = self.answer(text) => flow,
         };
         let variables = self.runner.variables().keys().cloned().collect();
         self.known.update(|known| known.variables = variables);
@@ -152,6 +154,34 @@ impl Session {
             self.ask_for_names();
         }
         flow
+    }
+
+    /// Answers a question, or has the line carried out.
+    async fn answer(&mut self, text: &str) -> Result<Flow, Failure> {
+        let Ok(Some(Statement::Why(inquiry))) = script::parse(text, self.runner.variables()) else {
+            return self.runner.line(text).await;
+        };
+        let sandbox = self.runner.sandbox();
+        let status = sandbox.status().await?;
+        let live = Live {
+            settings: (status.servers.len() as u64, sandbox.seed(), sandbox.disks()),
+            lines: self.runner.carried_out(),
+            events: sandbox.events().latest(usize::MAX).iter().map(Event::traced).collect(),
+            status,
+        };
+        let (done, answer) = oneshot::channel();
+        // The servers go on meanwhile.
+        #[expect(clippy::disallowed_methods, reason = "runs other clusters, in virtual time")]
+        std::thread::spawn(move || {
+            // Whoever asked may have gone away.
+            let _ = done.send(why::explain_live(live, &inquiry));
+        });
+        let failed =
+            |why: String| Failure::Other(format!("the question cannot be answered: {why}"));
+        let answer = answer.await.map_err(|_| failed("the replay has ended in a panic".into()))?;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        self.screen.confirm(answer.to_string().trim_end());
+        Ok(Flow::Next)
     }
 
     /// Has the names of the files asked for in the background: the prompt does not wait for it.

@@ -86,6 +86,16 @@ impl Timeline {
         Self::new(&scenario, Path::new(""))
     }
 
+    /// A run in which these lines are carried out, each at its moment at the earliest. `None` if
+    /// they are too long.
+    pub(crate) fn recorded(
+        (servers, seed, disks): (u64, u64, DiskKind),
+        lines: Vec<(Time, String)>,
+    ) -> Option<Self> {
+        let mut timeline = Self::by_hand(servers, seed, disks);
+        lines.iter().all(|(at, line)| timeline.push(*at, line)).then_some(timeline)
+    }
+
     /// How many servers there are.
     pub fn servers(&self) -> u64 {
         self.settings.servers.unwrap_or(SERVERS)

@@ -134,12 +134,17 @@ impl Account {
         event.max(self.messages.back().map(|message| message.at))
     }
 
-    fn line(&mut self, line: &str) -> Option<()> {
-        let (moment, text) = line.split_once(' ')?;
-        let (seconds, micros) = moment.split_once('.').filter(|(_, micros)| micros.len() == 6)?;
-        let seconds: u64 = seconds.parse().ok()?;
+    /// When this line of a trace happened.
+    pub(super) fn moment(line: &str) -> Option<Time> {
+        let (seconds, micros) = line.split_once(' ')?.0.split_once('.')?;
+        let (seconds, places): (u64, usize) = (seconds.parse().ok()?, micros.len());
         let micros = seconds.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?;
-        let at = Time::from_nanos(micros.checked_mul(1_000)?);
+        (places == 6).then_some(())?;
+        Some(Time::from_nanos(micros.checked_mul(1_000)?))
+    }
+
+    fn line(&mut self, line: &str) -> Option<()> {
+        let (at, text) = (Self::moment(line)?, line.split_once(' ')?.1);
         let mut words = text.splitn(5, ' ');
         let (first, second) = (words.next()?, words.next()?);
         if matches!(second, "->" | "<-" | "-x")

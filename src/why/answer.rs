@@ -12,7 +12,9 @@ use crate::replay::Timeline;
 /// The answer to a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
-    /// What is so.
+    /// What is so, if what was asked about is.
+    pub(super) fact: Option<Fact>,
+    /// What is so, in a sentence.
     pub(super) statement: String,
     /// What caused it.
     pub verdict: Verdict,
@@ -22,6 +24,8 @@ pub struct Answer {
     pub replays: usize,
     /// How many orders there were to leave out.
     pub(super) left_out: usize,
+    /// What is told is another run in which the same was done.
+    pub(super) replayed: bool,
 }
 
 /// What leaving out orders has shown.
@@ -57,9 +61,31 @@ pub struct Cause {
 }
 
 impl Answer {
+    /// An answer without a chain yet.
+    pub(super) fn of(fact: Fact, verdict: Verdict) -> Self {
+        Self {
+            statement: fact.to_string(),
+            fact: Some(fact),
+            verdict,
+            ..Self::not_so(String::new())
+        }
+    }
+
     pub(super) fn not_so(instead: String) -> Self {
-        let (verdict, chain) = (Verdict::NotSo, Vec::new());
-        Self { statement: instead, verdict, chain, replays: 0, left_out: 0 }
+        Self {
+            fact: None,
+            statement: instead,
+            verdict: Verdict::NotSo,
+            chain: Vec::new(),
+            replays: 0,
+            left_out: 0,
+            replayed: false,
+        }
+    }
+
+    pub(super) fn not_yet(at: Time, now: Time) -> Self {
+        let (at, now) = (Moment(at), Moment(now));
+        Self::not_so(format!("It is {now} now; what is at {at}, nobody knows yet."))
     }
 
     /// The orders that are named as causes.
@@ -162,6 +188,9 @@ impl Display for Answer {
             writeln!(f, "  {:>10}  {}{line}", Moment(cause.at).to_string(), cause.text)?;
         }
         writeln!(f, "How it came to be:")?;
+        if self.replayed {
+            writeln!(f, "  (as it is when the same is done again in virtual time)")?;
+        }
         for link in &self.chain {
             writeln!(f, "  {:>10}  {}", Moment(link.at).to_string(), link.text)?;
         }

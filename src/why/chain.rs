@@ -166,10 +166,11 @@ impl<'a> Teller<'a> {
         };
         match how {
             Loss::Ended(how) => {
-                let text = format!(
-                    "{server} {how}, and its leadership of term {term} went with it: whoever \
-                     comes back comes back as a follower"
-                );
+                let what = match self.ends.contains(&at) {
+                    true => format!("{server}'s leadership of term {term} ended with that"),
+                    false => format!("{server} {how}, and its leadership of term {term} ended"),
+                };
+                let text = format!("{what}: whoever comes back comes back as a follower");
                 self.add(rank, place, at, text);
             }
             Loss::SteppedDown(Why::HigherTerm(from)) => {

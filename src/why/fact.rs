@@ -184,6 +184,18 @@ impl Fact {
         Err(format!("{voter} has refused nobody its vote."))
     }
 
+    /// Whether the same is so in a run that differs in its moments.
+    pub(super) fn resembles(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NoLeader { last: a, .. }, Self::NoLeader { last: b, .. }) => a == b,
+            (
+                Self::LostLeadership { server: a, how: c, .. },
+                Self::LostLeadership { server: b, how: d, .. },
+            ) => (a, c) == (b, d),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+
     /// Steps of the timeline that begin behind this place in the account cannot have caused it.
     pub(super) fn place(&self) -> u64 {
         match self {

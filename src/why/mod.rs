@@ -17,6 +17,7 @@ mod cause;
 mod chain;
 mod fact;
 mod leadership;
+mod live;
 mod message;
 mod phrase;
 mod suspect;
@@ -30,6 +31,7 @@ pub use answer::{Answer, Cause, Verdict};
 use cause::Finding;
 pub use chain::Link;
 use fact::Fact;
+pub(crate) use live::{Live, explain_live};
 use suspect::Suspect;
 use trial::Trials;
 
@@ -44,8 +46,7 @@ use crate::script::{Inquiry, Statement};
 pub fn explain(timeline: &Timeline, inquiry: &Inquiry, now: Time) -> io::Result<Answer> {
     let at = inquiry.at.map_or(now, |at| Time::default() + at);
     if at > now {
-        let (at, now) = (fact::Moment(at), fact::Moment(now));
-        return Ok(Answer::not_so(format!("It is {now} now; what is at {at}, nobody knows yet.")));
+        return Ok(Answer::not_yet(at, now));
     }
     let looks = fact::looks(inquiry.question, at);
     let run = trial::run(timeline, &BTreeSet::new(), &looks, Account::new(true))?;
@@ -69,7 +70,7 @@ pub fn explain(timeline: &Timeline, inquiry: &Inquiry, now: Time) -> io::Result<
     let causes = named.iter().map(|suspect| Cause::of(suspect, timeline)).collect();
     let verdict = Verdict::of(&finding, causes);
     let left_out = suspects.len();
-    Ok(Answer { statement: fact.to_string(), verdict, chain, replays, left_out })
+    Ok(Answer { chain, replays, left_out, ..Answer::of(fact, verdict) })
 }
 
 /// What the orders say whose servers are to stay the same.

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
 use crate::invariants::History;
-use crate::raft::Index;
+use crate::raft::{Index, Time};
 
 /// Carries statements out, one after the other, on one sandbox.
 pub struct Runner {
@@ -146,6 +146,11 @@ impl Runner {
     /// neither do the twins.
     pub(crate) fn set_writes(&self, writes: bool) {
         self.writes.set(writes);
+    }
+
+    /// What was carried out so far, and when; `None` if it was too much to be kept.
+    pub(crate) fn carried_out(&self) -> Option<Vec<(Time, String)>> {
+        self.recording.borrow().lines()
     }
 
     /// The names of the files, as far as they were told.

@@ -39,6 +39,8 @@ pub(super) struct Recording {
 }
 
 struct Entry {
+    /// When it began.
+    began: Time,
     /// How long nothing was done before.
     pause: Duration,
     /// Who must lead before it.
@@ -83,12 +85,19 @@ impl Recording {
         let leader = leader.filter(|leader| matters && self.leader != Some(*leader));
         self.leader = leader.or(self.leader);
         self.bytes += statement.to_string().len() + 1;
-        self.entries.push(Entry { pause: began.since(self.ended), leader, statement, fate });
+        let pause = began.since(self.ended);
+        self.entries.push(Entry { began, pause, leader, statement, fate });
         self.ended = ended;
     }
 
     fn is_full(&self) -> bool {
         self.bytes > MAX_BYTES
+    }
+
+    /// What was carried out, and when; `None` if not all of it is known.
+    pub(super) fn lines(&self) -> Option<Vec<(Time, String)>> {
+        let line = |entry: &Entry| (entry.began, entry.statement.to_string());
+        (!self.is_full()).then(|| self.entries.iter().map(line).collect())
     }
 
     /// The scenario. `path` says how the paths of the host are written there.
