@@ -273,7 +273,4 @@ fn real_time_says_where_time_travel_is() {
     let errors = "line 1: `rewind 3s` needs virtual time: `jangada --virtual` opens a console in \
                   it, `jangada replay FILE` one on a scenario\n";
     demand(&[], "rewind 3s\n", 1, errors);
-    let errors = "line 1: `why no-leader` needs virtual time: ask at the prompt of `jangada \
-                  --virtual` or `jangada replay FILE`; of a scenario, `jangada why` asks it\n";
-    demand(&[], "why no-leader\n", 1, errors);
 }

@@ -328,8 +328,7 @@ impl Runner {
             }
             Statement::Why(inquiry) => {
                 return Err(Failure::Other(format!(
-                    "`{inquiry}` needs virtual time: ask at the prompt of `jangada --virtual` or \
-                     `jangada replay FILE`; of a scenario, `jangada why` asks it"
+                    "`{inquiry}` is asked at a prompt; of a scenario, `jangada why` asks it"
                 )));
             }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
