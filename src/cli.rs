@@ -26,11 +26,12 @@ Examples:
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
   jangada replay 7                    what seed 7 stands for, in the same way
-  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
-  jangada check-history calls.jsonl   what its clients saw, checked alone
   jangada why no-leader --scenario crash.jangada
                                       which order caused it, and how it came to be
-  jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture";
+  jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
+  jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
+  jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
+  jangada explore --terms 1           every schedule of three servers, within bounds";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -51,21 +52,21 @@ struct Cli {
 enum Command {
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
-    /// Look at every schedule of a few servers, within bounds, for a broken property.
-    Explore(explore::Arguments),
-    /// Run seeds: clusters with overlapping faults, checked in virtual time.
-    Sim(sim::Arguments),
-    /// Check whether what clients were told is linearizable, from a file of their calls.
-    CheckHistory(check_history::Arguments),
-    /// Find the orders without which something in a scenario would not be so.
-    Why(why::Arguments),
     /// Open the console in virtual time, on a scenario or a seed that is about to begin.
     Replay(replay::Arguments),
+    /// Find the orders without which something in a scenario would not be so.
+    Why(why::Arguments),
+    /// Draw a trace as a sequence diagram.
+    Diagram(diagram::Arguments),
+    /// Check whether what clients were told is linearizable, from a file of their calls.
+    CheckHistory(check_history::Arguments),
+    /// Run seeds: clusters with overlapping faults, checked in virtual time.
+    Sim(sim::Arguments),
+    /// Look at every schedule of a few servers, within bounds, for a broken property.
+    Explore(explore::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
-    /// Draw a trace as a sequence diagram.
-    Diagram(diagram::Arguments),
 }
 
 /// Does what the arguments say. Exits with 0 if all went well, 1 if something failed, 2 if the
@@ -75,14 +76,14 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::new().parse_filters(&cli.log).init();
     match cli.command {
         Some(Command::Run(arguments)) => run::run(&arguments),
-        Some(Command::Explore(arguments)) => explore::run(&arguments),
-        Some(Command::Sim(arguments)) => sim::run(&arguments),
-        Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
-        Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
+        Some(Command::Why(arguments)) => why::run(&arguments),
+        Some(Command::Diagram(arguments)) => diagram::run(&arguments),
+        Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
+        Some(Command::Sim(arguments)) => sim::run(&arguments),
+        Some(Command::Explore(arguments)) => explore::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
-        Some(Command::Diagram(arguments)) => diagram::run(&arguments),
         None => console::main(&cli.console),
     }
 }

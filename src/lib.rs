@@ -41,6 +41,7 @@
 //! | room | answers |
 //! |---|---|
 //! | [`console`] | How does a person see the cluster, and type to it? |
+//! | [`sim`] | What does a seed do to a cluster? Worlds of overlapping faults; what fails, shrunk. |
 //! | [`why`] | Why is it so? The orders without which it would not be, and what came of them. |
 //! | [`replay`] | How is a run done again? Time travel, with or without some orders. |
 //! | [`script`] | What does a line mean, and how is it carried out? |
@@ -59,13 +60,15 @@
 //! ```text
 //!  main.rs   examples/   tests/
 //!     |
-//!  console/ --> replay/ --> script/   text in; orders and file commands out
+//!  console/ --> why/ --> replay/ --> script/ <-- sim/   text or a seed in; orders out
 //!                  |
 //!               actors/               the only room that knows actix
 //!              /   |   \
 //!       storage/  net/  invariants/   what survives; what a link does; what must always hold
 //!              \   |   /
 //!               raft/      files/     two leaves that do not know each other
+//!
+//!  diagram/ --> raft/    explore/ --> invariants/, raft/    every room --> museum/
 //! ```
 //!
 //! # The life of one write

@@ -104,8 +104,8 @@ fn ten_thousand_calls_that_one_copy_answered_pass() {
     }
 }
 
-/// In the second half of the history one read sees what the file held one change earlier than it
-/// could, or one more append than there was.
+/// In the second half of the history one read lacks the end of what the file held, or sees an
+/// append that nobody made, or everything twice.
 #[test]
 fn one_wrong_answer_among_ten_thousand_fails() {
     let wrong: [fn(&mut Vec<u8>); 3] = [
@@ -136,8 +136,8 @@ fn one_wrong_answer_among_ten_thousand_fails() {
 #[test]
 fn a_run_writes_the_history_that_is_checked() {
     let directory = tempfile::tempdir().unwrap();
-    let scenario = "wait leader\nload a.jangada as a\n& append a x\ncrash leader\nwait jobs\ncat a\n\
-                    history inside.jsonl\n";
+    let scenario = "wait leader\nload a.jangada as a\n& append a x\ncrash leader\nwait jobs\n\
+                    cat a\nhistory inside.jsonl\n";
     fs::write(directory.path().join("a.jangada"), scenario).unwrap();
     let output = jangada(directory.path(), &["run", "--history", "all.jsonl", "a.jangada"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");

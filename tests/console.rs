@@ -229,6 +229,8 @@ fn steps_go_from_message_to_message_and_from_event_to_event() {
     assert_eq!(messages.count(), 4, "{shown}");
     let errors = "line 2: nothing happens within 60 s; still at 0.000 s\n";
     travel("stop all\nstep event\n", 1, errors);
+    let errors = "line 2: fewer than 2 messages arrive within 60 s; still at 0.000 s\n";
+    travel("stop all\nstep 2\n", 1, errors);
     let errors = "line 1: nothing recorded lies ahead; say how long: `play 10s`\n";
     travel("play\n", 1, errors);
 }
@@ -247,6 +249,9 @@ fn a_scenario_waits_to_be_played() {
     assert_eq!(status, Some(1), "{shown}\n{told}");
     assert!(told.starts_with("line 2: it.jangada:5: expect no leader does not hold"), "{told}");
     assert!(!told.contains("line 3"), "it goes on after that: {told}");
+    let (_, _, told) = replay("goto 3s\nrewind 1s\ngoto 0s\n");
+    assert!(told.starts_with("line 1: it.jangada:5: expect no leader does not hold"), "{told}");
+    assert!(!told.contains("line 2") && !told.contains("line 3"), "it lies behind: {told}");
     assert_eq!(fs::read_to_string(directory.path().join("copy")).unwrap(), file);
     let output = console(directory.path(), &["run", "done.jangada"], "");
     assert!(output.status.success(), "{}", text(&output.stderr));

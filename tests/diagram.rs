@@ -1,6 +1,7 @@
 //! `jangada diagram`, as a person starts it; and the diagrams of `docs/`, drawn again.
 //!
-//! `UPDATE_GOLDENFILES=1 cargo test --test diagram` writes `docs/diagrams/` anew. Look at them then.
+//! `UPDATE_GOLDENFILES=1 cargo test --test diagram` writes `docs/diagrams/` anew. Look at them
+//! then.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test that called")]
 
 use std::fs;

@@ -1,10 +1,13 @@
-//! What README.md shows is what happens: its session is typed again, and its scenarios are run.
+//! What README.md shows is what happens: its sessions are typed again, and its commands are run, as
+//! are those of the pages about the simulation and the exploration.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const README: &str = include_str!("../README.md");
+const SIMULATION: &str = include_str!("../docs/simulation.md");
+const EXPLORATION: &str = include_str!("../docs/exploration.md");
 
 #[test]
 fn the_session_ends_as_shown() -> std::io::Result<()> {
@@ -74,24 +77,44 @@ fn the_session_in_virtual_time_is_the_same_to_the_letter() -> std::io::Result<()
     Ok(())
 }
 
+/// The commands in a page's blocks, without the words that explain them.
+fn commands(page: &'static str) -> Vec<&'static str> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("jangada "));
+    let command = |line: &'static str| line.split("  ").next().unwrap_or(line);
+    lines.filter(|line| !line.starts_with('<')).map(command).collect()
+}
+
+/// With fewer seeds and states than a person has time for.
 #[test]
-fn its_scenarios_run() -> std::io::Result<()> {
-    let directory = tempfile::tempdir()?;
+fn the_commands_that_the_pages_show_succeed() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let commands: Vec<&str> =
-        README.lines().filter_map(|line| line.strip_prefix("jangada run ")).collect();
-    assert!(commands.len() > 2, "the README has lost its scenarios");
-    for command in commands {
-        let place = |word: &str| match word.starts_with("examples/") {
-            true => root.join(word).display().to_string(),
-            false => word.to_owned(),
-        };
-        let output = Command::new(env!("CARGO_BIN_EXE_jangada"))
-            .arg("run")
-            .args(command.split(' ').map(place))
-            .current_dir(directory.path())
-            .output()?;
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    let place = |word: &str| match word {
+        "0..1000" => "0..2".to_owned(),
+        word if word.starts_with("examples/") => root.join(word).display().to_string(),
+        word => word.to_owned(),
+    };
+    for (page, least) in [(README, 10), (SIMULATION, 4), (EXPLORATION, 4)] {
+        let directory = tempfile::tempdir()?;
+        let commands = commands(page);
+        assert!(commands.len() >= least, "a page has lost its commands: {commands:?}");
+        for command in commands {
+            let (more, success): (&[&str], i32) = match command.split(' ').next() {
+                Some("sim") => (&["--minutes", "0.02"], 0),
+                // It ends before it has seen everything, and says so.
+                Some("explore") => (&["--states", "1000", "--quiet"], 1),
+                _ => (&[], 0),
+            };
+            let output = Command::new(env!("CARGO_BIN_EXE_jangada"))
+                .args(command.split(' ').map(place))
+                .args(more)
+                .current_dir(directory.path())
+                .stdin(Stdio::null())
+                .output()?;
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(success), "{command}: {told}");
+            assert_eq!(told, "", "{command}");
+        }
     }
     Ok(())
 }

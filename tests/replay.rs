@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use jangada::raft::Time;
 use jangada::replay::{Fingerprint, Halt, Stage, Timeline, Until};
-use jangada::sim::{World, WorldOptions};
+use jangada::sim::{World, WorldOptions, run};
 
 const NONE: BTreeSet<usize> = BTreeSet::new();
 
-fn timeline(seed: u64) -> Timeline {
+fn world(seed: u64) -> World {
     let trouble = Some(Duration::from_secs(8));
-    let world = World::expand(seed, WorldOptions { trouble, ..WorldOptions::default() });
-    Timeline::new(&world.scenario, Path::new("world.jangada"))
+    World::expand(seed, WorldOptions { trouble, ..WorldOptions::default() })
+}
+
+fn timeline(seed: u64) -> Timeline {
+    Timeline::new(&world(seed).scenario, Path::new("world.jangada"))
 }
 
 fn end() -> Until<'static> {
@@ -52,6 +55,16 @@ fn a_world_in_pieces_has_the_trace_of_the_whole() {
         }
         let found = stage.expect("it has begun").fingerprint();
         assert_eq!(found, expected, "seed {seed}");
+    }
+}
+
+/// Nothing that is watched or recorded of a run changes it: the console replays what `sim` saw.
+#[test]
+fn a_replayed_seed_exchanges_the_messages_of_the_simulation() {
+    for seed in 0..4 {
+        let seen = run(&world(seed)).expect("a runtime").tally.digest;
+        let (stage, _) = timeline(seed).run(&NONE, end()).expect("a runtime");
+        assert_eq!(stage.sandbox().traffic().digest(), seen, "seed {seed}");
     }
 }
 

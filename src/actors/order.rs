@@ -119,8 +119,9 @@ pub enum Order {
     },
     /// The servers' disks finish no sync until they get another latency.
     DiskStall(Servers),
-    /// Something happens to the servers' disks. Of `all`, `leader` and `followers`, only those
-    /// that it can happen to are meant.
+    /// Something happens to the servers' disks. Of `all` and `followers`, only those that it can
+    /// happen to are meant; with none of those, or if it cannot happen to one that is named, the
+    /// order is refused.
     DiskFault {
         /// Whom it concerns.
         servers: Servers,

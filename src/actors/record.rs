@@ -79,7 +79,7 @@ pub enum EventKind {
     Violated(Violation),
 }
 
-/// Keeps the latest events and tells those who watch.
+/// Keeps the latest events, tells those who watch, writes the trace and tells the monitor.
 #[derive(Clone)]
 pub struct Recorder {
     record: Rc<RefCell<Record>>,
@@ -244,8 +244,7 @@ impl fmt::Display for Seconds {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.at.as_nanos() / 1_000_000;
-        write!(f, "{:>4}.{:03} s  {}", millis / 1_000, millis % 1_000, self.kind)
+        write!(f, "{:>8} s  {}", self.at, self.kind)
     }
 }
 

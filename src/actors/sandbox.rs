@@ -21,6 +21,7 @@ use super::supervisor::{
     stream,
 };
 use super::traffic::Traffic;
+use super::virtual_time::VirtualTime;
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::invariants::{Monitor, Violation};
@@ -98,13 +99,10 @@ impl SandboxOptions {
 /// # Errors
 /// If the system cannot make a runtime.
 pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    match kind {
-        ClockKind::Real => builder.enable_all(),
-        // Nothing comes from outside: looking for it would take system calls.
-        ClockKind::Virtual => builder.enable_time().start_paused(true),
-    };
-    let runtime = builder.build()?;
+    if kind == ClockKind::Virtual {
+        return Ok(VirtualTime::start()?.block_on(main));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
     Ok(system.block_on(main))
 }
@@ -116,10 +114,9 @@ impl Sandbox {
             options;
         let clock = Clock::start();
         let servers = (1..=servers).map(ServerId);
-        let monitor = monitor.then(|| {
-            keep_panics();
-            Monitor::new(servers.clone())
-        });
+        // With or without a monitor: a panic is always told, and nobody else knows what it said.
+        keep_panics();
+        let monitor = monitor.then(|| Monitor::new(servers.clone()));
         let recorder = Recorder::new(clock, record_commands, trace, monitor);
         let luck = stream(seed, &Stream::Network);
         let network = Network::new(servers, clock, luck, recorder.clone());

@@ -505,25 +505,31 @@ impl Supervisor {
     /// named, or to none of those that are meant.
     fn inflict(&mut self, servers: &Servers, fault: DiskFault) -> Result<(), OrderError> {
         let named = matches!(servers, Servers::Only(_));
-        let (mut done, mut refused) = (false, None);
+        let error = |id, why| match why {
+            Refused::Memory => OrderError::MemoryDisk(id),
+            Refused::NothingToHarm => OrderError::NothingToHarm(id),
+            Refused::Running => OrderError::MustBeDown(id),
+        };
+        let (mut meant, mut refused) = (Vec::new(), None);
         for id in self.network.resolve(servers)? {
             let running = self.network.running(id);
-            let Some(disk) = self.disks.get_mut(&id) else { continue };
-            match disk.inflict(fault, running.is_some()) {
-                Ok(()) => done = true,
-                Err(why) => {
-                    refused.get_or_insert(match why {
-                        Refused::Memory => OrderError::MemoryDisk(id),
-                        Refused::NothingToHarm => OrderError::NothingToHarm(id),
-                        Refused::Running => OrderError::MustBeDown(id),
-                    });
-                }
+            let Some(disk) = self.disks.get(&id) else { continue };
+            match disk.can_suffer(fault, running.is_some()) {
+                Ok(()) => meant.push((id, running)),
+                Err(why) => refused = refused.or(Some(error(id, why))),
             }
+        }
+        if let Some(error) = refused.filter(|_| named || meant.is_empty()) {
+            return Err(error);
+        }
+        for (id, running) in meant {
+            let Some(disk) = self.disks.get_mut(&id) else { continue };
+            disk.inflict(fault, running.is_some()).map_err(|why| error(id, why))?;
             if let Some(server) = running {
                 server.address.do_send(Wake);
             }
         }
-        refused.filter(|_| named || !done).map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn set_pace(&mut self, servers: &Servers, pace: Option<Duration>) -> Result<(), OrderError> {

@@ -53,7 +53,8 @@ impl VirtualTime {
     }
 
     /// Waits until nothing is left to do but to let time pass. Who looks then, by messages that
-    /// change nothing, leaves no mark on what comes after.
+    /// change nothing, leaves no mark on what comes after. One may wait at a time: of two, the
+    /// second takes the place of the first.
     pub async fn lull(&self) {
         let mut awaited = None;
         poll_fn(|cx| {

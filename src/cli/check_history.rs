@@ -10,7 +10,7 @@ use jangada::invariants::{History, check_linearizable};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The history: JSON lines, as `jangada run --history` and `history PATH` write them.
+    /// The history: JSON lines, as `jangada run --history` and `history PATH` write them
     file: PathBuf,
 }
 

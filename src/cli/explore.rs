@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-/// Explores, and exits with 0 if everything was seen and every property held.
+/// Explores. Exits with 0 if everything was seen and every property held, 1 if not, and 2 if the
+/// report cannot be written.
 #[expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,

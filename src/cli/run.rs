@@ -22,7 +22,7 @@ const SEED: u64 = 1;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The scenarios.
+    /// The scenarios
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The seed of everything random [default: what the file says, or 1]

@@ -4,7 +4,7 @@ use super::paint::{Color, Paint};
 use super::table::{self, Column};
 use crate::actors::{Event, EventKind, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
-use crate::raft::{RoleKind, Time};
+use crate::raft::RoleKind;
 
 /// The end of a server's log; what it does not know to be committed is yellow, below a line that
 /// says so.
@@ -99,12 +99,6 @@ pub(crate) fn event(event: &Event, paint: Paint) -> String {
     paint.paint(color, event)
 }
 
-/// A moment in seconds, to the millisecond.
-pub(crate) fn seconds(time: Time) -> String {
-    let millis = time.as_nanos() / 1_000_000;
-    format!("{}.{:03}", millis / 1000, millis % 1000)
-}
-
 /// The text with its long lines broken at blanks, and what follows set below the last column of
 /// the line.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
@@ -139,7 +133,7 @@ mod tests {
     use super::*;
     use crate::actors::Condition;
     use crate::files::{ContentHash, FileName};
-    use crate::raft::{Index, Position, ServerId, Term};
+    use crate::raft::{Index, Position, ServerId, Term, Time};
     use crate::storage::DiskSpeed;
 
     fn server(role: Option<RoleKind>) -> ServerStatus {

@@ -30,8 +30,8 @@ const MAX_NAMES: u64 = 1000;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said of a write that was interrupted.
-pub(super) const OUTCOME_UNKNOWN: &str = "interrupted: outcome unknown, it may be carried out or not; \
-                               `list` and `stat` show it";
+pub(super) const OUTCOME_UNKNOWN: &str =
+    "interrupted: outcome unknown, it may be carried out or not; `list` and `stat` show it";
 
 /// Someone who gives lines, and a cluster.
 struct Session {

@@ -12,7 +12,6 @@ use super::notices::Choice;
 use super::options::{Manner, Options};
 use super::paint::{Color, Paint};
 use super::prompt::{self, Prompt};
-use super::render;
 use super::screen::{Bar, Terminal, Way};
 use super::session::{FAILED, MISTAKEN, OUTCOME_UNKNOWN, changes_files, exit};
 use super::wall::Wall;
@@ -165,9 +164,9 @@ impl Session {
             Travel::StepEvent => return self.step_event(),
             Travel::Rewind(time) => {
                 let left = now.since(Time::default()).saturating_sub(time);
-                self.goto(Time::default() + left)?;
+                return self.goto(Time::default() + left);
             }
-            Travel::Goto(time) => self.goto(Time::default() + time)?,
+            Travel::Goto(time) => return self.goto(Time::default() + time),
             Travel::Fork => {
                 let forgotten = self.traveller.fork()?;
                 self.traveller.go(Until::time(now))?;
@@ -268,7 +267,13 @@ impl Session {
             let more = format!("            ... {more} more at this moment");
             self.screen.confirm(&paint.paint(Color::Grey, more));
         }
-        Ok(self.stepped(halt, "no message arrives"))
+        Ok(self.stepped(
+            halt,
+            &match count {
+                1 => "no message arrives".to_owned(),
+                count => format!("fewer than {count} messages arrive"),
+            },
+        ))
     }
 
     /// Goes on until something happens.
@@ -290,15 +295,24 @@ impl Session {
             Halt::Failed { step, failure } => Err(self.traveller.placed(step, failure)),
             Halt::Reached => {
                 let seconds = STEP_PATIENCE.as_secs();
-                let now = render::seconds(self.traveller.now());
+                let now = self.traveller.now();
                 Err(Failure::Other(format!("{nothing} within {seconds} s; still at {now} s")))
             }
             Halt::Seen | Halt::Finished => Ok(()),
         }
     }
 
-    fn goto(&mut self, time: Time) -> io::Result<()> {
-        self.traveller.goto(time)?;
+    /// Goes to this moment, or ahead until Ctrl-C; what fails on the way ahead is told at the end.
+    fn goto(&mut self, time: Time) -> io::Result<Result<(), Failure>> {
+        let mut failed = None;
+        loop {
+            let now = self.traveller.now();
+            let next = if time > now { time.min(now + SLICE) } else { time };
+            failed = failed.or(self.traveller.goto(next)?);
+            if next == time || self.wall.is_interrupted() {
+                break;
+            }
+        }
         let (begun, under_way) = self.traveller.progress();
         let ahead = self.traveller.timeline().steps().len() - begun + usize::from(under_way);
         let ahead = match ahead {
@@ -306,12 +320,12 @@ impl Session {
             1 => "; 1 line lies ahead".to_owned(),
             ahead => format!("; {ahead} lines lie ahead"),
         };
-        self.screen.confirm(&format!("at {} s{ahead}", render::seconds(self.traveller.now())));
-        Ok(())
+        self.screen.confirm(&format!("at {} s{ahead}", self.traveller.now()));
+        Ok(failed.map_or(Ok(()), Err))
     }
 
     fn tell_fork(&self, forgotten: usize) {
-        let now = render::seconds(self.traveller.now());
+        let now = self.traveller.now();
         let what = match forgotten {
             0 => "nothing that was recorded lies ahead".to_owned(),
             1 => "1 line that lay ahead is forgotten".to_owned(),
@@ -326,13 +340,13 @@ fn timeline(traveller: &Traveller, paint: Paint) -> String {
     let timeline = traveller.timeline();
     let (begun, under_way) = traveller.progress();
     let mut text = format!("servers {}, seed {}\n", timeline.servers(), timeline.seed());
-    let here = format!(" --> {:>8} s  here\n", render::seconds(traveller.now()));
+    let here = format!(" --> {:>8} s  here\n", traveller.now());
     for (place, step) in timeline.steps().iter().enumerate() {
         if place == begun {
             text.push_str(&paint.paint(Color::Green, &here));
         }
         let moment = match step.moment() {
-            Some(moment) => format!("{:>8} s", render::seconds(moment)),
+            Some(moment) => format!("{moment:>8} s"),
             None => "      then".to_owned(),
         };
         let note = if under_way && place + 1 == begun { "  (under way)" } else { "" };
@@ -343,8 +357,7 @@ fn timeline(traveller: &Traveller, paint: Paint) -> String {
         text.push_str(&paint.paint(Color::Green, here));
     }
     if timeline.end() > traveller.now() {
-        let end =
-            format!("     {:>8} s  the end of what is recorded\n", render::seconds(timeline.end()));
+        let end = format!("     {:>8} s  the end of what is recorded\n", timeline.end());
         text.push_str(&paint.paint(Color::Grey, end));
     }
     text
@@ -352,7 +365,7 @@ fn timeline(traveller: &Traveller, paint: Paint) -> String {
 
 /// The prompt at this moment.
 fn before(now: Time) -> String {
-    format!("{}s> ", render::seconds(now))
+    format!("{now}s> ")
 }
 
 fn greet(timeline: &Timeline, path: &Path, paint: Paint) -> io::Result<()> {

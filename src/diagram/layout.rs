@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::View;
-use super::story::{Moment, Passage, Quiet, State, Step, Story, seconds, span};
+use super::story::{Moment, Passage, Quiet, State, Step, Story, span};
 use super::trace::{Event, VIOLATED};
 use crate::raft::{RoleKind, ServerId, Term, Time};
 
@@ -299,7 +299,7 @@ impl<'s> Layout<'s> {
         }
         if let Some(y) = first {
             self.scene.rules.insert(rules, Rule { y, kind: RuleKind::Moment });
-            self.text(NOTES_X - 12, y + 4, Anchor::End, TextKind::Time, seconds(moment.at));
+            self.text(NOTES_X - 12, y + 4, Anchor::End, TextKind::Time, moment.at.to_string());
             self.scene.texts[texts..].rotate_right(1);
         }
     }
@@ -593,7 +593,6 @@ impl<'s> Layout<'s> {
         }
         if let Some(at) = cut {
             bottom += 30;
-            let at = seconds(at);
             let text = format!(
                 "cut here, at {at} s: the diagram is long enough. --from {at}s shows what follows; \
                  --to and --servers show less"
@@ -618,11 +617,7 @@ impl<'s> Layout<'s> {
             }
         };
         let last = last.unwrap_or(self.story.end);
-        format!(
-            "{} s to {} s of the run; time is not to scale{part}",
-            seconds(first),
-            seconds(last)
-        )
+        format!("{first} s to {last} s of the run; time is not to scale{part}")
     }
 }
 

@@ -152,8 +152,8 @@ mod tests {
             let at = format!("{}.{:06}", round / 20, round % 20 * 50_000);
             let commit = u64::from(round > 10);
             trace.push_str(&format!(
-                "{at} S1 -> S2 #{round} AppendEntries term=1 prev=1@1 commit={commit} round={round}\n\
-                 {at} S2 <- S1 #{round}\n"
+                "{at} S1 -> S2 #{round} AppendEntries term=1 prev=1@1 commit={commit} \
+                 round={round}\n{at} S2 <- S1 #{round}\n"
             ));
         }
         let svg = drawn(&trace, &View::default());
@@ -249,7 +249,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "([0-9]\\.[0-9]{6} [S1-3 a-z#<>x-]{0,20}\n){0,5}\\PC{0,20}") {
+        fn no_text_makes_it_panic(
+            text in "([0-9]\\.[0-9]{6} [S1-3 a-z#<>x-]{0,20}\n){0,5}\\PC{0,20}",
+        ) {
             let _ = draw(text.as_bytes(), &View::default());
         }
     }

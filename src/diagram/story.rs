@@ -159,8 +159,8 @@ impl Story {
         if told.is_empty() {
             let why = match (rest, known.is_empty()) {
                 (None, true) => "the trace is empty".to_owned(),
-                (None, false) => format!("the trace ends at {} s", seconds(end)),
-                (Some(next), _) => format!("the next line is of {} s", seconds(next)),
+                (None, false) => format!("the trace ends at {end} s"),
+                (Some(next), _) => format!("the next line is of {next} s"),
             };
             return Err(DiagramError::Nothing(why));
         }
@@ -422,12 +422,6 @@ fn servers_of(what: &What) -> impl Iterator<Item = ServerId> + use<> {
         What::Order(_) | What::Alarm(_) | What::Note(_) => (None, None),
     };
     one.into_iter().chain(other)
-}
-
-/// A moment in seconds, exact to the millisecond.
-pub(super) fn seconds(at: Time) -> String {
-    let millis = at.since(Time::default()).as_millis();
-    format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
 /// A time between moments, in the unit that suits it.

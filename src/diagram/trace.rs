@@ -244,7 +244,8 @@ fn server(text: &str) -> Option<ServerId> {
 
 impl Message {
     /// Understands `AppendEntries term=1 prev=3@1 entries=4..4 commit=3 round=2` and the like. Of
-    /// a message that is not known, the label says everything but the term and numbers that only computers want.
+    /// a message that is not known, the label says everything but the term and the numbers that
+    /// only computers want.
     fn new(text: &str) -> Self {
         let name = text.split(' ').next().unwrap_or_default();
         let value =

@@ -91,7 +91,7 @@ impl Catalogue {
     pub(crate) fn new(setup: Setup) -> Self {
         let renamings = Renamings::new(setup.servers);
         let ways = renamings.all.len();
-        let mut world = Self {
+        let mut catalogue = Self {
             setup,
             renamings,
             servers: Table::new(),
@@ -110,13 +110,13 @@ impl Catalogue {
             outcome_images: Images::new(ways),
         };
         for id in (1..=setup.servers).map(ServerId) {
-            let images: Vec<_> = world
+            let images: Vec<_> = catalogue
                 .renamings
                 .all
                 .iter()
                 .map(|renaming| setup.server(renaming.name(id)))
                 .collect();
-            world.add_servers(images);
+            catalogue.add_servers(images);
         }
         let ids = || (1..=setup.servers).map(ServerId);
         let mut monitor = Monitor::new(ids());
@@ -124,8 +124,8 @@ impl Catalogue {
             let started = Fact::Started { server, term: Term(0), voted_for: None, log: &[] };
             monitor.observe(&started).expect("invariant: an empty disk breaks nothing");
         }
-        world.add_monitors(vec![monitor; ways]);
-        world
+        catalogue.add_monitors(vec![monitor; ways]);
+        catalogue
     }
 
     /// The servers of a new cluster, by place, and its monitor.

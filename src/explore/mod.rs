@@ -24,7 +24,8 @@
 //! all that its receiver would do is refuse it. And term and vote are on disk at once: until they
 //! are a server says nothing, and its crash before that is its crash before the event.
 //!
-//! The search is breadth first, so that a violation comes with a shortest way to it, in words.
+//! What is least advanced is looked at first, so that few states are looked at in vain. Once a
+//! property is violated, a second search, breadth first, finds a shortest way to it, told in words.
 
 mod bits;
 mod catalogue;

@@ -5,7 +5,7 @@ use crate::raft::ServerId;
 /// No number of a table.
 const NOTHING: u32 = u32::MAX;
 
-/// New names for the servers: the `n`th of them is `ServerId`'s of the server `n + 1`.
+/// New names for the servers: the one at place `n` is that of the server `n + 1`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Renaming(Vec<ServerId>);
 

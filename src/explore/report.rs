@@ -85,7 +85,7 @@ impl Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { servers: 3, terms: 2, entries: 1, crashes: 1, pre_vote: false, states: 20_000_000 }
+        Self { servers: 3, terms: 2, entries: 0, crashes: 1, pre_vote: false, states: 20_000_000 }
     }
 }
 

@@ -36,7 +36,7 @@ impl LogMatching {
             Property::LogMatching.holds(self.is_the_one(index, link), || {
                 format!(
                     "{id} has another entry {index} of term {term}, or others before it, than \
-                         the first log that had it"
+                     the first log that had it"
                 )
             })?;
         }

@@ -93,6 +93,14 @@ impl Time {
     }
 }
 
+/// In seconds since the clock's beginning, such as `12.345`: what is less than a millisecond is cut.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0 / 1_000_000;
+        f.pad(&format!("{}.{:03}", millis / 1_000, millis % 1_000))
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Time;
 

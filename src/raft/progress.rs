@@ -121,6 +121,17 @@ mod tests {
         assert_eq!((progress.match_index, progress.next_index), (Index(10), Index(11)));
     }
 
+    /// A peer that lost its disk refuses for ever. Asked at once each time, it would keep itself and
+    /// the leader busy without end.
+    #[test]
+    fn a_peer_that_denies_what_it_had_is_asked_once_a_heartbeat() {
+        let mut progress = pipelined(5, &[8]);
+        assert!(progress.rejected(Index(8), Index(0)));
+        assert_eq!(progress.flow, Flow::Probe { waiting: false });
+        assert!(progress.rejected(Index(5), Index(0)), "5 was known to match");
+        assert_eq!((progress.next_index, progress.flow), (Index(6), Flow::Probe { waiting: true }));
+    }
+
     #[test]
     fn answers_free_the_window() {
         let mut progress = pipelined(5, &[6, 7, 8]);

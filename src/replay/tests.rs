@@ -1,5 +1,6 @@
 //! What travelling in time must not change, and what it must.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use super::tap::Tap;
 use super::*;
 use crate::actors::{ClockKind, Event, EventKind, Sandbox, SandboxOptions, VirtualTime};
-use crate::raft::Time;
+use crate::invariants::Fact;
+use crate::raft::{RoleKind, ServerId, Term, Time};
 use crate::script::{Plain, Runner, Scenario, parse};
 use crate::storage::DiskKind;
 
@@ -244,9 +246,34 @@ fn a_failure_stops_the_run_and_not_its_repetition() {
     assert!(traveller.placed(1, failure).to_string().contains("it.jangada:3: "));
     let print = finish(&mut traveller);
     let end = traveller.now();
+    assert!(traveller.goto(at(1000)).unwrap().is_none(), "it was told when it failed");
     traveller.goto(at(100)).unwrap();
-    traveller.goto(end).unwrap();
+    let failure = traveller.goto(end).unwrap().expect("a failure on the way");
+    assert!(failure.to_string().contains("it.jangada:3: "), "{failure}");
     assert_eq!(traveller.fingerprint(), print);
+}
+
+#[test]
+fn a_violation_stops_the_run_in_which_it_happens() {
+    let mut traveller = travel(Timeline::by_hand(3, 5, DiskKind::default()), Path::new(""));
+    let (events, violated) = (traveller.sandbox().events().clone(), traveller.violated());
+    let looks = Cell::new(0);
+    let seen = || {
+        looks.set(looks.get() + 1);
+        if looks.get() == 20 {
+            let (role, term) = (RoleKind::Leader, Term(99));
+            for server in [1, 2].map(ServerId) {
+                events.tell(&Fact::Became { server, role, term });
+            }
+        }
+        violated()
+    };
+    let halt = traveller.go(Until { seen: Some(&seen), ..Until::time(at(60_000)) }).unwrap();
+    assert!(matches!(halt, Halt::Seen), "{halt:?}");
+    assert!(traveller.violated()() && traveller.now() < at(60_000));
+    assert_eq!(looks.get(), 20, "it stops at that moment");
+    traveller.goto(at(1)).unwrap();
+    assert!(!traveller.violated()(), "done again, it has not come to it yet");
 }
 
 #[test]

@@ -113,11 +113,15 @@ impl Traveller {
         Ok(halt)
     }
 
-    /// Goes to this moment, by doing everything again if it lies behind. Nothing of that is shown.
+    /// Goes to this moment, by doing everything again if it lies behind. Nothing of that is shown,
+    /// but the first failure of a step that lay ahead is returned.
     ///
     /// # Errors
     /// If it cannot make a runtime.
-    pub(crate) fn goto(&mut self, time: Time) -> io::Result<()> {
+    pub(crate) fn goto(&mut self, time: Time) -> io::Result<Option<Failure>> {
+        let (begun, under_way) = self.progress();
+        let ahead = begun - usize::from(under_way);
+        let mut failed = None;
         if time < self.stage.now() || self.spoiled.is_some() {
             self.stage = Self::stage(&self.timeline, &self.screen, (self.watcher)())?;
             self.spoiled = None;
@@ -127,13 +131,19 @@ impl Traveller {
         while time > Time::default() || !self.stage.is_delicate(&self.timeline.steps) {
             let until = Until::time(time);
             let halt = self.stage.follow(&self.timeline.steps, &BTreeSet::new(), until);
-            if matches!(halt, Halt::Reached) {
-                self.arrive();
-                break;
+            match halt {
+                Halt::Reached => {
+                    self.arrive();
+                    break;
+                }
+                Halt::Failed { step, failure } if step >= ahead && failed.is_none() => {
+                    failed = Some(self.placed(step, failure));
+                }
+                _ => {}
             }
         }
         self.stage.show(true);
-        Ok(())
+        Ok(failed)
     }
 
     /// Whether something that must always hold was seen not to, in this run.
@@ -269,13 +279,19 @@ impl Traveller {
     }
 
     #[cfg(test)]
+    pub(super) fn sandbox(&self) -> &crate::actors::Sandbox {
+        self.stage.sandbox()
+    }
+
+    #[cfg(test)]
     pub(super) fn fingerprint(&self) -> super::Fingerprint {
         self.stage.fingerprint()
     }
 
     /// Makes the stage anew if looking has left a mark on it.
     fn clean(&mut self) -> io::Result<()> {
-        self.spoiled.map_or(Ok(()), |here| self.goto(here))
+        // What fails before here was told when it failed.
+        self.spoiled.map_or(Ok(()), |here| self.goto(here).map(drop))
     }
 
     /// Writes down how far the run has come.

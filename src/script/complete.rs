@@ -131,8 +131,9 @@ impl Completion {
                 self.add_words(WORDS.iter().filter(is_command), partial);
             }
             Argument::Orders => {
-                let is_order =
-                    |word: &&Word| matches!(word.category, Category::Servers | Category::Links);
+                let is_order = |word: &&Word| {
+                    matches!(word.category, Category::Servers | Category::Disks | Category::Links)
+                };
                 self.add_words(WORDS.iter().filter(is_order), partial);
             }
             Argument::Is(word) => self.add_matching([word], partial),

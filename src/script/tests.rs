@@ -476,6 +476,9 @@ fn completion_offers_what_fits() {
         ("expect refused append n", &["notes.txt"]),
         ("expect unknown de", &["delete"]),
         ("expect role 1 st", &["stale"]),
+        ("try cra", &["crash"]),
+        ("try disk-te", &["disk-tear"]),
+        ("try app", &["apply"]),
         ("bicycle ", &[]),
         ("append notes.txt te", &[]),
     ] {

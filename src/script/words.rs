@@ -44,7 +44,7 @@ pub(crate) enum Argument {
     Content,
     Words,
     FileCommands,
-    /// Words about servers and links.
+    /// Words about servers, disks and links: orders to the supervisor.
     Orders,
     Expectations,
     Is(&'static str),

@@ -1,11 +1,12 @@
 //! Many worlds, several at a time.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use super::{Tally, Violation, World, WorldOptions, run};
+use super::{Fault, Tally, Violation, World, WorldOptions, run};
 
 /// Seeds to be run.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Report {
     pub failed: Vec<Failed>,
     /// How many went wrong.
     pub violations: u64,
+    /// How many worlds of each thousand seeds were run, and the faults in them.
+    thousands: BTreeMap<u64, (u64, BTreeMap<&'static str, u64>)>,
 }
 
 /// A world that went wrong.
@@ -38,6 +41,27 @@ pub struct Failed {
     pub world: World,
     /// What was violated in it.
     pub violation: Violation,
+}
+
+impl Report {
+    /// The faults of these worlds that never happened in a thousand seeds, with the first of the
+    /// thousand; only of those that were run from the first to the last, and only what can happen
+    /// to so many servers.
+    pub fn missing(&self, options: &WorldOptions) -> Vec<(u64, Fault)> {
+        let mut demanded = options.profile.faults();
+        if let Some(servers) = options.servers {
+            demanded.retain(|fault| fault.least_servers() <= servers);
+        }
+        let mut missing = Vec::new();
+        for (thousand, (seeds, faults)) in &self.thousands {
+            let never = |fault: &&Fault| faults.get(fault.name()).is_none_or(|it| *it == 0);
+            if *seeds == 1000 {
+                let never = demanded.iter().filter(never);
+                missing.extend(never.map(|fault| (thousand * 1000, *fault)));
+            }
+        }
+        missing
+    }
 }
 
 impl Fleet {
@@ -51,7 +75,8 @@ impl Fleet {
     /// If a world can have no runtime, or a thread cannot be started.
     pub fn sail(&self, mut progress: impl FnMut(&Report)) -> io::Result<Report> {
         let next = AtomicU64::new(self.seeds.start);
-        let mut report = Report { tally: Tally::new(), failed: Vec::new(), violations: 0 };
+        let (failed, thousands) = Default::default();
+        let mut report = Report { tally: Tally::new(), failed, violations: 0, thousands };
         std::thread::scope(|scope| {
             // As many results wait as threads make them: a slow reader holds them up.
             let (sender, results) = mpsc::sync_channel(self.jobs);
@@ -76,6 +101,11 @@ impl Fleet {
             for (world, outcome) in results {
                 let outcome = outcome?;
                 report.tally.add(&outcome.tally);
+                let (seeds, faults) = report.thousands.entry(world.seed / 1000).or_default();
+                *seeds += 1;
+                for (fault, count) in outcome.tally.faults {
+                    *faults.entry(fault).or_default() += count;
+                }
                 if let Some(violation) = outcome.violation {
                     report.violations += 1;
                     if report.failed.len() < Self::MAX_FAILED {

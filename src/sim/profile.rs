@@ -141,6 +141,16 @@ impl Fault {
         self.about().1
     }
 
+    /// The servers of the smallest cluster that it can happen to.
+    pub fn least_servers(self) -> u64 {
+        match self {
+            Fault::Chain => 3,
+            fault if fault.is_for_ever() => 3,
+            Fault::Constrained | Fault::QuorumLoss => 2,
+            _ => 1,
+        }
+    }
+
     /// Whether a server may be lost for good.
     pub(super) fn is_for_ever(self) -> bool {
         matches!(

@@ -74,6 +74,7 @@ pub(super) fn run_scenario(
         tally.add_traffic(&runner.sandbox().traffic());
         let calls = runner.tally_calls();
         (tally.writes, tally.reads, tally.unknown) = (calls.writes, calls.reads, calls.unknown);
+        tally.undecided = u64::from(calls.unchecked);
         let seen = watch.violation.take();
         let violation = seen.or(done.err().map(|failure| Violation::of(&failure, at)));
         runner.end().await;

@@ -119,22 +119,25 @@ impl Shrinker {
         (self.best.statements.len(), self.best.servers)
     }
 
-    /// Takes the candidate for the best if it fails in the same way.
+    /// Runs a scenario; what it violates, if that is the same property.
+    fn fails_alike(&mut self, scenario: &Scenario) -> io::Result<Option<Violation>> {
+        self.runs += 1;
+        let violation = run_scenario(scenario, Default::default())?.violation;
+        Ok(violation.filter(|violation| violation.property == self.violation.property))
+    }
+
+    /// Takes the candidate for the best if it fails in the same way, with its own seed or another.
     fn accept(&mut self, candidate: &Candidate) -> io::Result<bool> {
         for attempt in 0..=TRIES {
             if self.spent() {
                 return Ok(false);
             }
-            self.runs += 1;
             let seed = match attempt {
                 0 => candidate.seed,
                 other => other,
             };
             let candidate = Candidate { seed, ..candidate.clone() };
-            let outcome = run_scenario(&candidate.scenario(), Default::default())?;
-            if let Some(violation) = outcome.violation
-                && violation.property == self.violation.property
-            {
+            if let Some(violation) = self.fails_alike(&candidate.scenario())? {
                 (self.best, self.violation) = (candidate, violation);
                 return Ok(true);
             }
@@ -156,11 +159,7 @@ impl Shrinker {
                     return Ok(());
                 }
                 let world = World::expand(seed, options);
-                self.runs += 1;
-                let outcome = run_scenario(&world.scenario, Default::default())?;
-                if let Some(violation) = outcome.violation
-                    && violation.property == self.violation.property
-                {
+                if let Some(violation) = self.fails_alike(&world.scenario)? {
                     (self.best, self.violation) = (Candidate::of(&world.scenario), violation);
                     return Ok(());
                 }
@@ -246,14 +245,13 @@ impl Shrinker {
     /// Where an order need not be tried, it is given.
     fn insist(&mut self) -> io::Result<()> {
         for place in 0..self.best.statements.len() {
+            if self.spent() {
+                break;
+            }
             if let Statement::Try(order) = &self.best.statements[place] {
                 let mut candidate = self.best.clone();
                 candidate.statements[place] = Statement::Order(order.clone());
-                let outcome = run_scenario(&candidate.scenario(), Default::default())?;
-                self.runs += 1;
-                if let Some(violation) = outcome.violation
-                    && violation.property == self.violation.property
-                {
+                if let Some(violation) = self.fails_alike(&candidate.scenario())? {
                     (self.best, self.violation) = (candidate, violation);
                 }
             }

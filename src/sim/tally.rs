@@ -27,6 +27,9 @@ pub struct Tally {
     pub reads: u64,
     /// Calls whose outcome their client does not know.
     pub unknown: u64,
+    /// Worlds with calls that were not checked for linearizability, because there were too many
+    /// or their contents were too long.
+    pub undecided: u64,
     /// Messages delivered, by the role of the receiver and the kind of message.
     pub received: BTreeMap<String, u64>,
     /// A number that depends on every message delivered in every world, in any order of worlds.
@@ -51,6 +54,7 @@ impl Tally {
         self.writes += other.writes;
         self.reads += other.reads;
         self.unknown += other.unknown;
+        self.undecided += other.undecided;
         add(&mut self.received, &other.received);
         self.digest = self.digest.wrapping_add(other.digest);
     }

@@ -39,6 +39,17 @@ fn every_kind_of_fault_begins_somewhere() {
 }
 
 #[test]
+fn a_fault_begins_in_every_cluster_that_it_can_happen_to_and_in_no_other() {
+    for servers in 1..=3 {
+        let options = WorldOptions { servers: Some(servers), ..WorldOptions::default() };
+        let worlds = (0..300).map(|seed| World::expand(seed, options));
+        let begun: BTreeSet<_> = worlds.flat_map(|world| world.begins.into_values()).collect();
+        let can = |fault: &Fault| fault.least_servers() <= servers;
+        assert_eq!(begun, Fault::ALL.iter().copied().filter(can).collect(), "{servers} servers");
+    }
+}
+
+#[test]
 fn a_world_goes_as_it_went_before() {
     for seed in 0..4 {
         let world = world(seed, Profile::Everything);
@@ -89,4 +100,8 @@ fn what_fails_shrinks_to_what_makes_it_fail() {
     assert!(shrunk.orders <= 2, "{}", shrunk.scenario);
     let again = run_scenario(&shrunk.scenario, Default::default()).unwrap();
     assert_eq!(again.violation, Some(shrunk.violation));
+    for limit in [0, 7] {
+        let shrunk = shrink(&world, &violation, limit).unwrap();
+        assert!(shrunk.runs <= limit, "{} of {limit} runs", shrunk.runs);
+    }
 }

@@ -6,16 +6,17 @@ pub enum DiskKind {
     /// Plain memory: syncs take time, a crash loses what is not synced, and nothing else happens.
     #[default]
     Memory,
-    /// The segment log, as it is on real disks, over simulated ones that can be harmed.
+    /// The segment log, as real disks will run it, over simulated ones that can be harmed.
     Simulated,
 }
 
 /// What happens to a disk.
 ///
-/// The last four harm what is on the disk and was synced. A server that runs reads nothing from
-/// its disk, so to harm it afterwards is as good as a write that went wrong when it was made: both
-/// show when the server starts from it. Only what a later write or mark protects is harmed,
-/// because recovery cannot tell harm to the rest from a write that a crash tore.
+/// [`Flip`](Self::Flip), [`Lose`](Self::Lose) and [`Misdirect`](Self::Misdirect) harm what is on
+/// the disk and was synced. A server that runs reads nothing from its disk, so to harm it
+/// afterwards is as good as a write that went wrong when it was made: both show when the server
+/// starts from it. Only what a later write or mark protects is harmed, because recovery cannot tell
+/// harm to the rest from a write that a crash tore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskFault {
     /// There is no room any more: writes wait.
@@ -33,7 +34,7 @@ pub enum DiskFault {
     Lose,
     /// The last protected write went to another place of the disk.
     Misdirect,
-    /// All that is on the disk is gone.
+    /// All that is on the disk is gone; only of a server that is down.
     Destroy,
     /// Room, no latency, no stall, and neither a sync nor a crash to go wrong. What was harmed
     /// stays so.

@@ -12,22 +12,27 @@ pub(super) enum Harm {
     Misdirect,
 }
 
-/// Harms a log where recovery will notice; `false` if there is no such place.
-pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) -> bool {
-    let Ok(records) = protected(disk, identity) else { return false };
+/// Whether there is a place to harm a log where recovery will notice.
+pub(super) fn can_harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) -> bool {
+    let is_place = |(_, record): &(FileId, Record)| harm == Harm::Flip || is_data(record);
+    protected(disk, identity).is_ok_and(|records| records.iter().any(is_place))
+}
+
+/// Harms a log where recovery will notice, if there is such a place.
+pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) {
+    let Ok(records) = protected(disk, identity) else { return };
     match harm {
         Harm::Flip => {
             if records.is_empty() {
-                return false;
+                return;
             }
             let (file, record) = records[disk.draw(records.len())];
             let bit = disk.draw((record.end - record.at) * 8);
             disk.harm(file, |bytes| bytes[record.at + bit / 8] ^= 1 << (bit % 8));
         }
         Harm::Lose | Harm::Misdirect => {
-            let is_data =
-                |(_, record): &&(FileId, Record)| matches!(record.kind, Kind::Vote | Kind::Entries);
-            let Some((file, record)) = records.iter().rfind(is_data) else { return false };
+            let last = records.iter().rfind(|(_, record)| is_data(record));
+            let Some((file, record)) = last else { return };
             let mut bytes = Vec::new();
             disk.harm(*file, |file| {
                 let own = &mut file[record.at..record.end];
@@ -40,7 +45,10 @@ pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) -> boo
             }
         }
     }
-    true
+}
+
+fn is_data(record: &Record) -> bool {
+    matches!(record.kind, Kind::Vote | Kind::Entries)
 }
 
 /// The records of a log that a later one protects.

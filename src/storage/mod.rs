@@ -6,10 +6,10 @@
 //! | storage | for |
 //! |---|---|
 //! | [`MemoryDisk`] | the sandbox: a disk's crash rules and nothing else |
-//! | `SegmentLog` | the log that production writes, over the trait `Disk`: `segments/` |
+//! | `SegmentLog` | real disks, when there are any: a log over the trait `Disk`, in `segments/` |
 //!
-//! The simulation runs the segment log over a `SimulatedDisk`, which fails in every way that disks
-//! fail ([`DiskFault`]).
+//! The simulation runs the segment log over a `SimulatedDisk`, which fails as disks do
+//! ([`DiskFault`]).
 
 mod disk;
 mod error;

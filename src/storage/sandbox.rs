@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::harm::{Harm, harm};
+use super::harm::{Harm, can_harm, harm};
 use super::segments::{Identity, Options, SegmentLog};
 use super::simulated::SimulatedDisk;
 use super::{DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
@@ -32,7 +32,7 @@ pub(crate) enum Refused {
     Memory,
     /// Nothing is there that recovery would miss.
     NothingToHarm,
-    /// The server runs.
+    /// Its server runs.
     Running,
 }
 
@@ -119,15 +119,32 @@ impl ServerDisk {
         matches!(self, Self::Simulated(it) if it.disk.is_full())
     }
 
+    /// Whether something can happen to the disk now. Changes nothing.
+    pub(crate) fn can_suffer(&self, fault: DiskFault, running: bool) -> Result<(), Refused> {
+        match (self, harm_of(fault)) {
+            (Self::Memory(_), _) if fault != DiskFault::Mend => Err(Refused::Memory),
+            (Self::Simulated(_), _) if fault == DiskFault::Destroy && running => {
+                Err(Refused::Running)
+            }
+            (Self::Simulated(it), Some(harm)) if !can_harm(&it.disk, &it.identity, harm) => {
+                Err(Refused::NothingToHarm)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Has something happen to the disk.
+    ///
+    /// # Errors
+    /// As [`can_suffer`](Self::can_suffer) says; then nothing has happened.
     pub(crate) fn inflict(&mut self, fault: DiskFault, running: bool) -> Result<(), Refused> {
+        self.can_suffer(fault, running)?;
         let it = match self {
             Self::Simulated(it) => it,
-            Self::Memory(disk) if fault == DiskFault::Mend => {
+            Self::Memory(disk) => {
                 disk.set_speed(DiskSpeed::default());
                 return Ok(());
             }
-            Self::Memory(_) => return Err(Refused::Memory),
         };
         match fault {
             DiskFault::Full => it.disk.set_full(true),
@@ -135,10 +152,14 @@ impl ServerDisk {
             DiskFault::FailSync => it.disk.fail_next_sync(),
             DiskFault::Tear => it.disk.tear_next_crash(),
             DiskFault::Mend => it.disk.mend(),
-            DiskFault::Flip => it.harm(Harm::Flip, running)?,
-            DiskFault::Lose => it.harm(Harm::Lose, running)?,
-            DiskFault::Misdirect => it.harm(Harm::Misdirect, running)?,
-            DiskFault::Destroy if running => return Err(Refused::Running),
+            DiskFault::Flip | DiskFault::Lose | DiskFault::Misdirect => {
+                if let Some(kind) = harm_of(fault) {
+                    harm(&it.disk, &it.identity, kind);
+                }
+                if !running {
+                    it.log = open(&it.disk, it.identity);
+                }
+            }
             DiskFault::Destroy => {
                 it.disk.destroy();
                 it.log = open(&it.disk, it.identity);
@@ -148,15 +169,13 @@ impl ServerDisk {
     }
 }
 
-impl Simulated {
-    fn harm(&mut self, kind: Harm, running: bool) -> Result<(), Refused> {
-        if !harm(&self.disk, &self.identity, kind) {
-            return Err(Refused::NothingToHarm);
-        }
-        if !running {
-            self.log = open(&self.disk, self.identity);
-        }
-        Ok(())
+/// The faults that need something that recovery would miss.
+fn harm_of(fault: DiskFault) -> Option<Harm> {
+    match fault {
+        DiskFault::Flip => Some(Harm::Flip),
+        DiskFault::Lose => Some(Harm::Lose),
+        DiskFault::Misdirect => Some(Harm::Misdirect),
+        _ => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! A disk that fails in every way that disks fail, by a seed.
+//! A disk that fails as disks do, by a seed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

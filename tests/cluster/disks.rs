@@ -1,7 +1,9 @@
 //! Slow and stalled disks and state machines delay answers, and nothing else; disks that fail
 //! stop their server, and nobody else.
 
-use jangada::actors::{Condition, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers};
+use jangada::actors::{
+    Condition, Event, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers,
+};
 use jangada::raft::{Index, ServerId};
 use jangada::storage::{DiskFault, DiskKind, StorageError};
 
@@ -188,8 +190,11 @@ fn trap_72_a_failed_sync_ends_the_server() {
             let status = server(sandbox, victim).await;
             assert_eq!(status.condition, Condition::Failed);
             assert!(matches!(status.failure, Some(StorageError::Disk(_))));
-            let failed = |kind: &EventKind| matches!(kind, EventKind::Failed { server, .. } if *server == victim);
-            assert!(sandbox.events().latest(1000).iter().any(|event| failed(&event.kind)));
+            let failed = |event: &Event| match &event.kind {
+                EventKind::Failed { server, .. } => *server == victim,
+                _ => false,
+            };
+            assert!(sandbox.events().latest(1000).iter().any(failed));
             order(sandbox, Order::Recover(only(victim))).await;
             assert_eq!(server(sandbox, victim).await.failure, None);
         }
@@ -307,5 +312,22 @@ fn what_nothing_protects_is_not_harmed() {
     simulated(async |sandbox| {
         let refused = sandbox.order(happens(only(ServerId(1)), DiskFault::Flip)).await;
         assert_eq!(refused, Err(OrderError::NothingToHarm(ServerId(1))));
+    });
+}
+
+/// An order that is refused for one of the servers that it names has changed nothing.
+#[test]
+fn a_fault_that_one_disk_refuses_happens_to_none() {
+    simulated(async |sandbox| {
+        let victim = follower(sandbox).await;
+        let running = others(5, &[victim])[0];
+        order(sandbox, Order::Crash(only(victim))).await;
+        let destroy = happens(Servers::Only(vec![victim, running]), DiskFault::Destroy);
+        assert_eq!(sandbox.order(destroy).await, Err(OrderError::MustBeDown(running)));
+        order(sandbox, Order::Recover(only(victim))).await;
+        order(sandbox, Order::Crash(only(victim))).await;
+        order(sandbox, happens(Servers::All, DiskFault::Destroy)).await;
+        let lost = Err(OrderError::Failed(victim, StorageError::NotFormatted));
+        assert_eq!(sandbox.order(Order::Recover(only(victim))).await, lost, "all that can");
     });
 }

@@ -61,6 +61,8 @@ pub(crate) struct CallTally {
     pub(crate) reads: u64,
     /// Calls whose outcome their client does not know.
     pub(crate) unknown: u64,
+    /// Whether there are some that no check sees: too many of them, or contents too long to keep.
+    pub(crate) unchecked: bool,
 }
 
 impl Calls {
@@ -223,6 +225,7 @@ impl Calls {
             writes: count(|outcome| outcome == Some(&Outcome::Done)),
             reads: count(|outcome| matches!(outcome, Some(Outcome::Observed(_)))),
             unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
+            unchecked: self.full || !self.unchecked.is_empty(),
         }
     }
 

@@ -341,7 +341,7 @@ impl<D: Disk> SegmentLog<D> {
 }
 
 impl Segment {
-    /// The first segment, or the next, and the change that makes its file.
+    /// A segment that is still empty, and the change that makes its file.
     fn create(identity: &Identity, file: FileId, bytes: u64) -> (Self, Change) {
         let seal = Seal::new(identity, file);
         (Self { file, seal, at: 0, bytes }, Change::Create { file, bytes })

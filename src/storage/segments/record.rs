@@ -122,7 +122,7 @@ pub(super) fn size(length: usize) -> usize {
     (HEAD + length).next_multiple_of(ALIGNMENT)
 }
 
-/// Adds a record to `out`, of which the end will stand at `at` in its file.
+/// Adds a record to the end of `out`; it will stand at `at` in its file.
 pub(super) fn write(
     out: &mut Vec<u8>,
     seal: Seal,
