@@ -61,6 +61,16 @@ pub(super) enum Event {
     },
 }
 
+impl Event {
+    /// The server whose role ends with it.
+    pub(super) fn changes(&self) -> Option<ServerId> {
+        match self {
+            Self::Became { server, .. } | Self::Ended { server, .. } => Some(*server),
+            _ => None,
+        }
+    }
+}
+
 /// What became of a message.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Passage {

@@ -182,7 +182,7 @@ impl<'a> Teller<'a> {
                 self.higher_term(server, *from, term, place);
             }
             Loss::SteppedDown(Why::QuorumLost) => {
-                let patience = script_time(self.timing.election_timeout_max);
+                let patience = crate::script::Time(self.timing.election_timeout_max);
                 let text = format!(
                     "{server} stepped down: {}for {patience} it had no answer from a majority \
                      (check-quorum)",
@@ -234,7 +234,8 @@ impl<'a> Teller<'a> {
         let kind = if pre_vote { "pre-vote" } else { "vote" };
         let asked = |it: &Passage| {
             (it.from, it.to, &it.fate) == (candidate, voter, &Fate::Delivered)
-                && matches!(it.message, Message::RequestVote(request) if request.pre_vote == pre_vote)
+                && matches!(it.message, Message::RequestVote(request)
+                    if request.pre_vote == pre_vote)
         };
         let request = self.message_before(place, asked);
         let last = match request.map(|it| it.what.message) {
@@ -266,8 +267,9 @@ impl<'a> Teller<'a> {
         let text = format!("{voter} refused {candidate} its {kind}: {why}");
         self.add(Rank::End, place, at, text);
         let stood = |event: &Event| {
-            matches!(event, Event::Became { server, role: RoleKind::PreCandidate | RoleKind::Candidate, .. }
-                if *server == candidate)
+            matches!(event, Event::Became { server, role, .. }
+                if *server == candidate
+                    && matches!(role, RoleKind::PreCandidate | RoleKind::Candidate))
         };
         if let Some(event) = self.event_before(place, stood) {
             self.stood(candidate, event.place);
@@ -328,10 +330,6 @@ impl<'a> Teller<'a> {
         self.add(Rank::Near, news.place, news.at, text);
         self.silence(&[(leader, server)], 0, place);
     }
-}
-
-fn script_time(time: std::time::Duration) -> String {
-    crate::script::Time(time).to_string()
 }
 
 /// `1 server`, `2 servers`.

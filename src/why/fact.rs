@@ -260,7 +260,10 @@ impl Fact {
                 }
             }
             Self::RefusedVote { voter, candidate, at, .. } => {
-                let refuses = |message: &Message| matches!(message, Message::RequestVoteReply(reply) if reply.vote.is_err());
+                let refuses = |message: &Message| match message {
+                    Message::RequestVoteReply(reply) => reply.vote.is_err(),
+                    _ => false,
+                };
                 let earliest = before(*at, slack(timing));
                 Shows::from(seen.account.messages().any(|passage| {
                     let it = &passage.what;

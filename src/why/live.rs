@@ -104,7 +104,10 @@ fn resolved(mut lines: Vec<(Time, String)>, account: &Account) -> Vec<(Time, Str
         let Ok(Some(mut statement)) = script::parse(line, &Variables::new()) else { continue };
         let (Statement::Order(order) | Statement::Try(order)) = &mut statement else { continue };
         let meant = |it: &&Record<Event>| it.at + Duration::from_millis(1) >= *began;
-        let same = |it: &&Record<Event>| matches!(&it.what, Event::Ordered(meant) if discriminant(meant) == discriminant(order));
+        let same = |it: &&Record<Event>| match &it.what {
+            Event::Ordered(meant) => discriminant(meant) == discriminant(order),
+            _ => false,
+        };
         let found = orders.by_ref().filter(meant).find(same);
         if let Some(Record { what: Event::Ordered(meant), .. }) = found {
             order.clone_from(meant);

@@ -157,7 +157,9 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_it_panic(text in "(RequestVote|AppendEntries)? ?(term|prev|entries)?=?[0-9.@]{0,9}") {
+        fn nothing_makes_it_panic(
+            text in "(RequestVote|AppendEntries)? ?(term|prev|entries)?=?[0-9.@]{0,9}",
+        ) {
             let _ = read(&text);
         }
     }

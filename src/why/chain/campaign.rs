@@ -127,9 +127,7 @@ impl Teller<'_> {
             (Some(term), None) => {
                 // Its followers left it.
                 let left = |event: &&Record<Event>| {
-                    event.at == since
-                        && matches!(&event.what, Event::Became { server, .. } | Event::Ended { server, .. }
-                            if *server != last)
+                    event.at == since && event.what.changes().is_some_and(|it| it != last)
                 };
                 let Some(event) = self.account().events().rev().find(left) else { return };
                 match &event.what {
@@ -169,11 +167,8 @@ impl Teller<'_> {
     }
 
     fn campaign(&self, server: ServerId, event: &Record<Event>, pre_vote: bool) -> Campaign {
-        let ended = self.account().events().find(|it| {
-            it.place > event.place
-                && matches!(&it.what, Event::Became { server: of, .. } | Event::Ended { server: of, .. }
-                    if *of == server)
-        });
+        let mut events = self.account().events();
+        let ended = events.find(|it| it.place > event.place && it.what.changes() == Some(server));
         let end = ended.map_or(u64::MAX, |it| it.place);
         let mut answers: BTreeMap<ServerId, Option<String>> = BTreeMap::new();
         let mut silent: BTreeMap<ServerId, &'static str> = BTreeMap::new();
