@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::run::run_scenario;
 use super::{Violation, World, WorldOptions};
 use crate::actors::{Order, Servers};
+use crate::raft::ServerId;
 use crate::script::{Clients, Scenario, Setting, Statement, Variables, Wait};
 
 /// A short scenario that fails as a world failed.
@@ -276,33 +277,14 @@ fn order_of(statement: &Statement) -> Option<&Order> {
 
 /// Whether an order names no server beyond this number.
 fn names_up_to(order: &Order, servers: u64) -> bool {
-    let fits = |named: &Servers| match named {
-        Servers::Only(ids) => ids.iter().all(|id| id.0 <= servers),
-        _ => true,
+    let exists = |id: &ServerId| id.0 <= servers;
+    let exist = |named: &mut Servers| match named {
+        Servers::Only(ids) => ids.iter().all(exists),
+        Servers::All | Servers::Leader | Servers::Followers => true,
     };
     match order {
-        Order::Partition(groups) => groups.iter().flatten().all(|id| id.0 <= servers),
-        Order::Cut { from, to }
-        | Order::Delay { from, to, .. }
-        | Order::Loss { from, to, .. }
-        | Order::Duplicate { from, to, .. }
-        | Order::Reorder { from, to, .. } => fits(from) && fits(to),
-        Order::Speed { servers, .. }
-        | Order::ClockRate { servers, .. }
-        | Order::ClockJump { servers, .. }
-        | Order::DiskLatency { servers, .. }
-        | Order::DiskFault { servers, .. }
-        | Order::ApplyLatency { servers, .. }
-        | Order::Crash(servers)
-        | Order::Recover(servers)
-        | Order::Pause(servers)
-        | Order::Resume(servers)
-        | Order::Stop(servers)
-        | Order::Start(servers)
-        | Order::Timeout(servers)
-        | Order::DiskStall(servers)
-        | Order::ApplyStall(servers) => fits(servers),
-        Order::Heal | Order::ElectionTimeout { .. } | Order::Heartbeat(_) => true,
+        Order::Partition(groups) => groups.iter().flatten().all(exists),
+        order => order.clone().servers_mut().into_iter().all(exist),
     }
 }
 
