@@ -1,7 +1,7 @@
 //! Bugs that Raft implementations had, and those that students make, to be put back on purpose:
 //! what the simulation does not catch, it does not check.
 //!
-//! The code asks [`on`] where a bug would change what it does. In a normal build the answer is
+//! The code asks `on` where a bug would change what it does. In a normal build the answer is
 //! always no, known when the code is compiled, and nothing is left of the question. With the
 //! feature `museum` one bug a thread may be on: `switch_on`, or the environment variable
 //! `JANGADA_BUG` for the threads that begin without one.

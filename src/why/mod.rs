@@ -7,9 +7,9 @@
 //! for each kind of them.
 //!
 //! Two runs are never the same in everything: a message less, and every later draw is another. So
-//! what is compared is told with some tolerance ([`fact`]), an order that is enough by itself is
+//! what is compared is told with some tolerance (`fact.rs`), an order that is enough by itself is
 //! named alone, and what had been undone long before is not named together with what had not
-//! ([`cause`]).
+//! (`cause.rs`).
 
 mod account;
 mod answer;
