@@ -2,7 +2,7 @@
 
 use super::display::Bare;
 use super::expect::EXPECTATIONS;
-use super::words::{self, Argument, Category, Grammar, WORDS, Word};
+use super::words::{self, Argument, Grammar, WORDS, Word};
 use crate::raft::ServerId;
 
 /// What the cluster has now, to complete from.
@@ -131,10 +131,7 @@ impl Completion {
                 self.add_words(WORDS.iter().filter(is_command), partial);
             }
             Argument::Orders => {
-                let is_order = |word: &&Word| {
-                    matches!(word.category, Category::Servers | Category::Disks | Category::Links)
-                };
-                self.add_words(WORDS.iter().filter(is_order), partial);
+                self.add_words(WORDS.iter().filter(|word| word.is_order()), partial);
             }
             Argument::Is(word) => self.add_matching([word], partial),
             Argument::Servers => {

@@ -166,11 +166,21 @@ pub(super) fn wait(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(Statement::Wait(wait))
 }
 
-/// Only an order: what else may be refused is for `expect refused`.
+/// Only an order: what else may be refused is for `expect refused`. Its word is looked up here, and
+/// not by parsing any statement, so that no line of many `try`s goes ever deeper.
 pub(super) fn attempt(c: &mut Cursor<'_>) -> Result<Statement> {
     let start = c.position();
-    match statement(c)? {
-        Statement::Order(order) => Ok(Statement::Try(order)),
+    let token = c.word("an order, such as `crash leader`")?;
+    let word = words::find(WORDS, &token.text).ok_or_else(|| unknown(&token, WORDS, "help"))?;
+    let parsed = match word.grammar {
+        Grammar::Statement(parse) if word.is_order() => {
+            let parsed = parse(c);
+            Some(finish(c, word, parsed)?)
+        }
+        _ => None,
+    };
+    match parsed {
+        Some(Statement::Order(order)) => Ok(Statement::Try(order)),
         _ => {
             let message = "`try` goes before an order to the supervisor, such as `crash leader`";
             Err(ParseError::new(c.span_since(start), message))

@@ -374,6 +374,16 @@ fn wrong_arguments_are_named_with_what_was_expected() {
 }
 
 #[test]
+fn only_orders_are_tried_however_often_that_is_asked() {
+    let advice = "`try` goes before an order to the supervisor, such as `crash leader`";
+    for line in ["try list", "try try crash 1", "try cut 1 <-> 2", "try wait 1s"] {
+        assert_eq!(error(line).message, advice, "{line}");
+    }
+    assert_eq!(error(&"try ".repeat(16_000)).message, advice);
+    assert!(error("try crahs 1").message.contains("did you mean `crash`?"));
+}
+
+#[test]
 fn an_error_shows_the_line_the_place_and_the_usage() {
     let line = "crash 1 bob";
     assert_eq!(

@@ -91,6 +91,11 @@ impl Word {
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
+
+    /// Whether it begins an order to the supervisor.
+    pub(crate) fn is_order(&self) -> bool {
+        matches!(self.category, Category::Servers | Category::Disks | Category::Links)
+    }
 }
 
 /// The word of this name or alias, in any case.
