@@ -50,10 +50,6 @@ pub struct Step {
 
 /// The longest run.
 pub(super) const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
-/// Servers of a scenario that does not say how many it wants.
-const SERVERS: u64 = 5;
-/// The seed of a scenario that does not say which it wants.
-const SEED: u64 = 1;
 
 impl Timeline {
     /// Most bytes of lines that it holds.
@@ -100,12 +96,12 @@ impl Timeline {
 
     /// How many servers there are.
     pub fn servers(&self) -> u64 {
-        self.settings.servers.unwrap_or(SERVERS)
+        self.settings.servers.unwrap_or(Scenario::SERVERS)
     }
 
     /// What everything random is drawn from.
     pub fn seed(&self) -> u64 {
-        self.settings.seed.unwrap_or(SEED)
+        self.settings.seed.unwrap_or(Scenario::SEED)
     }
 
     /// The lines.
@@ -120,12 +116,7 @@ impl Timeline {
 
     /// What its sandbox is made from.
     pub(super) fn options(&self) -> SandboxOptions {
-        SandboxOptions {
-            servers: self.servers(),
-            seed: self.seed(),
-            disks: self.settings.disks.unwrap_or_default(),
-            ..SandboxOptions::default()
-        }
+        self.settings.sandbox()
     }
 
     /// A sandbox of its own that has carried the steps out up to this halt, without those left out,

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use uuid::Uuid;
 
 use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
+use crate::actors::SandboxOptions;
 use crate::raft::ServerId;
 use crate::storage::DiskKind;
 
@@ -57,6 +58,21 @@ pub struct ScenarioError {
 }
 
 impl Scenario {
+    /// Servers of a scenario that does not say how many it wants.
+    pub const SERVERS: u64 = 5;
+    /// The seed of a scenario that does not say which it wants.
+    pub const SEED: u64 = 1;
+
+    /// The sandbox that it wants.
+    pub fn sandbox(&self) -> SandboxOptions {
+        SandboxOptions {
+            servers: self.servers.unwrap_or(Self::SERVERS),
+            seed: self.seed.unwrap_or(Self::SEED),
+            disks: self.disks.unwrap_or_default(),
+            ..SandboxOptions::default()
+        }
+    }
+
     /// The scenario of these settings and statements, one a line.
     pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
         let mut scenario = Self { servers: None, seed: None, disks: None, steps: Vec::new() };

@@ -38,9 +38,6 @@ pub struct Violation {
     pub at: Duration,
 }
 
-/// Servers of a scenario that does not say how many it wants.
-const SERVERS: u64 = 5;
-
 /// Runs a world in virtual time, until its end or the first violation.
 ///
 /// # Errors
@@ -55,13 +52,8 @@ pub(super) fn run_scenario(
     begins: BTreeMap<usize, Fault>,
 ) -> io::Result<Outcome> {
     crate::actors::run(ClockKind::Virtual, async {
-        let sandbox = Sandbox::start(SandboxOptions {
-            servers: scenario.servers.unwrap_or(SERVERS),
-            seed: scenario.seed.unwrap_or_default(),
-            disks: scenario.disks.unwrap_or_default(),
-            record_commands: false,
-            ..SandboxOptions::default()
-        });
+        let sandbox =
+            Sandbox::start(SandboxOptions { record_commands: false, ..scenario.sandbox() });
         let watch = Rc::new(Watch::new(begins));
         let watching = watch.clone();
         sandbox.events().watch(move |event| watching.see(event));

@@ -83,8 +83,8 @@ impl Candidate {
         let variables = Variables::new();
         let statements = scenario.steps.iter().filter_map(|step| step.statement(&variables).ok());
         Self {
-            servers: scenario.servers.unwrap_or(1),
-            seed: scenario.seed.unwrap_or_default(),
+            servers: scenario.servers.unwrap_or(Scenario::SERVERS),
+            seed: scenario.seed.unwrap_or(Scenario::SEED),
             disks: scenario.disks.map(Setting::Disks),
             statements: statements.collect(),
         }
