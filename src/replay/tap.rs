@@ -101,14 +101,14 @@ impl Reading {
         if let Some(marks) = &self.marks {
             marks.borrow_mut().pass(self.trace);
         }
+        // Nobody can go through a run that is done for its outcome alone.
+        if self.ear.is_none() && self.marks.is_none() && self.told.is_none() {
+            return self.line.clear();
+        }
         let line = String::from_utf8_lossy(&self.line).into_owned();
         self.line.clear();
         if let Some(ear) = &mut self.ear {
             return ear(Heard::Line(&line));
-        }
-        // Nobody can go through a run that is done for its outcome alone.
-        if self.marks.is_none() && self.told.is_none() {
-            return;
         }
         let Some((time, rest)) = line.split_once(' ') else { return };
         match Passage::read(rest) {
