@@ -88,6 +88,17 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Counts the time on the wall from now on.
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "says how long something took, and decides nothing"
+)]
+fn stopwatch() -> impl Fn() -> std::time::Duration {
+    let began = std::time::Instant::now();
+    move || began.elapsed()
+}
+
 /// Tells a person what went wrong.
 fn complain(message: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");

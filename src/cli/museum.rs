@@ -15,7 +15,7 @@ use jangada::museum::{self, About, Bug};
 use jangada::sim::{self, World, WorldOptions};
 use serde_json::json;
 
-use super::complain;
+use super::{complain, stopwatch};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -122,20 +122,15 @@ fn look_for_all(bugs: &[Bug], arguments: &Arguments, jobs: usize) -> io::Result<
     })
 }
 
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "says how long it took, and decides nothing"
-)]
 fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
     museum::switch_on(bug);
-    let began = std::time::Instant::now();
+    let took = stopwatch();
     for seed in 0..arguments.seeds {
         let world = World::expand(seed, WorldOptions::default());
         if let Some(violation) = sim::run(&world)?.violation
             && is_its_fault(bug, &world)?
         {
-            let wall = began.elapsed();
+            let wall = took();
             let shrunk = sim::shrink(&world, &violation, arguments.runs)?;
             let caught = Caught {
                 property: shrunk.violation.property,
@@ -145,7 +140,7 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
             return Ok(Finding { bug, seeds: seed + 1, wall, caught: Some(caught) });
         }
     }
-    Ok(Finding { bug, seeds: arguments.seeds, wall: began.elapsed(), caught: None })
+    Ok(Finding { bug, seeds: arguments.seeds, wall: took(), caught: None })
 }
 
 /// Whether the world goes well without the bug.

@@ -8,17 +8,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::complain;
+use super::{complain, stopwatch};
 use clap::Args;
 use jangada::actors::{ClockKind, Sandbox, SandboxOptions};
 use jangada::invariants::History;
 use jangada::replay::header;
 use jangada::script::{Failure, Plain, Runner, Scenario, read_scenario};
-
-/// Servers of a scenario that does not say how many it wants.
-const SERVERS: u64 = 5;
-/// The seed of a scenario that does not say which it wants.
-const SEED: u64 = 1;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -101,21 +96,16 @@ struct Took {
     outside: Duration,
 }
 
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "says how long virtual time took in real time, and decides nothing"
-)]
 fn run_one(
     arguments: &Arguments,
     path: &Path,
     scenario: &Scenario,
     trace: Option<Trace>,
 ) -> Result<Took, Failure> {
-    let began = std::time::Instant::now();
+    let took = stopwatch();
     let mut scenario = scenario.clone();
-    scenario.servers = Some(arguments.servers.or(scenario.servers).unwrap_or(SERVERS));
-    scenario.seed = Some(arguments.seed.or(scenario.seed).unwrap_or(SEED));
+    scenario.servers = Some(arguments.servers.or(scenario.servers).unwrap_or(Scenario::SERVERS));
+    scenario.seed = Some(arguments.seed.or(scenario.seed).unwrap_or(Scenario::SEED));
     if let Some(trace) = &trace {
         // What goes wrong with it is told at its end.
         let _ = trace.clone().write_all(header(&scenario, path).as_bytes());
@@ -123,12 +113,9 @@ fn run_one(
     let clock_kind = if arguments.real { ClockKind::Real } else { ClockKind::Virtual };
     let done = jangada::actors::run(clock_kind, async {
         let sandbox = Sandbox::start(SandboxOptions {
-            servers: scenario.servers.unwrap_or(SERVERS),
-            seed: scenario.seed.unwrap_or(SEED),
-            disks: scenario.disks.unwrap_or_default(),
             trace: trace.map(|trace| Box::new(trace) as Box<dyn Write>),
             monitor: !arguments.real,
-            ..SandboxOptions::default()
+            ..scenario.sandbox()
         });
         let clock = sandbox.clock();
         let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
@@ -143,7 +130,7 @@ fn run_one(
         done.map(|()| inside)
     });
     let done = done.map_err(|error| Failure::Other(format!("cannot make a runtime: {error}")))?;
-    done.map(|inside| Took { inside, outside: began.elapsed() })
+    done.map(|inside| Took { inside, outside: took() })
 }
 
 /// Writes the history whatever came of the scenario: a failed one is of most interest.

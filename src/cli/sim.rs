@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jangada::sim::{Failed, Fault, Fleet, Profile, Report, Shrunk, World, WorldOptions, shrink};
 use serde_json::json;
 
-use super::complain;
+use super::{complain, stopwatch};
 
 /// Runs that looking for a shorter scenario may take.
 const RUNS: u64 = 600;
@@ -119,22 +119,17 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "says how fast virtual time passed, and decides nothing"
-)]
 fn sail(fleet: &Fleet) -> io::Result<(Report, Duration)> {
-    let began = std::time::Instant::now();
+    let took = stopwatch();
     let bar = ProgressBar::new(fleet.seeds.end - fleet.seeds.start);
     let style = ProgressStyle::with_template("{wide_msg}\n{bar:40} {pos}/{len}, {eta} left");
     bar.set_style(style.expect("invariant: the template is right"));
     let report = fleet.sail(|report| {
         bar.set_position(report.tally.seeds);
-        bar.set_message(line(report, began.elapsed()));
+        bar.set_message(line(report, took()));
     })?;
     bar.finish_and_clear();
-    Ok((report, began.elapsed()))
+    Ok((report, took()))
 }
 
 /// How far it is, in one line.
