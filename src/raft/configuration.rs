@@ -1,16 +1,29 @@
 //! Who votes, and what a quorum is (sections 5.2 and 6).
 
+use serde::{Deserialize, Serialize};
+
 use super::ServerId;
 use crate::museum::{Bug, on};
 
 /// The members of a cluster. While it changes, decisions need a majority of the old voters and
 /// a majority of the new ones (joint consensus, section 6).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+///
+/// A change goes through three configurations, each an entry of the log, each begun by whoever
+/// leads when the one before it is committed: the old voters with a `target`, while the target's
+/// new members catch up as learners; the old and the new voters jointly; the new voters alone.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Configuration {
     voters: Vec<ServerId>,
     outgoing: Vec<ServerId>,
     learners: Vec<ServerId>,
+    target: Vec<ServerId>,
+    /// Only those that are not [`DEFAULT_PRIORITY`].
+    priorities: Vec<(ServerId, u8)>,
 }
+
+/// Who leads if all else is equal: a leader hands over to a voter of a higher priority that has
+/// caught up. Voters of priority 0 never stand for election.
+pub const DEFAULT_PRIORITY: u8 = 1;
 
 /// How an election stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +39,7 @@ pub enum VoteCount {
 impl Configuration {
     /// A configuration of these voters and nobody else.
     pub fn new(voters: impl IntoIterator<Item = ServerId>) -> Self {
-        Self { voters: sorted(voters), outgoing: Vec::new(), learners: Vec::new() }
+        Self { voters: sorted(voters), ..Self::default() }
     }
 
     /// A configuration on its way from `outgoing` to `voters`, with `learners` that receive the
@@ -36,12 +49,32 @@ impl Configuration {
         voters: impl IntoIterator<Item = ServerId>,
         learners: impl IntoIterator<Item = ServerId>,
     ) -> Self {
-        Self { voters: sorted(voters), outgoing: sorted(outgoing), learners: sorted(learners) }
+        Self {
+            voters: sorted(voters),
+            outgoing: sorted(outgoing),
+            learners: sorted(learners),
+            ..Self::default()
+        }
     }
 
     /// Whether `server` may vote and stand.
     pub fn is_voter(&self, server: ServerId) -> bool {
         self.voters.contains(&server) || self.outgoing.contains(&server)
+    }
+
+    /// Whether decisions need two majorities.
+    pub fn is_joint(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Whether a change has begun and is not done.
+    pub fn is_changing(&self) -> bool {
+        self.is_joint() || !self.target.is_empty()
+    }
+
+    /// Whether `server` receives the log.
+    pub fn is_member(&self, server: ServerId) -> bool {
+        self.is_voter(server) || self.learners.contains(&server)
     }
 
     /// Everyone who receives the log, each once, in order of their numbers.
@@ -52,6 +85,32 @@ impl Configuration {
     /// Everyone who votes, each once, in order of their numbers.
     pub fn voters(&self) -> Vec<ServerId> {
         sorted(self.voters.iter().chain(&self.outgoing).copied())
+    }
+
+    /// The voters of the configuration that a joint one leads to; otherwise all voters.
+    pub fn incoming(&self) -> &[ServerId] {
+        &self.voters
+    }
+
+    /// The voters of the configuration that a joint one comes from; otherwise nobody.
+    pub fn outgoing(&self) -> &[ServerId] {
+        &self.outgoing
+    }
+
+    /// Everyone who receives the log and does not vote.
+    pub fn learners(&self) -> &[ServerId] {
+        &self.learners
+    }
+
+    /// The voters-to-be, while some of them catch up; otherwise nobody.
+    pub fn target(&self) -> &[ServerId] {
+        &self.target
+    }
+
+    /// How much a server is wanted as the leader; see [`DEFAULT_PRIORITY`].
+    pub fn priority(&self, server: ServerId) -> u8 {
+        let given = self.priorities.iter().find(|(id, _)| *id == server);
+        given.map_or(DEFAULT_PRIORITY, |(_, priority)| *priority)
     }
 
     /// The greatest value that a quorum has reached, if each server has reached `value(server)`.

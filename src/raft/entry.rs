@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use super::Term;
+use super::{Configuration, Term};
 
 /// What an entry carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,9 @@ pub enum Payload {
     /// Nothing: a new leader's first entry, which lets it commit what earlier terms left
     /// (section 8).
     NoOp,
+    /// The members of the cluster from here on (section 6): every server goes by the latest
+    /// configuration in its log, committed or not.
+    Configuration(Arc<Configuration>),
     /// A command for the state machine, opaque to the protocol.
     Command(Bytes),
 }
@@ -28,13 +31,15 @@ pub struct Entry {
     pub payload: Payload,
 }
 
-/// All that the protocol needs to know of an entry: its term, and its payload's size in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// All that the protocol needs to know of an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryMeta {
     /// The term of the leader that created it.
     pub term: Term,
     /// The payload's size in bytes.
     pub bytes: u32,
+    /// What it carries, if that is a configuration.
+    pub configuration: Option<Arc<Configuration>>,
 }
 
 /// A contiguous run of entries, shared and never copied: the leader's batch, the messages that
@@ -54,11 +59,19 @@ struct Slice {
 impl Entry {
     /// The entry as the protocol sees it.
     pub fn meta(&self) -> EntryMeta {
-        let bytes = match &self.payload {
-            Payload::NoOp => 0,
-            Payload::Command(command) => u32::try_from(command.len()).unwrap_or(u32::MAX),
+        let (bytes, configuration) = match &self.payload {
+            Payload::NoOp => (0, None),
+            Payload::Configuration(configuration) => (0, Some(configuration.clone())),
+            Payload::Command(command) => (u32::try_from(command.len()).unwrap_or(u32::MAX), None),
         };
-        EntryMeta { term: self.term, bytes }
+        EntryMeta { term: self.term, bytes, configuration }
+    }
+}
+
+impl EntryMeta {
+    /// A command, or a no-op, of this size in bytes.
+    pub fn new(term: Term, bytes: u32) -> Self {
+        Self { term, bytes, configuration: None }
     }
 }
 

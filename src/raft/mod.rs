@@ -58,9 +58,10 @@ mod progress;
 mod read;
 mod replication;
 mod role;
+mod snapshot;
 mod status;
 
-pub use configuration::Configuration;
+pub use configuration::{Configuration, DEFAULT_PRIORITY};
 pub use entry::{Entries, Entry, EntryMeta, Payload};
 pub use ids::{Index, Position, Round, ServerId, Term, Time};
 pub use input::{Effect, Input, Refusal, Timing, Why};
@@ -70,4 +71,5 @@ pub use message::{
 };
 pub use node::{Limits, Luck, Node, Options, Persistent};
 pub use role::RoleKind;
+pub use snapshot::{ChunkId, SnapshotMeta};
 pub use status::{PeerStatus, Status};

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::role::{Campaign, Follower, Following, Leader, Role};
 use super::{
     AppendEntriesReply, AppendOutcome, Configuration, Effect, EntryMeta, Index, Input, Message,
-    Position, ReadIndexReply, Refusal, RequestVoteReply, RoleKind, Round, ServerId, Status, Term,
+    Position, ReadIndexReply, Refusal, RequestVoteReply, RoleKind, Round, ServerId, SnapshotMeta, Status, Term,
     Time, Timing, VoteRefusal, Why,
 };
 use crate::museum::{Bug, on};
@@ -74,8 +74,28 @@ pub struct Persistent {
     pub current_term: Term,
     /// `voted_for`.
     pub voted_for: Option<ServerId>,
-    /// The log from index 1 on.
+    /// What its snapshot covers; without one, what the cluster was founded with, at index 0.
+    pub snapshot: SnapshotMeta,
+    /// The entry before the first of `log`; no later than the last that the snapshot covers.
+    pub base: Position,
+    /// The log behind `base`.
     pub log: Vec<EntryMeta>,
+    /// The disk was formatted for a server that joins, or joins again, a cluster that exists: what
+    /// it promised in an earlier life is not known. It neither votes nor acknowledges entries
+    /// until a quorum has taken an entry without it.
+    pub recovering: bool,
+}
+
+impl Persistent {
+    /// What the disk of a founding member keeps before anything has happened.
+    pub fn founding(configuration: Configuration) -> Self {
+        Self { snapshot: SnapshotMeta::founding(configuration), ..Self::default() }
+    }
+
+    /// What the disk of a server keeps that is to join a cluster that exists.
+    pub fn joining() -> Self {
+        Self { recovering: true, ..Self::default() }
+    }
 }
 
 /// A source of random numbers, handed to every step: election timeouts are drawn from it. It
