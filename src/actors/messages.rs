@@ -2,7 +2,7 @@
 //!
 //! | message | from | to | losing it is |
 //! |---|---|---|---|
-//! | [`FromPeer`], [`Replicate`] | server | server | part of the model |
+//! | [`FromPeer`], [`Replicate`], [`Transfer`] | server | server | part of the model |
 //! | [`Knock`] | network | server | a bug: calls wait at the door |
 //! | [`Tick`] | the server's timer | server | a bug |
 //! | [`Wake`], [`Disrupt`], [`Retime`] | supervisor | server | a bug |
@@ -16,7 +16,7 @@ use actix::Message;
 use bytes::Bytes;
 
 use super::call::Reply;
-use crate::raft::{AppendEntries, Entries, Index, ServerId, Status, Timing};
+use crate::raft::{AppendEntries, Entries, Index, InstallSnapshot, ServerId, Status, Timing};
 
 /// A message of the protocol, from another server.
 #[derive(Message)]
@@ -33,6 +33,15 @@ pub(crate) struct Replicate {
     pub(crate) from: ServerId,
     pub(crate) append: AppendEntries,
     pub(crate) entries: Entries,
+}
+
+/// An `InstallSnapshot` with the part that it names, from another server.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Transfer {
+    pub(crate) from: ServerId,
+    pub(crate) install: InstallSnapshot,
+    pub(crate) part: Bytes,
 }
 
 /// Calls wait at the door.

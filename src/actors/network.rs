@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 
 use super::Servers;
 use super::call::{Call, CallError, Inbox, answer};
 use super::clock::Clock;
-use super::messages::{FromPeer, Knock, Replicate};
+use super::messages::{FromPeer, Knock, Replicate, Transfer};
 use super::record::Recorder;
 use super::server::Server;
 use super::state_machine::StateMachine;
@@ -92,8 +93,18 @@ struct Late {
     parcel: Parcel,
 }
 
+/// What travels beside a message.
+#[derive(Clone)]
+pub(crate) enum Cargo {
+    Nothing,
+    /// The entries of an `AppendEntries`.
+    Entries(Entries),
+    /// The part of a snapshot that an `InstallSnapshot` names.
+    Part(Bytes),
+}
+
 enum Parcel {
-    Peer { from: ServerId, message: Message, entries: Entries, number: u64 },
+    Peer { from: ServerId, message: Message, cargo: Cargo, number: u64 },
     Call(Call),
 }
 
@@ -334,7 +345,7 @@ impl Network {
     }
 
     /// Sends a message from one server to another. Losing it is part of the model.
-    pub(crate) fn send(&self, from: ServerId, to: ServerId, message: Message, entries: Entries) {
+    pub(crate) fn send(&self, from: ServerId, to: ServerId, message: Message, cargo: Cargo) {
         let wires = &mut *self.0.borrow_mut();
         let number = if wires.recorder.traces() {
             wires.traced += 1;
@@ -344,7 +355,7 @@ impl Network {
         } else {
             0
         };
-        let parcel = Parcel::Peer { from, message, entries, number };
+        let parcel = Parcel::Peer { from, message, cargo, number };
         if wires.quiet {
             wires.deliver(to, parcel);
         } else if wires.dispatch(from, to, parcel) {
@@ -507,7 +518,7 @@ impl Wires {
                     running.address.do_send(Knock);
                 }
             }
-            Parcel::Peer { from, message, entries, number } => {
+            Parcel::Peer { from, message, cargo, number } => {
                 if number > 0 {
                     self.recorder.trace(format_args!("{to} <- {from} #{number}"));
                 }
@@ -518,6 +529,10 @@ impl Wires {
                 let address = &running.address;
                 match message {
                     Message::AppendEntries(append) => {
+                        let entries = match cargo {
+                            Cargo::Entries(entries) => entries,
+                            Cargo::Nothing | Cargo::Part(_) => Entries::default(),
+                        };
                         address.do_send(Replicate { from, append, entries });
                     }
                     Message::AppendEntriesReply(message) => {
@@ -529,6 +544,19 @@ impl Wires {
                     }
                     Message::ReadIndex(message) => address.do_send(FromPeer { from, message }),
                     Message::ReadIndexReply(message) => address.do_send(FromPeer { from, message }),
+                    Message::InstallSnapshot(install) => {
+                        let part = match cargo {
+                            Cargo::Part(bytes) => bytes,
+                            Cargo::Nothing | Cargo::Entries(_) => Bytes::new(),
+                        };
+                        address.do_send(Transfer { from, install, part });
+                    }
+                    Message::InstallSnapshotReply(message) => {
+                        address.do_send(FromPeer { from, message });
+                    }
+                    Message::TimeoutNow(message) => address.do_send(FromPeer { from, message }),
+                    Message::Rejoin(message) => address.do_send(FromPeer { from, message }),
+                    Message::RejoinReply(message) => address.do_send(FromPeer { from, message }),
                 }
             }
         }
@@ -572,10 +600,10 @@ impl Parcel {
     /// A second copy, which only messages between servers can have.
     fn copy(&self) -> Option<Parcel> {
         match self {
-            Parcel::Peer { from, message, entries, number } => Some(Parcel::Peer {
+            Parcel::Peer { from, message, cargo, number } => Some(Parcel::Peer {
                 from: *from,
                 message: *message,
-                entries: entries.clone(),
+                cargo: cargo.clone(),
                 number: *number,
             }),
             Parcel::Call(_) => None,

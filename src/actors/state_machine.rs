@@ -107,7 +107,7 @@ impl StateMachine {
         let mut replies = batch.replies.into_iter().peekable();
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
             let said = match &entry.payload {
-                Payload::NoOp => Bytes::new(),
+                Payload::NoOp | Payload::Configuration(_) => Bytes::new(),
                 Payload::Command(command)
                     if on(Bug::AppliesByLocalRoom) && command.len() as u64 > 4096 / self.id.0 =>
                 {
@@ -140,7 +140,7 @@ impl StateMachine {
     fn tell_applied(&self, index: Index, entry: &Entry, answer: &[u8]) {
         let server = self.id;
         let request = match entry.payload {
-            Payload::NoOp => None,
+            Payload::NoOp | Payload::Configuration(_) => None,
             Payload::Command(_) => self.machine.carried_out(),
         };
         let entry = Stamp::of(entry);

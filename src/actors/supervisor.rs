@@ -675,6 +675,7 @@ impl Handler<GetLog> for Supervisor {
                 term: entry.term,
                 command: match &entry.payload {
                     Payload::NoOp => "no-op".to_owned(),
+                    Payload::Configuration(configuration) => configuration.to_string(),
                     Payload::Command(command) => machine.describe(command),
                 },
             };

@@ -21,7 +21,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// The kinds of messages that are told apart.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 16] = [
         "pre-vote request",
         "vote request",
         "pre-vote reply",
@@ -32,6 +32,12 @@ impl Traffic {
         "rejected",
         "read index",
         "read index reply",
+        "snapshot offer",
+        "snapshot part",
+        "snapshot reply",
+        "timeout now",
+        "rejoin",
+        "rejoin reply",
     ];
 
     /// The roles of their receivers.
@@ -77,5 +83,10 @@ fn kind(message: &Message) -> usize {
         },
         Message::ReadIndex(_) => 8,
         Message::ReadIndexReply(_) => 9,
+        Message::InstallSnapshot(install) => 10 + usize::from(install.part.is_some()),
+        Message::InstallSnapshotReply(_) => 12,
+        Message::TimeoutNow(_) => 13,
+        Message::Rejoin(_) => 14,
+        Message::RejoinReply(_) => 15,
     }
 }

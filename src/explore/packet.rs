@@ -18,7 +18,7 @@ pub(crate) struct Packet {
 /// What the protocol knows of an entry. Its payload is the number of a client's command, or 0 for
 /// a no-op.
 pub(crate) fn meta(entry: &Stamp) -> EntryMeta {
-    EntryMeta { term: entry.term, bytes: u32::from(entry.payload > 0) }
+    EntryMeta::new(entry.term, u32::from(entry.payload > 0))
 }
 
 impl Packet {

@@ -156,9 +156,9 @@ impl Setup {
             current_term: disk.term,
             voted_for: disk.voted_for,
             log: disk.log.iter().map(meta).collect(),
+            ..Persistent::founding(configuration)
         };
-        let options = options(self.pre_vote);
-        let node = Node::new(id, configuration, options, persistent, now(), &mut constant);
+        let node = Node::new(id, options(self.pre_vote), persistent, now(), &mut constant);
         Server { id, node, log: disk.log.clone(), disk }
     }
 
@@ -176,7 +176,7 @@ impl Server {
     /// How far it has come. Few moves lower it, so that a search from the lowest on meets most
     /// states after all those that lead to them.
     pub(crate) fn progress(&self) -> u64 {
-        let status = self.node.status();
+        let status = self.node.status(now());
         let sums = status.peers.iter().map(|peer| peer.match_index.0 + peer.next_index.0);
         let role = match status.role {
             RoleKind::Follower => u64::from(status.leader.is_some()),
@@ -272,6 +272,8 @@ impl Step {
                 | Effect::Refused(_)
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. } => {}
+                // What only clients, operators and snapshots bring about.
+                _ => {}
             }
         }
         if let Some(input) = synced {
@@ -341,7 +343,7 @@ fn promises(message: &Message) -> bool {
         Message::RequestVote(request) => !request.pre_vote,
         Message::RequestVoteReply(reply) => !reply.pre_vote && reply.vote.is_ok(),
         Message::AppendEntriesReply(reply) => matches!(reply.outcome, AppendOutcome::Matched(_)),
-        Message::AppendEntries(_) | Message::ReadIndex(_) | Message::ReadIndexReply(_) => false,
+        _ => false,
     }
 }
 

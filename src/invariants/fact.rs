@@ -133,6 +133,7 @@ impl Stamp {
     pub fn of(entry: &Entry) -> Self {
         let payload = match &entry.payload {
             Payload::NoOp => 0,
+            Payload::Configuration(configuration) => hash(configuration.to_string().as_bytes()),
             Payload::Command(command) => hash(command),
         };
         Self { term: entry.term, payload }

@@ -164,4 +164,45 @@ catalogue! {
     ForgetsLostAttempts: "actors", "FDB commit_unknown_result; TRAPS 64", "linearizable";
     /// A command that is tried again is applied again.
     AppliesRetries: "files", "Raft thesis 6.3; TRAPS 64", "sessions_apply_once";
+
+    // Membership, snapshots, handing over, leases: the core.
+
+    /// A configuration that a new leader's log replaces goes on to hold.
+    KeepsTruncatedConfigurations: "raft", "canonical/raft #323, #250; TRAPS 35", "election_safety";
+    /// One server at a time is added or removed, without the joint step or an own committed entry.
+    ChangesOneByOne: "raft", "Ongaro on raft-dev, July 2015; TRAPS 31", "committed_is_fixed";
+    /// A joint configuration decides with the majority of the new voters alone.
+    NewMajorityAloneDecides: "raft", "openraft 6c0ccaf3; TRAPS 33", "committed_is_fixed";
+    /// After a snapshot was installed the configuration of the replaced log goes on to hold.
+    DisjointMajoritiesAfterSnapshot: "raft", "openraft #1808", "committed_is_fixed";
+    /// A learner that starts again takes itself for a voter.
+    LearnersVoteAfterRestart: "raft", "async-raft 0.6.1; TRAPS 37", "configuration";
+    /// Learners become voters before they have caught up.
+    PromotesLaggards: "raft", "RATIS-2283; TRAPS 38", "liveness";
+    /// A removed leader steps down when the entry that removes it is written, not committed.
+    RemovedLeaderLeavesEarly: "raft", "openraft 0023cff1; TRAPS 40", "liveness";
+    /// A change that leaves no majority of servers that answer is carried out.
+    LetsGoOfTheMajority: "raft", "thesis 4.2", "liveness";
+    /// A server that lost its disk counts for commits and reads before it is recovered.
+    CountsRecoveringServers: "raft", "FAST 2018; TRAPS 45", "acknowledged_is_kept";
+    /// A server that lost its disk votes before what it received is on its disk.
+    RecoversBeforeDurable: "raft", "FAST 2018; TRAPS 45", "acknowledged_is_kept";
+    /// A snapshot that is older than what is committed here is installed all the same.
+    InstallsOlderSnapshots: "raft", "etcd #18055; TRAPS 8 and 61", "monotonic";
+    /// A leader that was told to hand over goes on taking writes.
+    TakesWritesWhileHandingOver: "raft", "hashicorp 62eaa1c; TRAPS 63", "liveness";
+    /// A leader steps down when it has told another to stand, whether that is elected or not.
+    LeavesBeforeItIsReplaced: "raft", "openraft #2088", "liveness";
+    /// A server that is told to stand asks for pre-votes first, and is refused.
+    PreVoteBlocksHandover: "raft", "canonical/raft #203", "liveness";
+    /// A leader whose disk or state machine stands still leads on.
+    StalledLeaderStays: "raft", "etcd #20418; TRAPS 56", "liveness";
+    /// A leader that has told another to stand goes on reading by its lease.
+    LeaseOutlivesHandover: "raft", "etcd raft, lease; TRAPS 26", "linearizable";
+    /// A lease once held is held for ever: a paused leader that wakes reads what is old.
+    LeaseNeverEnds: "raft", "etcd #20418; TRAPS 29", "linearizable";
+    /// A leader that an operator's order elects commits while the one before it has its lease.
+    ForcedElectionsBreakLeases: "raft", "thesis 6.4.1", "linearizable";
+    /// A server that starts again votes although it may have promised a leader not to.
+    RestartEndsPromises: "raft", "thesis 6.4.1; TRAPS 25", "linearizable";
 }

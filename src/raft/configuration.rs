@@ -1,8 +1,10 @@
 //! Who votes, and what a quorum is (sections 5.2 and 6).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::ServerId;
+use super::{Change, ChangeRefusal, ServerId};
 use crate::museum::{Bug, on};
 
 /// The members of a cluster. While it changes, decisions need a majority of the old voters and
@@ -113,11 +115,82 @@ impl Configuration {
         given.map_or(DEFAULT_PRIORITY, |(_, priority)| *priority)
     }
 
+    /// These members, but for a change that they are to go through: with the voters that are wanted
+    /// as the target, and their new ones as learners.
+    ///
+    /// # Errors
+    /// If the change makes no sense.
+    pub(super) fn wanting(&self, change: &Change) -> Result<Self, ChangeRefusal> {
+        let before = if self.target.is_empty() { &self.voters } else { &self.target };
+        let (mut voters, mut next) = (before.clone(), self.clone());
+        // Learners only because they were to vote.
+        next.learners.retain(|it| !self.target.contains(it));
+        match change {
+            Change::Add(server) => voters.push(*server),
+            Change::AddLearner(server) => {
+                voters.retain(|it| it != server);
+                next.learners.push(*server);
+            }
+            Change::Remove(server) => {
+                if !self.is_member(*server) && !self.target.contains(server) {
+                    return Err(ChangeRefusal::NotMember(*server));
+                }
+                voters.retain(|it| it != server);
+                next.learners.retain(|it| it != server);
+            }
+            Change::Voters(wanted) => voters.clone_from(wanted),
+            Change::Priority(server, priority) => {
+                if !self.is_member(*server) {
+                    return Err(ChangeRefusal::NotMember(*server));
+                }
+                next = self.clone();
+                next.priorities.retain(|(it, _)| it != server);
+                if *priority != DEFAULT_PRIORITY {
+                    next.priorities.push((*server, *priority));
+                    next.priorities.sort_unstable();
+                }
+                return Ok(next);
+            }
+        }
+        voters = sorted(voters);
+        if voters.is_empty() {
+            return Err(ChangeRefusal::NoVoters);
+        }
+        let new = voters.iter().filter(|it| !self.voters.contains(it));
+        next.learners = sorted(next.learners.iter().chain(new).copied());
+        next.target = if voters == self.voters { Vec::new() } else { voters };
+        Ok(next.tidied())
+    }
+
+    /// The joint configuration on the way to the target.
+    pub(super) fn jointly(&self) -> Self {
+        let mut next = self.clone();
+        next.outgoing = std::mem::take(&mut next.voters);
+        next.voters = std::mem::take(&mut next.target);
+        next.tidied()
+    }
+
+    /// The configuration that a joint one leads to.
+    pub(super) fn decided(&self) -> Self {
+        Self { outgoing: Vec::new(), ..self.clone() }.tidied()
+    }
+
+    /// Without the learners that vote for good, and the priorities of those who are gone.
+    fn tidied(mut self) -> Self {
+        let stays = if self.target.is_empty() { &self.voters } else { &self.target };
+        let new = |it: &ServerId| !self.voters.contains(it) || !stays.contains(it);
+        let learners = self.learners.iter().copied().filter(new).collect();
+        self.learners = learners;
+        let members = self.members();
+        self.priorities.retain(|(it, _)| members.contains(it));
+        self
+    }
+
     /// The greatest value that a quorum has reached, if each server has reached `value(server)`.
     /// Of match indexes, the one that is safely replicated (section 5.3).
     pub fn reached_by_quorum<T: Ord + Copy + Default>(&self, value: impl Fn(ServerId) -> T) -> T {
         let new = reached_by_majority(&self.voters, &value);
-        if self.outgoing.is_empty() {
+        if self.outgoing.is_empty() || on(Bug::NewMajorityAloneDecides) {
             new
         } else {
             new.min(reached_by_majority(&self.outgoing, &value))
@@ -142,10 +215,7 @@ fn reached_by_majority<T: Ord + Copy + Default>(
     servers: &[ServerId],
     value: impl Fn(ServerId) -> T,
 ) -> T {
-    let majority = match on(Bug::HalfIsAMajority) {
-        true => servers.len().div_ceil(2),
-        false => servers.len() / 2 + 1,
-    };
+    let majority = majority(servers.len());
     let reached = |mark: T| servers.iter().filter(|server| value(**server) >= mark).count();
     servers
         .iter()
@@ -153,6 +223,33 @@ fn reached_by_majority<T: Ord + Copy + Default>(
         .filter(|mark| reached(*mark) >= majority)
         .max()
         .unwrap_or_default()
+}
+
+/// `voters S1 S2 S3`, and what else there is to say: `from`, `to`, `learners`, `priority`.
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = |word: &str, servers: &[ServerId]| {
+            if servers.is_empty() {
+                return Ok(());
+            }
+            f.write_str(word)?;
+            servers.iter().try_for_each(|server| write!(f, " {server}"))
+        };
+        list("voters", &self.voters)?;
+        list(" from", &self.outgoing)?;
+        list(" learners", &self.learners)?;
+        list(" to", &self.target)?;
+        let mut priorities = self.priorities.iter();
+        priorities.try_for_each(|(server, priority)| write!(f, " priority {server} {priority}"))
+    }
+}
+
+/// How many of so many are more than half (TRAPS 10).
+pub(super) fn majority(servers: usize) -> usize {
+    match on(Bug::HalfIsAMajority) {
+        true => servers.div_ceil(2),
+        false => servers / 2 + 1,
+    }
 }
 
 fn sorted(servers: impl IntoIterator<Item = ServerId>) -> Vec<ServerId> {

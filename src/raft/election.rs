@@ -9,11 +9,15 @@ use crate::museum::{Bug, on};
 impl Node {
     /// Asks every other voter for its vote, and counts the ones there are: alone, its own is a
     /// majority.
-    pub(super) fn solicit_votes(&mut self, forced: bool, context: &mut Context<'_>) {
-        let pre_vote = matches!(self.role, Role::PreCandidate(_));
+    pub(super) fn solicit_votes(&mut self, context: &mut Context<'_>) {
+        let (pre_vote, forced) = match &self.role {
+            Role::PreCandidate(_) => (true, None),
+            Role::Candidate(campaign) => (false, campaign.forced),
+            Role::Follower(_) | Role::Leader(_) => return,
+        };
         let term = if pre_vote { self.current_term.next() } else { self.current_term };
         let request = RequestVote { term, last_log: self.log.last(), pre_vote, forced };
-        for voter in self.configuration.voters() {
+        for voter in self.log.configuration().voters() {
             if voter != self.id {
                 context.send(voter, Message::RequestVote(request));
             }
@@ -25,6 +29,7 @@ impl Node {
         &mut self,
         from: ServerId,
         request: RequestVote,
+        early: bool,
         context: &mut Context<'_>,
     ) {
         let vote = match self.reason_to_refuse(from, &request, context) {
@@ -38,7 +43,8 @@ impl Node {
         // would take it for news of a higher term (TRAPS 48).
         let granted_pre_vote = vote.is_ok() && request.pre_vote;
         let term: Term = if granted_pre_vote { request.term } else { self.current_term };
-        let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote };
+        let early = early && vote.is_ok();
+        let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote, early };
         context.send(from, Message::RequestVoteReply(reply));
     }
 
@@ -48,10 +54,14 @@ impl Node {
         request: &RequestVote,
         context: &Context<'_>,
     ) -> Option<VoteRefusal> {
-        if !request.forced
-            && let Some(leader) = self.live_leader(candidate, context.now)
-        {
+        if self.recovery.is_some() {
+            return Some(VoteRefusal::Recovering);
+        }
+        if let Some(leader) = self.defended_leader(candidate, request, context.now) {
             return Some(VoteRefusal::LeaderAlive(leader));
+        }
+        if request.forced.is_none() && self.is_bound(context.now) {
+            return Some(VoteRefusal::JustStarted);
         }
         if self.is_ahead_of(request.last_log) && !on(Bug::VotesForAnyLog) {
             return Some(VoteRefusal::LogBehind);
@@ -113,6 +123,7 @@ impl Node {
             return;
         }
         campaign.note_vote(from, reply.vote.is_ok());
+        campaign.early |= reply.early;
         self.count_votes(context);
     }
 
@@ -121,13 +132,13 @@ impl Node {
         let (Role::PreCandidate(campaign) | Role::Candidate(campaign)) = &self.role else {
             return;
         };
-        let mut count = self.configuration.count_votes(|voter| campaign.vote_of(voter));
-        if on(Bug::CountsAVoteTwice) && campaign.ballots() > self.configuration.voters().len() / 2 {
+        let mut count = self.log.configuration().count_votes(|voter| campaign.vote_of(voter));
+        if on(Bug::CountsAVoteTwice) && campaign.ballots() > self.log.configuration().voters().len() / 2 {
             count = VoteCount::Won;
         }
         match (count, &self.role) {
             (VoteCount::Won, Role::PreCandidate(_)) => {
-                self.become_candidate(false, Why::PreVotesWon, context);
+                self.become_candidate(None, Why::PreVotesWon, context);
             }
             (VoteCount::Won, _) => self.become_leader(context),
             (VoteCount::Lost | VoteCount::Open, _) => {}

@@ -1,9 +1,13 @@
 //! What may happen to a server, and what it asks for in return.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EntryMeta, Index, Message, Position, RoleKind, ServerId, Term, Ticket};
+use super::{
+    Configuration, EntryMeta, Fetched, Index, Message, Part, Position, RoleKind, ServerId,
+    SnapshotMeta, Term, Ticket,
+};
 
 /// Something that happened to a server: the one thing that [`Node::step`](super::Node::step)
 /// takes.
@@ -29,6 +33,9 @@ pub enum Input<'a> {
     Read {
         /// The read's number, never used before by this server, in this life or an earlier one.
         ticket: Ticket,
+        /// The leader's lease will do, if it has one (thesis 6.4.1): right as long as no two
+        /// clocks run apart by more than a tenth ([`Timing::lease`]).
+        lease: bool,
     },
     /// The disk has every entry up to `last` that it was asked to keep while the server was in
     /// `term`, or before. Writes end in the order in which they were asked for, so the last of
@@ -46,6 +53,56 @@ pub enum Input<'a> {
     Campaign,
     /// From now on these timings hold.
     Retime(Timing),
+    /// An operator wants other members. Answered by [`Effect::ChangeAccepted`] or
+    /// [`Effect::ChangeRefused`].
+    Change(&'a ChangeRequest),
+    /// An operator wants another leader: this one, or the best one. Answered by
+    /// [`Effect::HandingOver`] or [`Effect::HandoverRefused`].
+    HandOver {
+        /// To whom.
+        to: Option<ServerId>,
+    },
+    /// The state machine has applied every entry up to this one.
+    Applied(Index),
+    /// The disk has this snapshot of what was applied here, and needs the log up to its end no
+    /// more.
+    Snapshotted(&'a SnapshotMeta),
+    /// The leader's snapshot was offered, or some of it came: this much is here now, and these
+    /// parts are wanted.
+    Fetching {
+        /// The snapshot that was offered.
+        last_included: Position,
+        /// What to ask for now.
+        want: &'a [Part],
+        /// What is here.
+        have: Fetched,
+    },
+    /// All parts of the leader's snapshot are on the disk.
+    Fetched(&'a SnapshotMeta),
+}
+
+/// Another set of members, and the one that it is meant to change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeRequest {
+    /// What is to change.
+    pub change: Change,
+    /// Only if the latest configuration stands at this index of the log (compare and set).
+    pub expected: Option<Index>,
+}
+
+/// What may change about the members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// One more voter: a learner until it has caught up.
+    Add(ServerId),
+    /// One more member that receives the log and never votes; a voter becomes one.
+    AddLearner(ServerId),
+    /// One member less.
+    Remove(ServerId),
+    /// These voters and no others. Learners that are not among them stay learners.
+    Voters(Vec<ServerId>),
+    /// How much a voter is wanted as the leader.
+    Priority(ServerId, u8),
 }
 
 /// What a server asks its driver to do, in this order. The order is the durability contract: a
@@ -74,7 +131,36 @@ pub enum Effect {
         /// Its place and term.
         position: Position,
     },
-    /// Send a message; for an `AppendEntries`, with the entries that it names.
+    /// Append a [`Payload::Configuration`](super::Payload::Configuration).
+    AppendConfiguration {
+        /// Its place and term.
+        position: Position,
+        /// What it carries.
+        configuration: Arc<Configuration>,
+    },
+    /// Note on disk that the server knows again what it may promise. As with
+    /// [`SaveVote`](Effect::SaveVote), no message listed after it may leave before that is done.
+    SaveRecovered,
+    /// Put the snapshot that was fetched in the place of the log and of the state, as one write.
+    /// [`Input::Persisted`] speaks for it.
+    Install(SnapshotMeta),
+    /// The log up to here is not needed any more; the snapshot covers it.
+    Compact(Index),
+    /// A leader offers a snapshot: answer with [`Input::Fetching`] what is lacking. Offered again
+    /// and again until it is installed.
+    Offered {
+        /// The last entry that it replaces.
+        last_included: Position,
+    },
+    /// The message of this input brought a part of the snapshot that is being fetched.
+    Arrived {
+        /// The last entry that the snapshot replaces.
+        last_included: Position,
+        /// The part.
+        part: Part,
+    },
+    /// Send a message; for an `AppendEntries` with the entries, for an `InstallSnapshot` with the
+    /// part that it names.
     Send {
         /// The receiver.
         to: ServerId,
@@ -106,6 +192,32 @@ pub enum Effect {
         ticket: Ticket,
         /// Why.
         reason: Refusal,
+    },
+    /// The change of members was begun by the entry at this index. It is done when a
+    /// [`Configured`](Effect::Configured) at this index or behind it is not changing any more.
+    ChangeAccepted(Index),
+    /// Nothing was changed.
+    ChangeRefused(ChangeRefusal),
+    /// A configuration is committed.
+    Configured {
+        /// Where its entry stands.
+        at: Index,
+        /// What it is.
+        configuration: Arc<Configuration>,
+    },
+    /// The leader begins to hand over.
+    HandingOver {
+        /// To whom.
+        to: ServerId,
+        /// Why.
+        why: HandoverReason,
+    },
+    /// The leader does not hand over.
+    HandoverRefused(HandoverRefusal),
+    /// The other did not take over in time; the leader leads on.
+    HandoverAborted {
+        /// To whom it would have handed over.
+        to: ServerId,
     },
     /// The role, the term or the leader that the server knows changed.
     Became {
@@ -139,6 +251,109 @@ pub enum Why {
     QuorumLost,
     /// It gave its vote to another.
     Voted(ServerId),
+    /// This leader handed over to it.
+    HandedOver(ServerId),
+    /// It is no voter any more.
+    Removed,
+    /// As a leader it could not hand over, and could not go on.
+    Stalled(HandoverReason),
+}
+
+/// Why a leader hands over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub enum HandoverReason {
+    /// It was told to.
+    Ordered,
+    /// The other has a higher priority.
+    Priority,
+    /// The leader is no voter any more.
+    Removed,
+    /// The leader's disk has not written anything for an election timeout; the other's has.
+    DiskStalled,
+    /// The leader's state machine has not applied anything for an election timeout; the other's
+    /// has.
+    ApplyStalled,
+}
+
+/// Why a change of members is refused; nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChangeRefusal {
+    /// Only the leader changes members.
+    #[error("{0}")]
+    NotLeader(Refusal),
+    /// The change before is not committed yet (TRAPS 44).
+    #[error("another change of members is under way; wait until it is done")]
+    UnderWay,
+    /// The leader has not committed an entry of its own term yet (TRAPS 31).
+    #[error("the leader has just been elected; try again in a moment")]
+    TooEarly,
+    /// The configuration is not the expected one.
+    #[error(
+        "the members have changed meanwhile: the configuration stands at index {found}, not \
+         {expected}; look at them and decide anew"
+    )]
+    Changed {
+        /// Where it was expected.
+        expected: Index,
+        /// Where it stands.
+        found: Index,
+    },
+    /// A cluster needs a voter.
+    #[error("a cluster needs at least one voter")]
+    NoVoters,
+    /// More members than a configuration may have.
+    #[error("a cluster has at most {0} members")]
+    TooMany(usize),
+    /// Not a member.
+    #[error("{0} is not a member")]
+    NotMember(ServerId),
+    /// A majority of the new voters would have to answer, and does not.
+    #[error(
+        "of the voters {} only {} would answer, and {needed} must: the cluster would stand \
+         still. Start those that are down, or leave out others",
+        listed(voters), listed(alive)
+    )]
+    LosesMajority {
+        /// The voters-to-be.
+        voters: Vec<ServerId>,
+        /// Those of them that answer, or are new.
+        alive: Vec<ServerId>,
+        /// How many must.
+        needed: usize,
+    },
+}
+
+/// Why a leader does not hand over; it leads on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HandoverRefusal {
+    /// Only the leader can hand over.
+    #[error("{0}")]
+    NotLeader(Refusal),
+    /// It leads already.
+    #[error("{0} leads already")]
+    Leads(ServerId),
+    /// Only voters lead.
+    #[error("{0} is not a voter")]
+    NotVoter(ServerId),
+    /// Its priority is 0.
+    #[error("{0} has priority 0 and never leads")]
+    NeverLeads(ServerId),
+    /// The other has not been heard for an election timeout.
+    #[error("{0} does not answer")]
+    Silent(ServerId),
+    /// There is nobody else.
+    #[error("there is no other voter that answers")]
+    Nobody,
+    /// It hands over already.
+    #[error("the leader hands over to {0} already")]
+    UnderWay(ServerId),
+}
+
+fn listed(servers: &[ServerId]) -> String {
+    match servers {
+        [] => "nobody".to_owned(),
+        servers => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Why a proposal or a read is refused; it did not happen and will not.
@@ -157,6 +372,8 @@ pub enum Refusal {
     },
     /// Too much is under way already; ask again later.
     Busy,
+    /// The leader hands over to this server; ask again in a moment.
+    HandingOver(ServerId),
 }
 
 /// How patient a server is (section 5.6: broadcast time ≪ election timeout ≪ time between
@@ -170,6 +387,15 @@ pub struct Timing {
     pub election_timeout_max: Duration,
     /// The time between a leader's heartbeats.
     pub heartbeat: Duration,
+}
+
+impl Timing {
+    /// How long a majority's answer to a heartbeat lets a leader serve reads without asking again
+    /// (thesis 6.4.1), from the moment at which the heartbeat left. For the shortest election
+    /// timeout no voter elects another; a tenth is left to clocks that run apart.
+    pub fn lease(&self) -> Duration {
+        self.election_timeout_min * 9 / 10
+    }
 }
 
 impl Default for Timing {
@@ -192,6 +418,7 @@ impl std::fmt::Display for Refusal {
                 write!(f, "no quorum: heard from {heard} of {voters} servers in the last election")
             }
             Refusal::Busy => f.write_str("busy: too much is under way"),
+            Refusal::HandingOver(to) => write!(f, "the leader hands over to {to}"),
         }
     }
 }
@@ -207,6 +434,21 @@ impl std::fmt::Display for Why {
             Why::HeardLeader => f.write_str("heard from the leader"),
             Why::QuorumLost => f.write_str("heard from no majority for an election timeout"),
             Why::Voted(candidate) => write!(f, "voted for {candidate}"),
+            Why::HandedOver(leader) => write!(f, "{leader} handed over to it"),
+            Why::Removed => f.write_str("is no voter any more"),
+            Why::Stalled(reason) => write!(f, "{reason}, and nobody took over"),
         }
+    }
+}
+
+impl std::fmt::Display for HandoverReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            HandoverReason::Ordered => "told to",
+            HandoverReason::Priority => "a higher priority",
+            HandoverReason::Removed => "no voter any more",
+            HandoverReason::DiskStalled => "its disk has stalled",
+            HandoverReason::ApplyStalled => "its state machine has stalled",
+        })
     }
 }

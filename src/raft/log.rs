@@ -1,34 +1,60 @@
-//! What the protocol knows of the log: the term and the size of every entry, not the entries.
+//! What the protocol knows of the log: the term and the size of every entry, and the
+//! configurations among them; not the entries.
 //!
 //! Always true:
-//! - indexes run from 1 to `last().index` without a gap;
+//! - indexes run on from the base, which is no entry of this log, to `last().index` without a gap;
 //! - terms never fall from one entry to the next;
-//! - a run of equal terms is kept once, a size costs 8 bytes an entry.
+//! - a run of equal terms is kept once, a size costs 8 bytes an entry;
+//! - the first of the configurations holds at the base, and each other one from its entry on.
 
-use super::{EntryMeta, Index, Position, Term};
+use std::sync::Arc;
 
-/// Terms and sizes of a log, from index 1 on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+use super::{Configuration, EntryMeta, Index, Position, SnapshotMeta, Term};
+use crate::museum::{Bug, on};
+
+/// Terms, sizes and configurations of a log.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Log {
-    /// Where each term begins: its first entry's position, ascending.
+    /// Where each term begins: its first entry's position, ascending. The first is the base.
     runs: Vec<Position>,
-    /// The bytes of all payloads up to and including each entry.
+    /// The bytes of all payloads up to and including each entry behind the base.
     ends: Vec<u64>,
+    /// The same at the base.
+    bytes_before: u64,
+    /// Every configuration that may still hold, with the place of its entry, ascending.
+    configurations: Vec<(Index, Arc<Configuration>)>,
 }
 
 impl Log {
-    /// The last entry's position; term 0, index 0 if there is none.
-    pub(crate) fn last(&self) -> Position {
-        let term = self.runs.last().map_or(Term(0), |run| run.term);
-        Position::new(term, Index(self.ends.len() as u64))
+    /// An empty log behind `base`, which the snapshot covers.
+    pub(crate) fn new(base: Position, snapshot: &SnapshotMeta) -> Self {
+        let configuration = Arc::new(snapshot.configuration.clone());
+        Self {
+            runs: vec![base],
+            ends: Vec::new(),
+            bytes_before: 0,
+            configurations: vec![(snapshot.configured_at, configuration)],
+        }
     }
 
-    /// The term of the entry at `index`: 0 for index 0, `None` behind the end.
+    /// The entry before the first one.
+    pub(crate) fn base(&self) -> Position {
+        self.runs[0]
+    }
+
+    /// The last entry's position; the base if there is none.
+    pub(crate) fn last(&self) -> Position {
+        let run = self.runs[self.runs.len() - 1];
+        Position::new(run.term, Index(self.base().index.0 + self.ends.len() as u64))
+    }
+
+    /// The term of the entry at `index`, which may be the base; `None` before it and behind the
+    /// end.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index > self.last().index {
             return None;
         }
-        Some(self.run_at(index).map_or(Term(0), |run| run.term))
+        self.run_at(index).map(|run| run.term)
     }
 
     /// Whether the log has this very entry. By log matching (section 5.3) it then agrees with
@@ -37,17 +63,17 @@ impl Log {
         self.term_at(position.index) == Some(position.term)
     }
 
-    /// The last entry that is no later than `bound` in index and in term.
+    /// The last entry that is no later than `bound` in index and in term; none if that lies before
+    /// the base.
     pub(crate) fn last_within(&self, bound: Position) -> Position {
         let index = bound.index.min(self.last().index);
         match self.run_at(index) {
             None => Position::default(),
             Some(run) if run.term <= bound.term => Position::new(run.term, index),
-            Some(_) => {
-                let next = self.runs.partition_point(|run| run.term <= bound.term);
-                let end = self.runs[next].index.previous();
-                Position::new(self.term_at(end).unwrap_or_default(), end)
-            }
+            Some(_) => match self.runs.partition_point(|run| run.term <= bound.term) {
+                0 => Position::default(),
+                next => Position::new(self.runs[next - 1].term, self.runs[next].index.previous()),
+            },
         }
     }
 
@@ -64,13 +90,48 @@ impl Log {
         if longest <= after.0 {
             return after;
         }
-        let candidates = &self.ends[after.0 as usize..longest as usize];
+        let candidates = &self.ends[self.place(after)..self.place(Index(longest))];
         // Most batches fit whole.
         if candidates.last().is_some_and(|end| *end <= limit) {
             return Index(longest);
         }
         let fitting = candidates.partition_point(|end| *end <= limit) as u64;
         Index(after.0 + fitting.max(1))
+    }
+
+    /// The earliest entry that may be the base, so that no more than these entries and bytes stand
+    /// between it and `end`.
+    pub(crate) fn tail_start(&self, end: Index, entries: u64, bytes: u64) -> Index {
+        let base = self.base().index;
+        let earliest = Index(end.0.saturating_sub(entries)).max(base);
+        let limit = self.end_of(end).saturating_sub(bytes);
+        let candidates = &self.ends[self.place(earliest)..self.place(end)];
+        if self.end_of(earliest) >= limit {
+            return earliest;
+        }
+        Index(earliest.0 + 1 + candidates.partition_point(|at| *at < limit) as u64).min(end)
+    }
+
+    /// For the museum: goes by the configuration of a log that is gone.
+    pub(crate) fn keep_configuration_of(&mut self, before: &Log) {
+        self.configurations = vec![(self.configured_at(), before.configuration().clone())];
+    }
+
+    /// The latest configuration in the log, committed or not: it is the one that counts
+    /// (section 6).
+    pub(crate) fn configuration(&self) -> &Arc<Configuration> {
+        &self.configurations[self.configurations.len() - 1].1
+    }
+
+    /// Where the latest configuration stands.
+    pub(crate) fn configured_at(&self) -> Index {
+        self.configurations[self.configurations.len() - 1].0
+    }
+
+    /// The configuration that holds behind the entry at `index`, and where it stands.
+    pub(crate) fn configuration_at(&self, index: Index) -> &(Index, Arc<Configuration>) {
+        let later = self.configurations.partition_point(|(at, _)| *at <= index);
+        &self.configurations[later.saturating_sub(1)]
     }
 
     /// Appends an entry.
@@ -81,12 +142,35 @@ impl Log {
             self.runs.push(Position::new(entry.term, last.index.next()));
         }
         self.ends.push(self.end_of(last.index) + u64::from(entry.bytes));
+        // What a snapshot brought may be later than the entries that are read behind its base.
+        if let Some(configuration) = entry.configuration
+            && last.index.next() > self.configured_at()
+        {
+            self.configurations.push((last.index.next(), configuration));
+        }
     }
 
-    /// Drops every entry from `first` on.
+    /// Drops every entry from `first` on, and with them the configurations that they brought: the
+    /// one before holds again (TRAPS 35).
     pub(crate) fn truncate(&mut self, first: Index) {
-        self.ends.truncate(first.previous().0 as usize);
-        self.runs.retain(|run| run.index < first);
+        self.ends.truncate(self.place(first.previous()));
+        let base = self.base();
+        self.runs.retain(|run| run.index < first || *run == base);
+        if !on(Bug::KeepsTruncatedConfigurations) {
+            let kept = self.configurations.partition_point(|(at, _)| *at < first);
+            self.configurations.truncate(kept.max(1));
+        }
+    }
+
+    /// Forgets every entry up to and including the one at `to`.
+    pub(crate) fn compact(&mut self, to: Index) {
+        let Some(term) = self.term_at(to) else { return };
+        self.bytes_before = self.end_of(to);
+        self.ends.drain(..self.place(to));
+        self.runs.retain(|run| run.index > to);
+        self.runs.insert(0, Position::new(term, to));
+        let superseded = self.configurations.partition_point(|(at, _)| *at <= to).max(1) - 1;
+        self.configurations.drain(..superseded);
     }
 
     fn run_at(&self, index: Index) -> Option<Position> {
@@ -99,8 +183,16 @@ impl Log {
         }
     }
 
+    /// How many entries stand behind the base up to `index`.
+    fn place(&self, index: Index) -> usize {
+        (index - self.base().index) as usize
+    }
+
     fn end_of(&self, index: Index) -> u64 {
-        index.0.checked_sub(1).and_then(|place| self.ends.get(place as usize)).map_or(0, |end| *end)
+        match self.place(index).checked_sub(1) {
+            None => self.bytes_before,
+            Some(place) => self.ends.get(place).copied().unwrap_or(self.bytes_before),
+        }
     }
 }
 
@@ -108,10 +200,14 @@ impl Log {
 mod tests {
     use super::*;
 
+    fn empty() -> Log {
+        Log::new(Position::default(), &SnapshotMeta::default())
+    }
+
     fn log(terms: &[u64]) -> Log {
-        let mut log = Log::default();
+        let mut log = empty();
         for term in terms {
-            log.append(EntryMeta { term: Term(*term), bytes: 10 });
+            log.append(EntryMeta::new(Term(*term), 10));
         }
         log
     }
@@ -130,7 +226,7 @@ mod tests {
             [Some(0), Some(1), Some(1), Some(3), Some(3), Some(7), None].map(|term| term.map(Term))
         );
         assert!(log.contains(at(3, 4)) && !log.contains(at(3, 5)) && log.contains(at(0, 0)));
-        assert_eq!(Log::default().last(), at(0, 0));
+        assert_eq!(empty().last(), at(0, 0));
     }
 
     #[test]
@@ -141,7 +237,7 @@ mod tests {
         log.truncate(Index(3));
         assert_eq!(log.last(), at(1, 2));
         log.truncate(Index(1));
-        assert_eq!(log, Log::default());
+        assert_eq!(log, empty());
     }
 
     #[test]
@@ -152,7 +248,7 @@ mod tests {
         assert_eq!(log.last_within(at(3, 3)), at(3, 3));
         assert_eq!(log.last_within(at(2, 4)), at(1, 2));
         assert_eq!(log.last_within(at(0, 4)), at(0, 0));
-        assert_eq!(Log::default().last_within(at(5, 5)), at(0, 0));
+        assert_eq!(empty().last_within(at(5, 5)), at(0, 0));
     }
 
     #[test]
@@ -163,5 +259,57 @@ mod tests {
         assert_eq!(log.batch_end(Index(2), 100, 1), Index(3), "one at least");
         assert_eq!(log.batch_end(Index(10), 100, 1000), Index(10));
         assert_eq!(log.bytes_between(Index(2), Index(5)), 30);
+    }
+
+    #[test]
+    fn a_compacted_log_knows_what_it_has_and_says_nothing_of_the_rest() {
+        let mut log = log(&[1, 1, 3, 3, 7]);
+        let whole = log.clone();
+        log.compact(Index(3));
+        assert_eq!((log.base(), log.last()), (at(3, 3), at(7, 5)));
+        let terms: Vec<_> = (2..=6).map(|index| log.term_at(Index(index))).collect();
+        assert_eq!(terms, [None, Some(Term(3)), Some(Term(3)), Some(Term(7)), None]);
+        assert_eq!(log.last_within(at(2, 4)), at(0, 0), "what lies before the base is not known");
+        assert_eq!(log.last_within(at(3, 9)), at(3, 4));
+        for after in 3..=5 {
+            let end = |log: &Log| log.batch_end(Index(after), 9, 15);
+            assert_eq!(end(&log), end(&whole));
+            let bytes = |log: &Log| log.bytes_between(Index(after), Index(5));
+            assert_eq!(bytes(&log), bytes(&whole));
+        }
+        log.truncate(Index(4));
+        assert_eq!(log.last(), at(3, 3));
+        log.append(EntryMeta::new(Term(9), 10));
+        assert_eq!((log.last(), log.bytes_between(Index(3), Index(4))), (at(9, 4), 10));
+        log.compact(Index(4));
+        assert_eq!((log.base(), log.last()), (at(9, 4), at(9, 4)));
+    }
+
+    /// TRAPS 35 and 41: the latest configuration in the log holds; a removed one gives way to the
+    /// one below, a snapshot's to a later entry, an earlier entry's to the snapshot's.
+    #[test]
+    fn trap_35_the_latest_configuration_in_the_log_holds() {
+        let of = |server: u64| Configuration::new([super::super::ServerId(server)]);
+        let entry = |server: u64| EntryMeta {
+            configuration: Some(Arc::new(of(server))),
+            ..EntryMeta::new(Term(1), 0)
+        };
+        let configured_at = Index(2);
+        let snapshot = SnapshotMeta { last_included: at(1, 3), configuration: of(9), configured_at };
+        let mut log = Log::new(at(0, 0), &snapshot);
+        log.append(entry(1));
+        log.append(entry(9));
+        log.append(EntryMeta::new(Term(1), 5));
+        assert_eq!((log.configured_at(), &**log.configuration()), (Index(2), &of(9)));
+        log.append(entry(4));
+        log.append(entry(5));
+        assert_eq!(**log.configuration(), of(5));
+        assert_eq!(*log.configuration_at(Index(4)).1, of(4));
+        log.truncate(Index(5));
+        assert_eq!((log.configured_at(), &**log.configuration()), (Index(4), &of(4)));
+        log.compact(Index(4));
+        assert_eq!(**log.configuration(), of(4), "the entry is gone, what it said is not");
+        log.truncate(Index(5));
+        assert_eq!(**log.configuration(), of(4));
     }
 }

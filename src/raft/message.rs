@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Index, Position, Round, ServerId, Term};
+use super::{ChunkId, Index, Position, Round, ServerId, Term};
 
 /// Asks for a vote (section 5.2), or whether one would be given (pre-vote, thesis 9.6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -17,9 +17,18 @@ pub struct RequestVote {
     pub last_log: Position,
     /// Only asks: nobody's term or vote changes by it.
     pub pre_vote: bool,
-    /// Told to stand by an operator or by the leader itself: servers that hear from a leader
-    /// answer all the same (thesis 4.2.3).
-    pub forced: bool,
+    /// Told to stand: servers that hear from a leader answer all the same (thesis 4.2.3).
+    pub forced: Option<Force>,
+}
+
+/// Who tells a server to stand.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Force {
+    /// An operator.
+    Operator,
+    /// The leader of the term before, which hands over (thesis 3.10). It has begun no round after
+    /// this one, and whoever has heard of a later one knows that it leads on.
+    Leader(Round),
 }
 
 /// The answer to [`RequestVote`].
@@ -31,6 +40,9 @@ pub struct RequestVoteReply {
     pub pre_vote: bool,
     /// Granted, or refused and why.
     pub vote: Result<(), VoteRefusal>,
+    /// Granted although the voter hears from a leader, because the candidate was told to stand:
+    /// that leader may count on it a while longer.
+    pub early: bool,
 }
 
 /// Why a server does not give its vote.
@@ -44,6 +56,11 @@ pub enum VoteRefusal {
     AlreadyVoted(ServerId),
     /// The candidate's log lacks entries that the voter has (section 5.4.1).
     LogBehind,
+    /// The voter does not know what it promised in an earlier life.
+    Recovering,
+    /// The voter has started less than the shortest election timeout ago, and may have heard from
+    /// a leader just before.
+    JustStarted,
 }
 
 /// Replicates entries; without any it is the heartbeat (section 5.3).
@@ -70,6 +87,10 @@ pub struct AppendEntriesReply {
     pub round: Round,
     /// How the logs compare.
     pub outcome: AppendOutcome,
+    /// The follower's state machine has applied everything up to here.
+    pub applied: Index,
+    /// The follower does not know what it promised in an earlier life: its answer proves nothing.
+    pub recovering: bool,
 }
 
 /// How a follower's log compares to its leader's.
@@ -94,6 +115,8 @@ pub struct ReadIndex {
     pub term: Term,
     /// The read, as its server knows it.
     pub ticket: Ticket,
+    /// The leader's lease will do (thesis 6.4.1).
+    pub lease: bool,
 }
 
 /// The answer to [`ReadIndex`].
@@ -106,6 +129,91 @@ pub struct ReadIndexReply {
     /// A state machine that has applied this index has everything that was committed when the
     /// read began; `None` if the asked server cannot tell because it does not lead.
     pub index: Option<Index>,
+}
+
+/// Offers a snapshot to a follower that lacks entries which the leader's log does not hold any
+/// more, or brings a part of it (section 7). The bytes travel beside it. Offers are repeated as
+/// heartbeats are; parts come when the follower asks for them, so that it is never sent what it
+/// has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct InstallSnapshot {
+    /// The leader's term.
+    pub term: Term,
+    /// The last entry that the snapshot replaces.
+    pub last_included: Position,
+    /// The heartbeat round it belongs to.
+    pub round: Round,
+    /// Which part it brings; `None` offers.
+    pub part: Option<Part>,
+}
+
+/// A part of a snapshot on its way, at most 1 MiB.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Part {
+    /// A page of the list of its chunks, from 0 on.
+    List(u32),
+    /// A chunk.
+    Chunk(ChunkId),
+}
+
+/// The answer to [`InstallSnapshot`]. The last one is an [`AppendEntriesReply`], when the snapshot
+/// is on the follower's disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct InstallSnapshotReply {
+    /// The follower's term.
+    pub term: Term,
+    /// The latest round of this leader that the follower has heard.
+    pub round: Round,
+    /// The snapshot that was offered.
+    pub last_included: Position,
+    /// A part that the follower lacks.
+    pub want: Option<Part>,
+    /// How much of it the follower has.
+    pub have: Fetched,
+    /// As in [`AppendEntriesReply`].
+    pub recovering: bool,
+}
+
+/// How much of a snapshot has come, in chunks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Fetched {
+    /// What is here.
+    pub chunks: u64,
+    /// All of it; 0 as long as that is not known.
+    pub of: u64,
+}
+
+/// The leader hands over: stand for election now (thesis 3.10).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+    /// The leader's last entry: whoever does not have it would not win.
+    pub last_log: Position,
+    /// The leader's latest round.
+    pub round: Round,
+}
+
+/// A server whose disk was formatted after the cluster was founded asks to be told, by an entry,
+/// when it may vote.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Rejoin {
+    /// The asking server's term.
+    pub term: Term,
+    /// Its life, never used before.
+    pub life: Ticket,
+}
+
+/// The answer to [`Rejoin`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RejoinReply {
+    /// The leader's term.
+    pub term: Term,
+    /// The life that asked.
+    pub life: Ticket,
+    /// An entry that was begun after it had asked. It is committed without its help, and once it
+    /// is, no promise that it made in an earlier life can elect or commit anything any more.
+    pub entry: Position,
 }
 
 /// A read's number, unique among all reads that one server ever begins.
@@ -129,6 +237,16 @@ pub enum Message {
     ReadIndex(ReadIndex),
     /// See [`ReadIndexReply`].
     ReadIndexReply(ReadIndexReply),
+    /// See [`InstallSnapshot`].
+    InstallSnapshot(InstallSnapshot),
+    /// See [`InstallSnapshotReply`].
+    InstallSnapshotReply(InstallSnapshotReply),
+    /// See [`TimeoutNow`].
+    TimeoutNow(TimeoutNow),
+    /// See [`Rejoin`].
+    Rejoin(Rejoin),
+    /// See [`RejoinReply`].
+    RejoinReply(RejoinReply),
 }
 
 impl Message {
@@ -141,6 +259,11 @@ impl Message {
             Message::AppendEntriesReply(message) => message.term,
             Message::ReadIndex(message) => message.term,
             Message::ReadIndexReply(message) => message.term,
+            Message::InstallSnapshot(message) => message.term,
+            Message::InstallSnapshotReply(message) => message.term,
+            Message::TimeoutNow(message) => message.term,
+            Message::Rejoin(message) => message.term,
+            Message::RejoinReply(message) => message.term,
         }
     }
 }
@@ -157,6 +280,7 @@ macro_rules! message_from {
 
 message_from! {
     RequestVote RequestVoteReply AppendEntries AppendEntriesReply ReadIndex ReadIndexReply
+    InstallSnapshot InstallSnapshotReply TimeoutNow Rejoin RejoinReply
 }
 
 impl fmt::Display for Message {
@@ -168,6 +292,11 @@ impl fmt::Display for Message {
             Message::AppendEntriesReply(message) => message.fmt(f),
             Message::ReadIndex(message) => message.fmt(f),
             Message::ReadIndexReply(message) => message.fmt(f),
+            Message::InstallSnapshot(message) => message.fmt(f),
+            Message::InstallSnapshotReply(message) => message.fmt(f),
+            Message::TimeoutNow(message) => message.fmt(f),
+            Message::Rejoin(message) => message.fmt(f),
+            Message::RejoinReply(message) => message.fmt(f),
         }
     }
 }
@@ -176,7 +305,11 @@ impl fmt::Display for RequestVote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.pre_vote { "RequestPreVote" } else { "RequestVote" };
         write!(f, "{name} term={} last={}", self.term, self.last_log)?;
-        if self.forced { f.write_str(" forced") } else { Ok(()) }
+        match self.forced {
+            None => Ok(()),
+            Some(Force::Operator) => f.write_str(" forced"),
+            Some(Force::Leader(round)) => write!(f, " handed over in round={round}"),
+        }
     }
 }
 
@@ -185,6 +318,7 @@ impl fmt::Display for RequestVoteReply {
         let name = if self.pre_vote { "RequestPreVoteReply" } else { "RequestVoteReply" };
         write!(f, "{name} term={} ", self.term)?;
         match self.vote {
+            Ok(()) if self.early => f.write_str("granted early"),
             Ok(()) => f.write_str("granted"),
             Err(refusal) => write!(f, "refused: {refusal}"),
         }
@@ -198,6 +332,8 @@ impl fmt::Display for VoteRefusal {
             VoteRefusal::LeaderAlive(leader) => write!(f, "{leader} leads"),
             VoteRefusal::AlreadyVoted(candidate) => write!(f, "voted for {candidate}"),
             VoteRefusal::LogBehind => f.write_str("candidate's log is behind"),
+            VoteRefusal::JustStarted => f.write_str("has just started"),
+            VoteRefusal::Recovering => f.write_str("recovering: what it promised is not known"),
         }
     }
 }
@@ -219,13 +355,15 @@ impl fmt::Display for AppendEntriesReply {
             AppendOutcome::Matched(index) => write!(f, "matched={index}")?,
             AppendOutcome::Rejected { prev, hint } => write!(f, "rejected={prev} hint={hint}")?,
         }
-        write!(f, " round={}", self.round)
+        write!(f, " round={}", self.round)?;
+        if self.recovering { f.write_str(" recovering") } else { Ok(()) }
     }
 }
 
 impl fmt::Display for ReadIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReadIndex term={} read={}", self.term, self.ticket.0)
+        write!(f, "ReadIndex term={} read={}", self.term, self.ticket.0)?;
+        if self.lease { f.write_str(" lease") } else { Ok(()) }
     }
 }
 
@@ -236,5 +374,53 @@ impl fmt::Display for ReadIndexReply {
             Some(index) => write!(f, "index={index}"),
             None => f.write_str("refused"),
         }
+    }
+}
+
+impl fmt::Display for InstallSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InstallSnapshot term={} last={}", self.term, self.last_included)?;
+        if let Some(part) = self.part {
+            write!(f, " {part}")?;
+        }
+        write!(f, " round={}", self.round)
+    }
+}
+
+impl fmt::Display for InstallSnapshotReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InstallSnapshotReply term={} last={}", self.term, self.last_included)?;
+        if let Some(part) = self.want {
+            write!(f, " wants {part}")?;
+        }
+        write!(f, " has={}/{} round={}", self.have.chunks, self.have.of, self.round)?;
+        if self.recovering { f.write_str(" recovering") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::List(page) => write!(f, "list={page}"),
+            Part::Chunk(id) => write!(f, "chunk={id}"),
+        }
+    }
+}
+
+impl fmt::Display for TimeoutNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TimeoutNow term={} last={} round={}", self.term, self.last_log, self.round)
+    }
+}
+
+impl fmt::Display for Rejoin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rejoin term={} life={}", self.term, self.life.0)
+    }
+}
+
+impl fmt::Display for RejoinReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RejoinReply term={} life={} entry={}", self.term, self.life.0, self.entry)
     }
 }

@@ -49,13 +49,17 @@
 mod configuration;
 mod election;
 mod entry;
+mod handover;
 mod ids;
 mod input;
+mod install;
 mod log;
+mod membership;
 mod message;
 mod node;
 mod progress;
 mod read;
+mod rejoin;
 mod replication;
 mod role;
 mod snapshot;
@@ -64,10 +68,14 @@ mod status;
 pub use configuration::{Configuration, DEFAULT_PRIORITY};
 pub use entry::{Entries, Entry, EntryMeta, Payload};
 pub use ids::{Index, Position, Round, ServerId, Term, Time};
-pub use input::{Effect, Input, Refusal, Timing, Why};
+pub use input::{
+    Change, ChangeRefusal, ChangeRequest, Effect, HandoverReason, HandoverRefusal, Input, Refusal,
+    Timing, Why,
+};
 pub use message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Message, ReadIndex, ReadIndexReply,
-    RequestVote, RequestVoteReply, Ticket, VoteRefusal,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Fetched, Force, InstallSnapshot,
+    InstallSnapshotReply, Message, Part, ReadIndex, ReadIndexReply, Rejoin, RejoinReply,
+    RequestVote, RequestVoteReply, Ticket, TimeoutNow, VoteRefusal,
 };
 pub use node::{Limits, Luck, Node, Options, Persistent};
 pub use role::RoleKind;

@@ -1,12 +1,15 @@
 //! One server's state, the one door into it, and every change of role.
 
+use std::time::Duration;
+
 use super::log::Log;
-use super::progress::Progress;
-use super::role::{Campaign, Follower, Following, Leader, Role};
+use super::progress::{Flow, Progress};
+use super::rejoin::Recovery;
+use super::role::{Campaign, Follower, Following, Leader, Pace, Role};
 use super::{
-    AppendEntriesReply, AppendOutcome, Configuration, Effect, EntryMeta, Index, Input, Message,
-    Position, ReadIndexReply, Refusal, RequestVoteReply, RoleKind, Round, ServerId, SnapshotMeta, Status, Term,
-    Time, Timing, VoteRefusal, Why,
+    AppendOutcome, Configuration, Effect, EntryMeta, Force, Index, Input, Message, Position,
+    ReadIndexReply, Refusal, RequestVote, RequestVoteReply, RoleKind, Round, ServerId,
+    SnapshotMeta, Status, Term, Ticket, Time, Timing, VoteRefusal, Why,
 };
 use crate::museum::{Bug, on};
 
@@ -16,19 +19,26 @@ use crate::museum::{Bug, on};
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
-    pub(super) configuration: Configuration,
     /// Persistent (figure 2): the latest term this server has seen. Never falls.
     pub(super) current_term: Term,
     /// Persistent: who got its vote in `current_term`.
     pub(super) voted_for: Option<ServerId>,
-    /// Persistent: terms and sizes of the log; the entries are with the driver.
+    /// Persistent: terms, sizes and configurations of the log; the entries are with the driver.
     pub(super) log: Log,
+    /// Persistent: what the snapshot on this server's disk covers.
+    pub(super) snapshot: SnapshotMeta,
+    /// Persistent: what this server promised in an earlier life is not known.
+    pub(super) recovery: Option<Recovery>,
     /// Every entry up to here is on this server's disk.
     pub(super) durable_index: Index,
     /// The term in which entries were last replaced; writes of earlier ones may be undone.
     pub(super) truncated_in: Term,
-    /// Volatile: every entry up to here is committed. Starts at 0, never falls.
+    /// Volatile: every entry up to here is committed. Starts at the snapshot's end, never falls.
     pub(super) commit_index: Index,
+    /// Volatile: the state machine has applied every entry up to here.
+    pub(super) applied: Index,
+    /// Until then it keeps what it may have promised to a leader before it started.
+    pub(super) bound_until: Time,
     pub(super) role: Role,
 }
 
@@ -65,6 +75,11 @@ pub struct Limits {
     pub uncommitted_bytes: u64,
     /// Most reads waiting for confirmation.
     pub pending_reads: usize,
+    /// Most entries before the end of a snapshot that stay in the log, for followers that are a
+    /// little behind.
+    pub kept_entries: u64,
+    /// The same in bytes of payload.
+    pub kept_bytes: u64,
 }
 
 /// What a server's disk kept.
@@ -90,6 +105,13 @@ impl Persistent {
     /// What the disk of a founding member keeps before anything has happened.
     pub fn founding(configuration: Configuration) -> Self {
         Self { snapshot: SnapshotMeta::founding(configuration), ..Self::default() }
+    }
+
+    /// For the museum: whoever receives the log votes.
+    fn forget_who_learns(&mut self) {
+        let entries = self.log.iter_mut().filter_map(|entry| entry.configuration.as_mut());
+        entries.for_each(|it| *it = std::sync::Arc::new(Configuration::new(it.members())));
+        self.snapshot.configuration = Configuration::new(self.snapshot.configuration.members());
     }
 
     /// What the disk of a server keeps that is to join a cluster that exists.
@@ -145,6 +167,8 @@ impl Default for Limits {
             uncommitted_entries: 1 << 17,
             uncommitted_bytes: 64 << 20,
             pending_reads: 1 << 16,
+            kept_entries: 1 << 12,
+            kept_bytes: 8 << 20,
         }
     }
 }
@@ -154,13 +178,15 @@ impl Node {
     /// else. Its election timer runs from `now`.
     pub fn new(
         id: ServerId,
-        configuration: Configuration,
         options: Options,
-        persistent: Persistent,
+        mut persistent: Persistent,
         now: Time,
         luck: &mut dyn Luck,
     ) -> Self {
-        let mut log = Log::default();
+        if on(Bug::LearnersVoteAfterRestart) {
+            persistent.forget_who_learns();
+        }
+        let mut log = Log::new(persistent.base, &persistent.snapshot);
         for entry in persistent.log {
             log.append(entry);
         }
@@ -174,18 +200,25 @@ impl Node {
             let voted_for = persistent.voted_for.filter(|_| !on(Bug::ForgetsVoteAtRestart));
             (persistent.current_term, voted_for)
         };
-        let commit_index = if on(Bug::CommitsItsLogAtRestart) { durable_index } else { Index(0) };
+        let included = persistent.snapshot.last_included.index;
+        let commit_index = if on(Bug::CommitsItsLogAtRestart) { durable_index } else { included };
         let election_deadline = now + draw_election_timeout(&options.timing, luck);
+        let lived_before = current_term > Term(0) && !on(Bug::RestartEndsPromises);
+        let promise = if lived_before { options.timing.election_timeout_min } else { Duration::ZERO };
+        let recovery = persistent.recovering.then(|| Recovery::new(Ticket(luck.draw())));
         Self {
             id,
             options,
-            configuration,
             current_term,
             voted_for,
             log,
+            snapshot: persistent.snapshot,
+            recovery,
             durable_index,
             truncated_in: Term(0),
             commit_index,
+            applied: included,
+            bound_until: now + promise,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -205,15 +238,23 @@ impl Node {
                 self.on_message(from, message, entries, context);
             }
             Input::Propose { sizes } => self.on_propose(sizes, context),
-            Input::Read { ticket } => self.on_read(ticket, context),
+            Input::Read { ticket, lease } => self.on_read(ticket, lease, context),
             Input::Persisted { term, last } => self.on_persisted(term, last, context),
             Input::Deadline => self.on_deadline(context),
             Input::Campaign => {
-                if self.configuration.is_voter(self.id) {
-                    self.become_candidate(true, Why::Forced, context);
+                if self.may_stand() {
+                    self.become_candidate(Some(Force::Operator), Why::Forced, context);
                 }
             }
             Input::Retime(timing) => self.retime(timing, context),
+            Input::Change(request) => self.on_change(request, context),
+            Input::HandOver { to } => self.on_hand_over(to, context),
+            Input::Applied(index) => self.applied = self.applied.max(index),
+            Input::Snapshotted(snapshot) => self.on_snapshotted(snapshot, context),
+            Input::Fetching { last_included, want, have } => {
+                self.on_fetching(last_included, want, have, context);
+            }
+            Input::Fetched(snapshot) => self.on_fetched(snapshot, context),
         }
     }
 
@@ -222,13 +263,17 @@ impl Node {
         match &self.role {
             Role::Follower(follower) => follower.election_deadline,
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.election_deadline,
-            Role::Leader(leader) => leader.heartbeat_due.min(self.quorum_deadline(leader)),
+            Role::Leader(leader) => {
+                let handover = leader.handover.as_ref().map(|handover| handover.until);
+                let others = [handover, leader.commits_from].into_iter().flatten();
+                others.fold(leader.heartbeat_due.min(self.quorum_deadline(leader)), Time::min)
+            }
         }
     }
 
-    /// All there is to see of the server.
-    pub fn status(&self) -> Status {
-        Status::of(self)
+    /// All there is to see of the server at this moment.
+    pub fn status(&self, now: Time) -> Status {
+        Status::of(self, now)
     }
 
     /// `current_term`.
@@ -249,6 +294,39 @@ impl Node {
     /// The index of the last entry in the log, committed or not.
     pub fn last_log_index(&self) -> Index {
         self.log.last().index
+    }
+
+    /// The latest configuration in the log, committed or not.
+    pub fn configuration(&self) -> &Configuration {
+        self.log.configuration()
+    }
+
+    /// What a snapshot covers that ends with the entry at `index`; `None` if that is not in the
+    /// log any more.
+    pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
+        let term = self.log.term_at(index)?;
+        let (configured_at, configuration) = self.log.configuration_at(index);
+        Some(SnapshotMeta {
+            last_included: Position::new(term, index),
+            configuration: Configuration::clone(configuration),
+            configured_at: *configured_at,
+        })
+    }
+
+    /// How much of the log the snapshot does not cover yet, up to `index`: entries, and bytes of
+    /// their payloads.
+    pub fn behind_snapshot(&self, index: Index) -> (u64, u64) {
+        let included = self.snapshot.last_included.index;
+        (index - included, self.log.bytes_between(included, index))
+    }
+
+    /// Whether another server is being sent a snapshot.
+    pub fn sends_snapshot(&self, now: Time) -> bool {
+        let patience = self.options.timing.election_timeout_max;
+        let fetches = |peer: &Progress| {
+            matches!(peer.flow, Flow::Snapshot { .. }) && peer.is_alive(now, patience)
+        };
+        matches!(&self.role, Role::Leader(leader) if leader.peers.iter().any(fetches))
     }
 
     /// The leader of the current term, if this server knows it.
@@ -274,6 +352,7 @@ impl Node {
             Role::Leader(leader) => {
                 leader.round = Round(0);
                 leader.rounds.clear();
+                leader.peers.iter_mut().for_each(|peer| peer.heard_at = None);
             }
         }
     }
@@ -291,6 +370,7 @@ impl Node {
         if term > Term::LAST {
             return; // As good as lost (TRAPS 21).
         }
+        let early = self.keeps_a_promise(from, context.now);
         if term > self.current_term {
             match &message {
                 // Only asks, or only answers about a term that nobody has entered.
@@ -298,7 +378,7 @@ impl Node {
                 Message::RequestVoteReply(reply) if reply.pre_vote && reply.vote.is_ok() => {}
                 // Leader stickiness: whoever hears a leader does not even learn the term.
                 Message::RequestVote(request)
-                    if !request.forced && self.live_leader(from, context.now).is_some() => {}
+                    if self.defended_leader(from, request, context.now).is_some() => {}
                 _ => self.become_follower(term, None, Why::HigherTerm(from), context),
             }
         } else if term < self.current_term && !self.takes_past(&message) {
@@ -306,7 +386,7 @@ impl Node {
             return;
         }
         match message {
-            Message::RequestVote(request) => self.on_request_vote(from, request, context),
+            Message::RequestVote(request) => self.on_request_vote(from, request, early, context),
             Message::RequestVoteReply(reply) => self.on_request_vote_reply(from, reply, context),
             Message::AppendEntries(append) => {
                 self.on_append_entries(from, append, entries, context);
@@ -314,8 +394,15 @@ impl Node {
             Message::AppendEntriesReply(reply) => {
                 self.on_append_entries_reply(from, reply, context);
             }
-            Message::ReadIndex(read) => self.on_read_index(from, read.ticket, context),
+            Message::ReadIndex(read) => self.on_read_index(from, read, context),
             Message::ReadIndexReply(reply) => self.on_read_index_reply(reply, context),
+            Message::InstallSnapshot(install) => self.on_install_snapshot(from, install, context),
+            Message::InstallSnapshotReply(reply) => {
+                self.on_install_snapshot_reply(from, reply, context);
+            }
+            Message::TimeoutNow(order) => self.on_timeout_now(from, order, context),
+            Message::Rejoin(rejoin) => self.on_rejoin(from, rejoin, context),
+            Message::RejoinReply(reply) => self.on_rejoin_reply(reply),
         }
     }
 
@@ -328,7 +415,7 @@ impl Node {
                 on(Bug::FollowsOldLeaders) && !matches!(self.role, Role::Leader(_))
             }
             Message::AppendEntriesReply(_) => on(Bug::CountsAnswersOfEarlierTerms),
-            Message::RequestVote(_) | Message::ReadIndex(_) | Message::ReadIndexReply(_) => false,
+            _ => false,
         }
     }
 
@@ -337,15 +424,20 @@ impl Node {
         let term = self.current_term;
         match message {
             Message::RequestVote(request) => {
-                let vote = Err(VoteRefusal::StaleTerm);
-                let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote };
+                let (vote, early) = (Err(VoteRefusal::StaleTerm), false);
+                let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote, early };
                 context.send(from, Message::RequestVoteReply(reply));
             }
             Message::AppendEntries(append) => {
                 let prev = append.prev_log.index;
                 let outcome = AppendOutcome::Rejected { prev, hint: Position::default() };
-                let reply = AppendEntriesReply { term, round: Round(0), outcome };
-                context.send(from, Message::AppendEntriesReply(reply));
+                context.send(from, Message::AppendEntriesReply(self.append_reply(outcome)));
+            }
+            // Whoever offers a snapshot believes that it leads.
+            Message::InstallSnapshot(install) => {
+                let prev = install.last_included.index;
+                let outcome = AppendOutcome::Rejected { prev, hint: Position::default() };
+                context.send(from, Message::AppendEntriesReply(self.append_reply(outcome)));
             }
             Message::ReadIndex(read) => {
                 let reply = ReadIndexReply { term, ticket: read.ticket, index: None };
@@ -353,7 +445,11 @@ impl Node {
             }
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
-            | Message::ReadIndexReply(_) => {}
+            | Message::ReadIndexReply(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::TimeoutNow(_)
+            | Message::Rejoin(_)
+            | Message::RejoinReply(_) => {}
         }
     }
 
@@ -362,6 +458,7 @@ impl Node {
     /// own leadership, for longer than the timings allow from now on.
     fn mend_timers(&mut self, context: &mut Context<'_>) {
         let (now, timing) = (context.now, &self.options.timing);
+        self.bound_until = self.bound_until.min(now + timing.election_timeout_min);
         let longest = match self.role {
             Role::Leader(_) => timing.heartbeat,
             _ => timing.election_timeout_max,
@@ -386,6 +483,19 @@ impl Node {
             }
             Role::Leader(leader) => {
                 leader.heartbeat_due = now;
+                leader.since = now.min(leader.since);
+                leader.settled_until = now.min(leader.settled_until);
+                if let Some(from) = &mut leader.commits_from {
+                    *from = now + timing.election_timeout_max;
+                }
+                if let Some(handover) = &mut leader.handover {
+                    handover.until = now;
+                }
+                for peer in &mut leader.peers {
+                    peer.heard_at = peer.heard_at.map(|at| now.min(at));
+                    peer.leaving = peer.leaving.map(|_| now);
+                    peer.catching_up = peer.catching_up.map(|(goal, _)| (goal, now));
+                }
                 leader.confirmed.1 = now.min(leader.confirmed.1);
                 leader.rounds.iter_mut().for_each(|(_, began)| *began = now.min(*began));
             }
@@ -400,10 +510,22 @@ impl Node {
             Role::Leader(leader) if context.now >= self.quorum_deadline(leader) => {
                 self.become_follower(self.current_term, None, Why::QuorumLost, context);
             }
-            Role::Leader(_) => self.begin_round(context),
-            _ if !self.configuration.is_voter(self.id) => self.lose_leader(context),
+            Role::Leader(Leader { handover: Some(handover), .. })
+                if context.now >= handover.until =>
+            {
+                self.abort_handover(context);
+            }
+            Role::Leader(Leader { commits_from: Some(from), .. }) if context.now >= *from => {
+                self.advance_commit(context);
+            }
+            Role::Leader(_) => {
+                self.begin_round(context);
+                self.mind_members(context);
+                self.mind_leadership(context);
+            }
+            _ if !self.may_stand() => self.lose_leader(context),
             _ if self.options.pre_vote => self.become_pre_candidate(context),
-            _ => self.become_candidate(false, Why::ElectionTimeout, context),
+            _ => self.become_candidate(None, Why::ElectionTimeout, context),
         }
     }
 
@@ -469,52 +591,85 @@ impl Node {
         self.report(why, context);
     }
 
-    fn become_pre_candidate(&mut self, context: &mut Context<'_>) {
+    pub(super) fn become_pre_candidate(&mut self, context: &mut Context<'_>) {
         assert!(!matches!(self.role, Role::Leader(_)), "invariant: a leader does not stand");
         self.refuse_reads(Refusal::ElectionRunning, context);
-        let campaign = self.new_campaign(context);
+        let campaign = self.new_campaign(None, context);
         self.role = Role::PreCandidate(campaign);
         self.report(Why::ElectionTimeout, context);
-        self.solicit_votes(false, context);
+        self.solicit_votes(context);
     }
 
-    /// Enters the next term as a candidate and votes for itself. `forced` asks even those that
-    /// hear from a leader.
-    pub(super) fn become_candidate(&mut self, forced: bool, why: Why, context: &mut Context<'_>) {
-        assert!(self.configuration.is_voter(self.id), "invariant: only voters stand");
+    /// Enters the next term as a candidate and votes for itself. If it was told to stand, even
+    /// those are asked that hear from a leader.
+    pub(super) fn become_candidate(
+        &mut self,
+        forced: Option<Force>,
+        why: Why,
+        context: &mut Context<'_>,
+    ) {
+        assert!(self.may_stand(), "invariant: only voters stand, and know what they promised");
         self.refuse_reads(Refusal::ElectionRunning, context);
-        let campaign = self.new_campaign(context);
+        let campaign = self.new_campaign(forced, context);
         self.save_vote(self.current_term.next(), Some(self.id), context);
         self.role = Role::Candidate(campaign);
         self.report(why, context);
-        self.solicit_votes(forced, context);
+        self.solicit_votes(context);
+    }
+
+    /// Whether it may stand for election: as a voter that knows what it promised, and is wanted.
+    pub(super) fn may_stand(&self) -> bool {
+        let configuration = self.log.configuration();
+        self.recovery.is_none()
+            && configuration.is_voter(self.id)
+            && configuration.priority(self.id) > 0
     }
 
     /// Leads the current term, which it was elected for. The no-op lets it find out and commit
     /// what earlier terms left (sections 5.4.2 and 8).
     pub(super) fn become_leader(&mut self, context: &mut Context<'_>) {
-        assert!(matches!(self.role, Role::Candidate(_)), "invariant: only candidates win");
+        let Role::Candidate(campaign) = &self.role else {
+            panic!("invariant: only candidates win");
+        };
+        // Whoever hands over has given up its lease; whom an operator deposes has not.
+        let deposes = campaign.early && campaign.forced == Some(Force::Operator);
+        let lease = self.options.timing.election_timeout_min * 10 / 9;
+        let commits_from = (deposes && !on(Bug::ForcedElectionsBreakLeases))
+            .then(|| context.now + lease);
         assert_eq!(self.voted_for, Some(self.id), "invariant: a candidate voted for itself");
         if on(Bug::NewLeaderDropsUncommitted) {
             self.log.truncate(self.commit_index.next());
             self.durable_index = self.durable_index.min(self.commit_index);
         }
         let last = self.log.last().index;
-        let peers = self.configuration.members().into_iter().filter(|id| *id != self.id);
         self.role = Role::Leader(Leader {
-            peers: peers.map(|id| Progress::new(id, last)).collect(),
+            peers: Vec::new(),
             first_index: last.next(),
             heartbeat_due: context.now,
             round: Round(0),
             rounds: Default::default(),
             confirmed: (Round(0), context.now),
             reads: Default::default(),
+            since: context.now,
+            commits_from,
+            handover: None,
+            no_lease: Round(0),
+            settled_until: context.now + self.options.timing.election_timeout_max,
+            disk: Pace::new(context.now),
+            machine: Pace::new(context.now),
         });
+        self.refresh_peers(context.now);
         self.report(Why::VotesWon, context);
-        let position = Position::new(self.current_term, last.next());
-        self.log.append(EntryMeta { term: position.term, bytes: 0 });
-        context.effects.push(Effect::AppendNoOp { position });
+        self.append_no_op(context);
         self.begin_round(context);
+    }
+
+    /// Appends a no-op of the current term, which it leads.
+    pub(super) fn append_no_op(&mut self, context: &mut Context<'_>) -> Position {
+        let position = Position::new(self.current_term, self.log.last().index.next());
+        self.log.append(EntryMeta::new(position.term, 0));
+        context.effects.push(Effect::AppendNoOp { position });
+        position
     }
 
     fn report(&self, why: Why, context: &mut Context<'_>) {
@@ -539,7 +694,7 @@ impl Node {
         context.effects.push(Effect::SaveVote { term, voted_for });
     }
 
-    fn new_campaign(&self, context: &mut Context<'_>) -> Campaign {
+    fn new_campaign(&self, forced: Option<Force>, context: &mut Context<'_>) -> Campaign {
         let heard_before = match &self.role {
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => Some(campaign.votes.len()),
             Role::Follower(_) | Role::Leader(_) => None,
@@ -548,6 +703,8 @@ impl Node {
             election_deadline: self.new_election_deadline(context),
             votes: vec![(self.id, true)],
             heard_before,
+            forced,
+            early: self.keeps_a_promise(self.id, context.now),
         }
     }
 
@@ -558,13 +715,18 @@ impl Node {
     /// Why a proposal or a read cannot be taken here. `None` for a leader.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match &self.role {
+            Role::Leader(Leader { handover: Some(handover), .. })
+                if handover.told && !on(Bug::TakesWritesWhileHandingOver) =>
+            {
+                Some(Refusal::HandingOver(handover.to))
+            }
             Role::Leader(_) => None,
             Role::Follower(follower) => Some(match &follower.leader {
                 Some(leader) => Refusal::NotLeader(leader.id),
                 None => Refusal::ElectionRunning,
             }),
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
-                let voters = self.configuration.voters().len();
+                let voters = self.log.configuration().voters().len();
                 Some(match campaign.heard_before.map(|heard| heard.max(campaign.votes.len())) {
                     Some(heard) if heard <= voters / 2 => Refusal::NoQuorum { heard, voters },
                     _ => Refusal::ElectionRunning,
@@ -591,11 +753,48 @@ impl Node {
         }
     }
 
+    /// Whether a leader other than `candidate` may count on it that it elects nobody: it hears
+    /// from one, or may have before it started.
+    pub(super) fn keeps_a_promise(&self, candidate: ServerId, now: Time) -> bool {
+        self.live_leader(candidate, now).is_some() || self.is_bound(now)
+    }
+
+    pub(super) fn is_bound(&self, now: Time) -> bool {
+        self.options.check_quorum && now < self.bound_until
+    }
+
+    /// The leader for whose sake a candidate is not even heard: one that is alive, unless the
+    /// candidate was told to stand by it, or by an operator.
+    pub(super) fn defended_leader(
+        &self,
+        candidate: ServerId,
+        request: &RequestVote,
+        now: Time,
+    ) -> Option<ServerId> {
+        let led_on = |last: Round, round: Round| {
+            last > round && request.term == self.current_term.next() && self.options.check_quorum
+        };
+        match request.forced {
+            None => self.live_leader(candidate, now),
+            Some(Force::Operator) => None,
+            // Late: it has led on since, and may have a lease again.
+            Some(Force::Leader(round)) => match &self.role {
+                Role::Leader(leader) if led_on(leader.round, round) => Some(self.id),
+                Role::Follower(Follower { leader: Some(leader), .. })
+                    if led_on(leader.round, round) =>
+                {
+                    Some(leader.id)
+                }
+                _ => None,
+            },
+        }
+    }
+
     fn quorum_deadline(&self, leader: &Leader) -> Time {
         let patience = if self.options.check_quorum && !on(Bug::NoCheckQuorum) {
             self.options.timing.election_timeout_max
         } else {
-            std::time::Duration::MAX
+            Duration::MAX
         };
         leader.confirmed.1 + patience
     }
@@ -607,12 +806,12 @@ impl Node {
 }
 
 /// Longer than any run: the time of a timer that the museum does not start.
-const A_WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// One draw from the range, both ends included (section 5.2).
-fn draw_election_timeout(timing: &Timing, luck: &mut dyn Luck) -> std::time::Duration {
+fn draw_election_timeout(timing: &Timing, luck: &mut dyn Luck) -> Duration {
     let (min, max) = (timing.election_timeout_min, timing.election_timeout_max);
     let width = u64::try_from(max.saturating_sub(min).as_nanos()).unwrap_or(u64::MAX - 1);
     let draw = if on(Bug::TimersDrawnAlike) { 0 } else { luck.draw() };
-    min + std::time::Duration::from_nanos(draw % (width + 1))
+    min + Duration::from_nanos(draw % (width + 1))
 }

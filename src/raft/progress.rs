@@ -1,8 +1,11 @@
 //! What a leader knows of one peer, and how much it may have on the way to it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::{Index, Round, ServerId};
+use super::{
+    AppendEntriesReply, AppendOutcome, Fetched, Index, Position, Round, ServerId, Ticket, Time,
+};
 use crate::museum::{Bug, on};
 
 /// A leader's view of one peer (`next_index` and `match_index` of figure 2). Always
@@ -16,7 +19,29 @@ pub(crate) struct Progress {
     pub(crate) match_index: Index,
     /// The latest heartbeat round that the peer has heard.
     pub(crate) round: Round,
+    /// Its state machine has applied everything up to here.
+    pub(crate) applied: Index,
+    /// When it was last heard in this term; `None` if it never was.
+    pub(crate) heard_at: Option<Time>,
+    pub(crate) standing: Standing,
+    /// What it is to have at the end of this round of catching up, and when that began (thesis
+    /// 4.2.1); `None` of others than voters-to-be.
+    pub(crate) catching_up: Option<(Index, Time)>,
+    /// A round was quick.
+    pub(crate) caught_up: bool,
+    /// It is no member any more, and is told so until then.
+    pub(crate) leaving: Option<Time>,
     pub(crate) flow: Flow,
+}
+
+/// Whether what a peer answers proves anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Standing {
+    Counts,
+    /// It does not know what it promised in an earlier life, and counts for nothing.
+    Suspended,
+    /// The same, and it was given this entry: once it has it, and has seen it committed, it counts.
+    Given { life: Ticket, entry: Position },
 }
 
 /// How entries go to a peer.
@@ -32,6 +57,13 @@ pub(crate) enum Flow {
         /// The last index of each message that is not answered yet, ascending.
         unanswered: VecDeque<Index>,
     },
+    /// The peer lacks entries that the log does not hold any more, and is offered the snapshot
+    /// that ends with this entry.
+    Snapshot {
+        last_included: Position,
+        /// What it has of it.
+        have: Fetched,
+    },
 }
 
 impl Progress {
@@ -42,6 +74,12 @@ impl Progress {
             next_index: last.next(),
             match_index: Index(0),
             round: Round(0),
+            applied: Index(0),
+            heard_at: None,
+            standing: Standing::Counts,
+            catching_up: None,
+            caught_up: false,
+            leaving: None,
             flow: Flow::Probe { waiting: false },
         }
     }
@@ -52,8 +90,9 @@ impl Progress {
         self.match_index = self.match_index.max(index);
         self.next_index = self.next_index.max(index.next());
         match &mut self.flow {
+            Flow::Snapshot { last_included, .. } if index < last_included.index => {}
             // The peer holds `prev_log`, be it not on its disk yet: nothing is sent again.
-            Flow::Probe { .. } => self.flow = Flow::Pipeline { unanswered: VecDeque::new() },
+            Flow::Probe { .. } | Flow::Snapshot { .. } => self.flow = Flow::Pipeline { unanswered: VecDeque::new() },
             Flow::Pipeline { unanswered } => {
                 while unanswered.front().is_some_and(|last| *last <= self.match_index) {
                     unanswered.pop_front();
@@ -70,6 +109,7 @@ impl Progress {
             Flow::Probe { .. } => prev == self.next_index.previous(),
             Flow::Pipeline { .. } if on(Bug::LostEntriesStayLost) => false,
             Flow::Pipeline { .. } => prev > self.match_index && prev < self.next_index,
+            Flow::Snapshot { .. } => false,
         };
         let too_many = on(Bug::ManyConflictsLivelock) && self.next_index - agreed > 50;
         if current && !too_many {
@@ -90,7 +130,70 @@ impl Progress {
                 unanswered.push_back(last);
                 self.next_index = last.next();
             }
+            Flow::Snapshot { .. } => {}
         }
+    }
+
+    /// The entries that it lacks are not in the log any more.
+    pub(crate) fn offer(&mut self, last_included: Position) {
+        let again = matches!(self.flow, Flow::Snapshot { last_included: offered, .. }
+            if offered == last_included);
+        if !again {
+            self.flow = Flow::Snapshot { last_included, have: Fetched::default() };
+        }
+    }
+
+    /// Begins anew with a peer that has lost what it had.
+    pub(crate) fn forget(&mut self, last: Index) {
+        (self.match_index, self.next_index) = (Index(0), last.next());
+        self.flow = Flow::Probe { waiting: false };
+    }
+
+    /// Notes what an answer says of the peer itself. Returns whether the rest is to be heard.
+    pub(crate) fn hear(&mut self, reply: &AppendEntriesReply, last: Index, now: Time) -> bool {
+        self.heard_at = Some(now);
+        let matched = match reply.outcome {
+            AppendOutcome::Matched(index) => Some(index),
+            AppendOutcome::Rejected { .. } => None,
+        };
+        match (reply.recovering, self.standing) {
+            (true, Standing::Counts) => self.standing = Standing::Suspended,
+            (true, _) | (false, Standing::Counts) => {}
+            // It cannot have this entry in its earlier life.
+            (false, Standing::Given { entry, .. }) if matched >= Some(entry.index) => {
+                self.standing = Standing::Counts;
+            }
+            (false, Standing::Given { .. }) => return false,
+            // Maybe of its earlier life: what it said in this one counted for nothing.
+            (false, Standing::Suspended) => {
+                self.forget(last);
+                self.standing = Standing::Counts;
+            }
+        }
+        self.applied = self.applied.max(reply.applied);
+        true
+    }
+
+    /// Every entry up to here is on the disk of a peer that counts.
+    pub(crate) fn acknowledged(&self) -> Index {
+        match self.counts() || on(Bug::CountsRecoveringServers) {
+            true => self.match_index,
+            false => Index(0),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> bool {
+        self.standing == Standing::Counts
+    }
+
+    /// Whether it was heard within `patience`.
+    pub(crate) fn is_alive(&self, now: Time, patience: Duration) -> bool {
+        self.heard_at.is_some_and(|at| now.since(at) <= patience)
+    }
+
+    /// Whether it has been sent everything up to `last`, as far as is known.
+    pub(crate) fn has_been_sent(&self, last: Index) -> bool {
+        matches!(self.flow, Flow::Pipeline { .. }) && self.next_index > last
     }
 }
 

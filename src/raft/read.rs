@@ -7,22 +7,26 @@
 
 use super::node::{Context, Node};
 use super::role::{Follower, PendingRead, Role};
-use super::{Effect, Message, ReadIndex, ReadIndexReply, Refusal, Round, ServerId, Ticket};
+use super::{Effect, Message, ReadIndex, ReadIndexReply, Refusal, Round, ServerId, Ticket, Time};
 use crate::museum::{Bug, on};
 
 impl Node {
     /// A client of this server wants to read.
-    pub(super) fn on_read(&mut self, ticket: Ticket, context: &mut Context<'_>) {
+    pub(super) fn on_read(&mut self, ticket: Ticket, lease: bool, context: &mut Context<'_>) {
         let limit = self.options.limits.pending_reads;
         let term = self.current_term;
+        let by_lease = lease && self.has_lease(context.now);
         match &mut self.role {
+            Role::Leader(_) if by_lease => {
+                context.effects.push(Effect::ReadReady { ticket, index: self.commit_index });
+            }
             Role::Leader(_) => self.await_round(ticket, None, context),
             Role::Follower(_) if on(Bug::FollowersReadLocally) => {
                 context.effects.push(Effect::ReadReady { ticket, index: self.commit_index });
             }
             Role::Follower(Follower { leader: Some(leader), .. }) if leader.reads.len() < limit => {
                 leader.reads.push_back((ticket, context.now));
-                context.send(leader.id, Message::ReadIndex(ReadIndex { term, ticket }));
+                context.send(leader.id, Message::ReadIndex(ReadIndex { term, ticket, lease }));
             }
             Role::Follower(Follower { leader: Some(_), .. }) => {
                 context.effects.push(Effect::ReadRefused { ticket, reason: Refusal::Busy });
@@ -38,15 +42,31 @@ impl Node {
     pub(super) fn on_read_index(
         &mut self,
         from: ServerId,
-        ticket: Ticket,
+        ReadIndex { term, ticket, lease }: ReadIndex,
         context: &mut Context<'_>,
     ) {
-        if matches!(self.role, Role::Leader(_)) {
-            self.await_round(ticket, Some(from), context);
+        let index = if !matches!(self.role, Role::Leader(_)) {
+            None
+        } else if lease && self.has_lease(context.now) {
+            Some(self.commit_index)
         } else {
-            let reply = ReadIndexReply { term: self.current_term, ticket, index: None };
-            context.send(from, Message::ReadIndexReply(reply));
-        }
+            return self.await_round(ticket, Some(from), context);
+        };
+        context.send(from, Message::ReadIndexReply(ReadIndexReply { term, ticket, index }));
+    }
+
+    /// Whether nobody else can have been elected (thesis 6.4.1): since less than a lease ago a
+    /// majority has heard of this leader, and refuses its votes to others for that long. A leader
+    /// that was to hand over has no lease until a round that began later is answered (TRAPS 26).
+    fn has_lease(&self, now: Time) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        let (round, began) = leader.confirmed;
+        let held = leader.handover.is_none() && round > leader.no_lease;
+        let fresh = now.since(began) < self.options.timing.lease();
+        self.options.check_quorum
+            && self.commit_index >= leader.first_index
+            && (held || on(Bug::LeaseOutlivesHandover))
+            && (fresh || on(Bug::LeaseNeverEnds))
     }
 
     pub(super) fn on_read_index_reply(&mut self, reply: ReadIndexReply, context: &mut Context<'_>) {

@@ -1,7 +1,7 @@
 //! Log replication and commitment: sections 5.3 and 5.4.2.
 
 use super::node::{Context, Node};
-use super::progress::Flow;
+use super::progress::{Flow, Progress};
 use super::role::{Follower, Leader, Role};
 use super::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, EntryMeta, Index, Message, Position,
@@ -22,7 +22,7 @@ impl Node {
             if !self.has_room_for(*bytes) {
                 break;
             }
-            self.log.append(EntryMeta { term: self.current_term, bytes: *bytes });
+            self.log.append(EntryMeta::new(self.current_term, *bytes));
             count += 1;
         }
         if count > 0 {
@@ -53,7 +53,10 @@ impl Node {
         }
     }
 
-    fn replicate_to(&mut self, place: usize, context: &mut Context<'_>) {
+    pub(super) fn replicate_to(&mut self, place: usize, context: &mut Context<'_>) {
+        if self.must_offer(place) {
+            return self.offer_to(place, false, context);
+        }
         let Role::Leader(Leader { peers, round, .. }) = &mut self.role else { return };
         let peer = &mut peers[place];
         let limits = &self.options.limits;
@@ -66,6 +69,7 @@ impl Node {
                     unanswered.len() < limits.window_messages
                         && self.log.bytes_between(peer.match_index, prev) < limits.window_bytes
                 }
+                Flow::Snapshot { .. } => false,
             };
             if !open {
                 return;
@@ -88,11 +92,14 @@ impl Node {
     pub(super) fn begin_round(&mut self, context: &mut Context<'_>) {
         let heartbeat = self.options.timing.heartbeat;
         let Role::Leader(leader) = &mut self.role else { return };
-        leader.round = Round(leader.round.0 + 1);
-        if leader.rounds.len() == Leader::ROUNDS {
-            leader.rounds.pop_front();
+        // Whoever was told to stand is elected only by those who have heard of no later round.
+        if leader.handover.is_none_or(|handover| !handover.told) {
+            leader.round = Round(leader.round.0 + 1);
+            if leader.rounds.len() == Leader::ROUNDS {
+                leader.rounds.pop_front();
+            }
+            leader.rounds.push_back((leader.round, context.now));
         }
-        leader.rounds.push_back((leader.round, context.now));
         leader.heartbeat_due = context.now + heartbeat;
         for place in 0..leader.peers.len() {
             let sent = context.effects.len();
@@ -106,7 +113,10 @@ impl Node {
 
     /// An `AppendEntries` without entries. It asks about the entry before the next one to send,
     /// so that a lost message shows within one heartbeat.
-    fn heartbeat_to(&self, place: usize, context: &mut Context<'_>) {
+    fn heartbeat_to(&mut self, place: usize, context: &mut Context<'_>) {
+        if self.must_offer(place) {
+            return self.offer_to(place, true, context);
+        }
         let Role::Leader(leader) = &self.role else { return };
         let peer = &leader.peers[place];
         let prev = peer.next_index.previous();
@@ -138,7 +148,11 @@ impl Node {
             return; // Not the entries that it names (TRAPS 9): as good as lost.
         }
         self.follow(from, append.round, context);
-        let agrees = self.log.contains(append.prev_log)
+        // What lies before the base is committed, and the leader has it too (TRAPS 6).
+        let base = self.log.base().index;
+        let covered = (base - append.prev_log.index).min(entries.len() as u64) as usize;
+        let agrees = append.prev_log.index < base
+            || self.log.contains(append.prev_log)
             || on(Bug::HeartbeatsSkipTheLogCheck) && entries.is_empty()
             || on(Bug::PrevTermNotChecked) && self.log.term_at(append.prev_log.index).is_some();
         if !agrees {
@@ -147,7 +161,8 @@ impl Node {
             self.answer_leader(AppendOutcome::Rejected { prev, hint }, context);
             return;
         }
-        let written = self.write_new(append.prev_log.index, entries, context);
+        let prev = append.prev_log.index.max(base);
+        let written = append.last > base && self.write_new(prev, entries, covered, context);
         // Only what this message proves to be the leader's may be committed (TRAPS 17).
         let proven = match on(Bug::CommitsUnmatchedTail) {
             true => self.log.last().index,
@@ -166,10 +181,11 @@ impl Node {
                 self.answer_leader(AppendOutcome::Matched(matched), context);
             }
         }
+        self.mind_recovery(context);
     }
 
     /// Takes `from` for the leader of this term and resets the election timer.
-    fn follow(&mut self, from: ServerId, round: Round, context: &mut Context<'_>) {
+    pub(super) fn follow(&mut self, from: ServerId, round: Round, context: &mut Context<'_>) {
         if self.leader() != Some(from) {
             self.become_follower(self.current_term, Some(from), Why::HeardLeader, context);
         }
@@ -181,12 +197,22 @@ impl Node {
             leader.round = leader.round.max(round);
         }
         self.expire_reads(context);
+        self.ask_to_rejoin(context);
     }
 
     /// Keeps the entries that the log has already (a delayed message must not cut what a later
     /// one brought, TRAPS 5), replaces it from the first that differs, and appends the rest.
     /// Returns whether anything is to be written.
-    fn write_new(&mut self, prev: Index, entries: &[EntryMeta], context: &mut Context<'_>) -> bool {
+    ///
+    /// The first `covered` of the entries lie before `prev`.
+    fn write_new(
+        &mut self,
+        prev: Index,
+        entries: &[EntryMeta],
+        covered: usize,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let entries = &entries[covered..];
         let last = self.log.last().index;
         let at = |place: usize| Index(prev.0 + 1 + place as u64);
         let known = if prev == last || on(Bug::DeletesAfterPrevLog) {
@@ -211,17 +237,27 @@ impl Node {
             self.truncated_in = self.current_term;
         }
         for entry in &entries[known..] {
-            self.log.append(*entry);
+            self.log.append(entry.clone());
         }
-        context.effects.push(Effect::Append { first, entries: known..entries.len() });
+        let entries = covered + known..covered + entries.len();
+        context.effects.push(Effect::Append { first, entries });
         true
     }
 
     /// Tells the leader it follows how the logs compare.
-    fn answer_leader(&mut self, outcome: AppendOutcome, context: &mut Context<'_>) {
+    pub(super) fn answer_leader(&self, outcome: AppendOutcome, context: &mut Context<'_>) {
         let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role else { return };
-        let reply = AppendEntriesReply { term: self.current_term, round: leader.round, outcome };
-        context.send(leader.id, Message::AppendEntriesReply(reply));
+        context.send(leader.id, Message::AppendEntriesReply(self.append_reply(outcome)));
+    }
+
+    /// What to answer to an `AppendEntries`; to a leader that it does not follow, of round 0.
+    pub(super) fn append_reply(&self, outcome: AppendOutcome) -> AppendEntriesReply {
+        let round = match &self.role {
+            Role::Follower(Follower { leader: Some(leader), .. }) => leader.round,
+            _ => Round(0),
+        };
+        let (term, applied) = (self.current_term, self.applied);
+        AppendEntriesReply { term, round, outcome, applied, recovering: self.recovery.is_some() }
     }
 
     /// The disk has what was asked for up to `last`, unless that was replaced since: the same
@@ -242,6 +278,7 @@ impl Node {
             }
             _ => {}
         }
+        self.mind_recovery(context);
     }
 
     pub(super) fn on_append_entries_reply(
@@ -250,16 +287,22 @@ impl Node {
         reply: AppendEntriesReply,
         context: &mut Context<'_>,
     ) {
+        let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(place) = leader.peers.iter().position(|peer| peer.id == from) else { return };
         let round = if on(Bug::EarlierRoundConfirms) { leader.round } else { reply.round };
         let peer = &mut leader.peers[place];
-        let heard = round > peer.round;
-        peer.round = peer.round.max(round);
+        if !peer.hear(&reply, last, context.now) {
+            return;
+        }
+        let heard = peer.counts() && round > peer.round;
+        if heard {
+            peer.round = round;
+        }
         match reply.outcome {
             AppendOutcome::Matched(index) => {
                 assert!(
-                    index <= self.log.last().index,
+                    index <= last,
                     "invariant: {from} cannot have an entry of this term that {} never sent",
                     self.id
                 );
@@ -273,6 +316,10 @@ impl Node {
             }
             AppendOutcome::Rejected { prev, hint } => {
                 let agreed = self.log.last_within(hint).index;
+                if reply.recovering {
+                    // What it has lost it is sent again.
+                    peer.match_index = peer.match_index.min(agreed);
+                }
                 peer.rejected(prev, agreed);
             }
         }
@@ -280,39 +327,52 @@ impl Node {
         if heard {
             self.confirm_round(context);
         }
+        self.mind_handover(from, context);
+        self.mind_catching_up(from, context);
     }
 
     /// Commits what a quorum has, if it is of this term: counting replicas of an older term's
     /// entry proves nothing (section 5.4.2, figure 8).
-    fn advance_commit(&mut self, context: &mut Context<'_>) {
-        let Role::Leader(leader) = &self.role else { return };
-        let replicated = self.configuration.reached_by_quorum(|server| {
+    pub(super) fn advance_commit(&mut self, context: &mut Context<'_>) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.commits_from.is_some_and(|from| context.now < from) {
+            return;
+        }
+        leader.commits_from = None;
+        let replicated = self.log.configuration().reached_by_quorum(|server| {
             if server == self.id {
                 let unsynced = on(Bug::CountsOwnUnsyncedCopy);
                 return if unsynced { self.log.last().index } else { self.durable_index };
             }
             let peer = leader.peers.iter().find(|peer| peer.id == server);
-            peer.map_or(Index(0), |peer| peer.match_index)
+            peer.map_or(Index(0), Progress::acknowledged)
         });
         let of_this_term = self.log.term_at(replicated) == Some(self.current_term);
         if replicated > self.commit_index && (of_this_term || on(Bug::CountsOldCopies)) {
             self.commit_to(replicated, context);
             self.serve_reads(context);
+            self.mind_members(context);
         }
     }
 
-    fn commit_to(&mut self, index: Index, context: &mut Context<'_>) {
-        if index > self.commit_index {
-            assert!(index <= self.log.last().index, "invariant: what is committed is in the log");
-            self.commit_index = index;
-            context.effects.push(Effect::Commit(index));
+    pub(super) fn commit_to(&mut self, index: Index, context: &mut Context<'_>) {
+        if index <= self.commit_index {
+            return;
+        }
+        assert!(index <= self.log.last().index, "invariant: what is committed is in the log");
+        let before = std::mem::replace(&mut self.commit_index, index);
+        context.effects.push(Effect::Commit(index));
+        let (at, configuration) = self.log.configuration_at(index);
+        if *at > before {
+            let (at, configuration) = (*at, configuration.clone());
+            context.effects.push(Effect::Configured { at, configuration });
         }
     }
 
     /// Notes the latest round that a quorum has heard: the leader led after it began.
-    fn confirm_round(&mut self, context: &mut Context<'_>) {
+    pub(super) fn confirm_round(&mut self, context: &mut Context<'_>) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let heard = self.configuration.reached_by_quorum(|server| {
+        let heard = self.log.configuration().reached_by_quorum(|server| {
             let first = leader.peers.first().is_some_and(|peer| peer.id == server);
             let taken_for_granted = on(Bug::ReadQuorumOneShort) && first;
             if server == self.id || taken_for_granted {

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use super::progress::Progress;
-use super::{Index, Round, ServerId, Ticket, Time};
+use super::{Force, HandoverReason, Index, Round, ServerId, Ticket, Time};
 use crate::museum::{Bug, on};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -50,12 +51,16 @@ pub(crate) struct Campaign {
     /// How many servers, itself included, it heard from in the campaign before this one; `None`
     /// in the first.
     pub(crate) heard_before: Option<usize>,
+    /// Who told it to stand, if its timer did not.
+    pub(crate) forced: Option<Force>,
+    /// It has a vote, maybe its own, of a server that another leader may still count on.
+    pub(crate) early: bool,
 }
 
 /// A leader's volatile state, made anew after each election.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Leader {
-    /// Every other member, in order of their numbers.
+    /// Every other member, and those that leave, in order of their numbers.
     pub(crate) peers: Vec<Progress>,
     /// The no-op that began the term: nothing is committed, and no read is served, before it is.
     pub(crate) first_index: Index,
@@ -68,6 +73,41 @@ pub(crate) struct Leader {
     pub(crate) confirmed: (Round, Time),
     /// Reads waiting for a round, oldest first.
     pub(crate) reads: VecDeque<PendingRead>,
+    /// Since when it leads.
+    pub(crate) since: Time,
+    /// An operator made it stand, and the leader before it may still serve reads by its lease:
+    /// nothing is committed before then.
+    pub(crate) commits_from: Option<Time>,
+    /// It hands over to another.
+    pub(crate) handover: Option<Handover>,
+    /// No round up to this one gives a lease: it was to hand over, and whoever was told to stand
+    /// may do so still.
+    pub(crate) no_lease: Round,
+    /// It does not hand over because of priorities before then.
+    pub(crate) settled_until: Time,
+    /// How its disk and its state machine get on.
+    pub(crate) disk: Pace,
+    pub(crate) machine: Pace,
+}
+
+/// A leader on its way to hand over (thesis 3.10).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Handover {
+    pub(crate) to: ServerId,
+    pub(crate) why: HandoverReason,
+    /// When it is given up.
+    pub(crate) until: Time,
+    /// The other was told to stand. From here on no write is taken: it would fall behind.
+    pub(crate) told: bool,
+}
+
+/// How something that must keep up with the log gets on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Pace {
+    /// How far it was when it last moved.
+    reached: Index,
+    /// When that was, or when it last had nothing to do.
+    since: Time,
 }
 
 /// A read that waits for a quorum to confirm the leader.
@@ -108,6 +148,20 @@ impl Leader {
     /// Rounds that may wait for a quorum's answer. With check-quorum a leader steps down long
     /// before; without it, the oldest are given up and the later ones confirm what they would.
     pub(crate) const ROUNDS: usize = 1024;
+}
+
+impl Pace {
+    pub(crate) fn new(now: Time) -> Self {
+        Self { reached: Index(0), since: now }
+    }
+
+    /// For how long it has stood still at `reached`, with work to do until `goal`.
+    pub(crate) fn stalled(&mut self, now: Time, reached: Index, goal: Index) -> Duration {
+        if reached > self.reached || reached >= goal || now < self.since {
+            *self = Self { reached, since: now };
+        }
+        now.since(self.since)
+    }
 }
 
 impl Campaign {

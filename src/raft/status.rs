@@ -1,8 +1,9 @@
 //! One look at a server, the same for the console, the tests, the traces and the checks.
 
 use super::node::Node;
+use super::progress::Flow;
 use super::role::Role;
-use super::{Index, Position, RoleKind, ServerId, Term, Time};
+use super::{Configuration, Fetched, Index, Position, RoleKind, ServerId, Term, Time};
 
 /// What a server's state is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,18 @@ pub struct Status {
     pub leader: Option<ServerId>,
     /// The last entry of its log.
     pub last_log: Position,
+    /// The entry before the first of its log; 0 if nothing was compacted.
+    pub log_base: Index,
+    /// The last entry that its snapshot covers; 0 if it has none.
+    pub snapshot: Index,
+    /// The latest configuration in its log, committed or not.
+    pub configuration: Configuration,
+    /// Where that stands.
+    pub configured_at: Index,
+    /// It does not know what it promised in an earlier life, and does not vote.
+    pub recovering: bool,
+    /// To whom it hands over, if it does.
+    pub hands_over_to: Option<ServerId>,
     /// Every entry up to here is on its disk.
     pub durable_index: Index,
     /// `commit_index`.
@@ -38,10 +51,15 @@ pub struct PeerStatus {
     pub next_index: Index,
     /// `match_index`.
     pub match_index: Index,
+    /// How much it has of a snapshot that it is sent.
+    pub fetched: Option<Fetched>,
+    /// Whether it was heard within the longest election timeout.
+    pub alive: bool,
 }
 
 impl Status {
-    pub(super) fn of(node: &Node) -> Self {
+    pub(super) fn of(node: &Node, now: Time) -> Self {
+        let patience = node.options.timing.election_timeout_max;
         let peers = match &node.role {
             Role::Leader(leader) => leader
                 .peers
@@ -50,6 +68,11 @@ impl Status {
                     id: peer.id,
                     next_index: peer.next_index,
                     match_index: peer.match_index,
+                    fetched: match peer.flow {
+                        Flow::Snapshot { have, .. } => Some(have),
+                        Flow::Probe { .. } | Flow::Pipeline { .. } => None,
+                    },
+                    alive: peer.is_alive(now, patience),
                 })
                 .collect(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
@@ -61,6 +84,15 @@ impl Status {
             voted_for: node.voted_for,
             leader: node.leader(),
             last_log: node.log.last(),
+            log_base: node.log.base().index,
+            snapshot: node.snapshot.last_included.index,
+            configuration: node.configuration().clone(),
+            configured_at: node.log.configured_at(),
+            recovering: node.recovery.is_some(),
+            hands_over_to: match &node.role {
+                Role::Leader(leader) => leader.handover.map(|handover| handover.to),
+                _ => None,
+            },
             durable_index: node.durable_index,
             commit_index: node.commit_index,
             deadline: node.deadline(),

@@ -263,6 +263,12 @@ impl<'a> Teller<'a> {
                 format!("{candidate}'s log{behind}, lacks entries of its own (section 5.4.1)")
             }
             VoteRefusal::StaleTerm => format!("it is in term {term} already, and that one is over"),
+            VoteRefusal::Recovering => {
+                "it lost its disk, and does not vote before a quorum has recovered it".to_owned()
+            }
+            VoteRefusal::JustStarted => {
+                "it had just started, and may have heard from a leader before".to_owned()
+            }
         };
         let text = format!("{voter} refused {candidate} its {kind}: {why}");
         self.add(Rank::End, place, at, text);
@@ -305,7 +311,10 @@ impl<'a> Teller<'a> {
                 let place = request.map_or(place, |request| request.place);
                 self.missed(candidate, voter, place);
             }
-            VoteRefusal::LeaderAlive(_) | VoteRefusal::StaleTerm => {}
+            VoteRefusal::LeaderAlive(_)
+            | VoteRefusal::StaleTerm
+            | VoteRefusal::Recovering
+            | VoteRefusal::JustStarted => {}
         }
     }
 

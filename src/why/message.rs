@@ -1,8 +1,10 @@
 //! A message between servers, read back from the trace that it was written to.
 
 use crate::raft::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Index, Message, Position, ReadIndex,
-    ReadIndexReply, RequestVote, RequestVoteReply, Round, ServerId, Term, Ticket, VoteRefusal,
+    AppendEntries, AppendEntriesReply, AppendOutcome, ChunkId, Fetched, Force, Index,
+    InstallSnapshot, InstallSnapshotReply, Message, Part, Position, ReadIndex, ReadIndexReply,
+    Rejoin, RejoinReply, RequestVote, RequestVoteReply, Round, ServerId, Term, Ticket, TimeoutNow,
+    VoteRefusal,
 };
 
 /// Reads what [`Message`] displays, such as `AppendEntries term=1 prev=3@1 commit=3 round=9`.
@@ -16,14 +18,18 @@ pub(super) fn read(text: &str) -> Option<Message> {
             term,
             last_log: position(fields.value("last")?)?,
             pre_vote,
-            forced: rest.ends_with(" forced"),
+            forced: match rest.split_once(" handed over in round=") {
+                Some((_, round)) => Some(Force::Leader(Round(round.parse().ok()?))),
+                None => rest.ends_with(" forced").then_some(Force::Operator),
+            },
         }),
         "RequestVoteReply" | "RequestPreVoteReply" => {
             let vote = match rest.split_once(" refused: ") {
                 Some((_, why)) => Err(refusal(why)?),
                 None => Ok(()),
             };
-            Message::RequestVoteReply(RequestVoteReply { term, pre_vote, vote })
+            let early = rest.ends_with(" granted early");
+            Message::RequestVoteReply(RequestVoteReply { term, pre_vote, vote, early })
         }
         "AppendEntries" => {
             let prev_log = position(fields.value("prev")?)?;
@@ -44,18 +50,61 @@ pub(super) fn read(text: &str) -> Option<Message> {
                 },
             };
             let round = Round(fields.number("round")?);
-            Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome })
+            // How far the follower's state machine is, the trace does not say.
+            let (applied, recovering) = (Index(0), rest.ends_with(" recovering"));
+            let reply = AppendEntriesReply { term, round, outcome, applied, recovering };
+            Message::AppendEntriesReply(reply)
         }
         "ReadIndex" => {
-            Message::ReadIndex(ReadIndex { term, ticket: Ticket(fields.number("read")?) })
+            let (ticket, lease) = (Ticket(fields.number("read")?), rest.ends_with(" lease"));
+            Message::ReadIndex(ReadIndex { term, ticket, lease })
         }
         "ReadIndexReply" => Message::ReadIndexReply(ReadIndexReply {
             term,
             ticket: Ticket(fields.number("read")?),
             index: fields.number("index").map(Index),
         }),
+        "InstallSnapshot" => Message::InstallSnapshot(InstallSnapshot {
+            term,
+            last_included: position(fields.value("last")?)?,
+            round: Round(fields.number("round")?),
+            part: part(&fields),
+        }),
+        "InstallSnapshotReply" => {
+            let (chunks, of) = fields.value("has")?.split_once('/')?;
+            Message::InstallSnapshotReply(InstallSnapshotReply {
+                term,
+                round: Round(fields.number("round")?),
+                last_included: position(fields.value("last")?)?,
+                want: part(&fields),
+                have: Fetched { chunks: chunks.parse().ok()?, of: of.parse().ok()? },
+                recovering: rest.ends_with(" recovering"),
+            })
+        }
+        "TimeoutNow" => Message::TimeoutNow(TimeoutNow {
+            term,
+            last_log: position(fields.value("last")?)?,
+            round: Round(fields.number("round")?),
+        }),
+        "Rejoin" => Message::Rejoin(Rejoin { term, life: Ticket(fields.number("life")?) }),
+        "RejoinReply" => Message::RejoinReply(RejoinReply {
+            term,
+            life: Ticket(fields.number("life")?),
+            entry: position(fields.value("entry")?)?,
+        }),
         _ => return None,
     })
+}
+
+/// `list=PAGE` or `chunk=DIGITS`: of a chunk's name the trace has the beginning.
+fn part(fields: &Fields<'_>) -> Option<Part> {
+    if let Some(page) = fields.number("list") {
+        return Some(Part::List(u32::try_from(page).ok()?));
+    }
+    let digits = u32::from_str_radix(fields.value("chunk")?, 16).ok()?;
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&digits.to_be_bytes());
+    Some(Part::Chunk(ChunkId(id)))
 }
 
 /// `key=value` words.
@@ -81,6 +130,8 @@ fn refusal(text: &str) -> Option<VoteRefusal> {
     Some(match text {
         "stale term" => VoteRefusal::StaleTerm,
         "candidate's log is behind" => VoteRefusal::LogBehind,
+        "has just started" => VoteRefusal::JustStarted,
+        "recovering: what it promised is not known" => VoteRefusal::Recovering,
         _ => match text.strip_prefix("voted for ") {
             Some(candidate) => VoteRefusal::AlreadyVoted(server(candidate)?),
             None => VoteRefusal::LeaderAlive(server(text.strip_suffix(" leads")?)?),
