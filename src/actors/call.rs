@@ -46,8 +46,21 @@ impl Proposer {
 pub(crate) enum Request {
     /// Log this command and apply it.
     Write(Bytes),
-    /// Answer this query from a state that holds everything answered before.
-    Read(Bytes),
+    /// Answer this query.
+    Read(Bytes, Consistency),
+}
+
+/// What a read may miss.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Consistency {
+    /// Nothing that was answered before it began, whatever clocks do (thesis 6.4).
+    #[default]
+    Linearizable,
+    /// The same, as long as no two servers' clocks run apart by more than a tenth and none jumps;
+    /// without asking a majority each time (thesis 6.4.1).
+    Lease,
+    /// Whatever the asked server has not applied yet. The answer says how far it is.
+    Stale,
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<Answered, CallError>>;
@@ -100,7 +113,7 @@ const MAX_BYTES: usize = 64 << 20;
 impl Request {
     fn len(&self) -> usize {
         match self {
-            Request::Write(bytes) | Request::Read(bytes) => bytes.len(),
+            Request::Write(bytes) | Request::Read(bytes, _) => bytes.len(),
         }
     }
 }

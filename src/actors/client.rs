@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::call::{Answered, Call, CallError, Request};
+use super::call::{Answered, Call, CallError, Consistency, Request};
 use super::clock::Clock;
 use super::network::Network;
 use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
@@ -369,7 +369,7 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn query(&self, query: Query) -> Result<Done, ClientError> {
-        self.call(Request::Read(query.encode())).await.done()
+        self.call(Request::Read(query.encode(), Consistency::default())).await.done()
     }
 
     fn draw_uuid(&self) -> Uuid {
@@ -556,7 +556,7 @@ impl Request {
     fn duplicate(&self) -> Self {
         match self {
             Request::Write(command) => Request::Write(command.clone()),
-            Request::Read(query) => Request::Read(query.clone()),
+            Request::Read(query, how) => Request::Read(query.clone(), *how),
         }
     }
 }

@@ -21,7 +21,7 @@ mod supervisor;
 mod traffic;
 mod virtual_time;
 
-pub use call::{Answered, CallError, Proposer};
+pub use call::{Answered, CallError, Consistency, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};
 pub use clock::{Clock, ClockError};
 pub use order::{Order, Servers, Side};

@@ -162,6 +162,37 @@ pub enum Order {
     },
     /// The time between a leader's heartbeats, from now on, on every server.
     Heartbeat(Duration),
+    /// Makes the servers take a snapshot of what they have applied, and compact their logs.
+    Snapshot(Servers),
+    /// Makes a server a member: it is created if there is none of this number, learns, and votes
+    /// once it has caught up. Carried out when the leader has begun.
+    Add {
+        /// The server.
+        server: ServerId,
+        /// It stays a learner: it receives the log and never votes.
+        learner: bool,
+    },
+    /// Makes a server a member no longer. It runs on until it is told otherwise.
+    Remove(Servers),
+    /// Makes these servers the voters, and no others; those that are no members yet are added as
+    /// above.
+    Members(Vec<ServerId>),
+    /// How much the servers are wanted as the leader: 1 unless said, and 0 never leads.
+    Priority {
+        /// Whom it concerns.
+        servers: Servers,
+        /// The priority.
+        priority: u8,
+    },
+    /// Makes the leader hand over to this server, or to the one that does best.
+    Transfer(Option<ServerId>),
+    /// Formats the disk of servers that are down and have lost it, for joining again what they
+    /// were members of: they recover from a quorum before they vote.
+    Rejoin(Servers),
+    /// When the majority is lost for ever: makes a server that is down a cluster of its own, with
+    /// another cluster's name and itself as the only member. What it does not have is lost; what
+    /// its log has counts as committed.
+    Salvage(ServerId),
 }
 
 impl Order {
@@ -182,7 +213,11 @@ impl Order {
             | Order::ApplyLatency { servers, .. }
             | Order::ApplyStall(servers)
             | Order::ClockRate { servers, .. }
-            | Order::ClockJump { servers, .. } => vec![servers],
+            | Order::ClockJump { servers, .. }
+            | Order::Snapshot(servers)
+            | Order::Remove(servers)
+            | Order::Priority { servers, .. }
+            | Order::Rejoin(servers) => vec![servers],
             Order::Cut { from, to }
             | Order::Delay { from, to, .. }
             | Order::Loss { from, to, .. }
@@ -191,7 +226,11 @@ impl Order {
             Order::Partition(_)
             | Order::Heal
             | Order::ElectionTimeout { .. }
-            | Order::Heartbeat(_) => Vec::new(),
+            | Order::Heartbeat(_)
+            | Order::Add { .. }
+            | Order::Members(_)
+            | Order::Transfer(_)
+            | Order::Salvage(_) => Vec::new(),
         }
     }
 }

@@ -6,12 +6,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::clock::Clock;
 use super::panic::last_panic;
 use super::{Order, OrderError};
 use crate::invariants::{Fact, Monitor, Property, Violation};
-use crate::raft::{Index, RoleKind, ServerId, Term, Time, Why};
+use crate::raft::{
+    Configuration, HandoverReason, Index, Position, RoleKind, ServerId, Term, Time, Why,
+};
 use crate::storage::{StorageError, TornTail};
 
 /// Something that happened, and when.
@@ -65,6 +68,66 @@ pub enum EventKind {
         leader: Option<ServerId>,
         /// Why.
         why: Why,
+    },
+    /// A server learned that a configuration is committed.
+    Configured {
+        /// The server.
+        server: ServerId,
+        /// Where in the log it stands.
+        at: Index,
+        /// What it is.
+        configuration: Arc<Configuration>,
+    },
+    /// A leader begins to hand over.
+    HandingOver {
+        /// The leader.
+        server: ServerId,
+        /// To whom.
+        to: ServerId,
+        /// Why.
+        why: HandoverReason,
+    },
+    /// A leader could not hand over.
+    HandoverAborted {
+        /// The leader.
+        server: ServerId,
+        /// To whom it would have handed over.
+        to: ServerId,
+    },
+    /// A server has a snapshot of its own state on its disk.
+    Snapshotted {
+        /// The server.
+        server: ServerId,
+        /// The last entry that it covers.
+        last_included: Position,
+    },
+    /// A server put its leader's snapshot in the place of its log.
+    Installed {
+        /// The server.
+        server: ServerId,
+        /// The last entry that it covers.
+        last_included: Position,
+        /// Chunks that had to be sent, and chunks in all.
+        chunks: (u64, u64),
+    },
+    /// A server that had lost its disk has been recovered from a quorum: it votes again.
+    Recovered {
+        /// The server.
+        server: ServerId,
+    },
+    /// A server was made a cluster of its own, from what it had.
+    Salvaged {
+        /// The server.
+        server: ServerId,
+        /// The last entry that it has.
+        last_log: Position,
+    },
+    /// A server's state differs from that of the others, and it was taken out of service.
+    Diverged {
+        /// The server.
+        server: ServerId,
+        /// The first entry after which the states differ.
+        index: Index,
     },
     /// The leader applied a committed command.
     Applied {
@@ -264,6 +327,29 @@ impl fmt::Display for EventKind {
                 }
                 _ => write!(f, "{server} is {role} (term {term}): {why}"),
             },
+            EventKind::Configured { server, at, configuration } => {
+                write!(f, "{server} knows members {at}: {configuration}")
+            }
+            EventKind::HandingOver { server, to, why } => {
+                write!(f, "{server} hands over to {to}: {why}")
+            }
+            EventKind::HandoverAborted { server, to } => {
+                write!(f, "{server} leads on: {to} did not take over")
+            }
+            EventKind::Snapshotted { server, last_included } => {
+                write!(f, "{server} took a snapshot up to {last_included}")
+            }
+            EventKind::Installed { server, last_included, chunks: (sent, all) } => {
+                write!(f, "{server} installed a snapshot up to {last_included}: ")?;
+                write!(f, "{sent} of {all} chunks were sent")
+            }
+            EventKind::Recovered { server } => write!(f, "{server} recovered from a quorum"),
+            EventKind::Salvaged { server, last_log } => {
+                write!(f, "{server} is a cluster of its own: what came after {last_log} is lost")
+            }
+            EventKind::Diverged { server, index } => {
+                write!(f, "{server} is out of service: its state differs from {index} on")
+            }
             EventKind::Applied { server, index, command } => {
                 write!(f, "{server} committed {index}: {command}")
             }

@@ -15,9 +15,9 @@ use super::call::{Call, CallError, Inbox, Reply, Request, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Tick, Wake,
+    Tick, Transfer, Wake,
 };
-use super::network::{Life, Network};
+use super::network::{Cargo, Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
 use crate::invariants::{Fact, Stamp};
@@ -242,6 +242,11 @@ impl Server {
                 self.append(position.index, vec![entry].into());
             }
             Effect::Send { to, message } => self.send(to, message),
+            Effect::AppendConfiguration { position, configuration } => {
+                let payload = Payload::Configuration(configuration);
+                self.append(position.index, vec![Entry { term: position.term, payload }].into());
+            }
+            _ => {}
             Effect::Commit(index) => {
                 self.recorder.tell(&Fact::Committed { server: self.id, index });
                 self.recorder.trace(format_args!("{} commit_index {index}", self.id));
@@ -333,13 +338,14 @@ impl Server {
             return;
         }
         self.recorder.tell(&Fact::Sent { server: self.id, to, message });
-        let entries = match &message {
+        let cargo = match &message {
             Message::AppendEntries(append) => {
-                self.storage.read(append.prev_log.index, append.last, u64::MAX)
+                let last = append.last;
+                Cargo::Entries(self.storage.read(append.prev_log.index, last, u64::MAX))
             }
-            _ => Entries::default(),
+            _ => Cargo::Nothing,
         };
-        self.network.send(self.id, to, message, entries);
+        self.network.send(self.id, to, message, cargo);
     }
 
     /// Whether the state machine may have what is committed later, with more: nobody waits for
@@ -466,11 +472,11 @@ impl Server {
                     commands.push(command);
                     replies.push(reply);
                 }
-                Request::Read(query) => {
+                Request::Read(query, _) => {
                     let ticket = self.next_ticket;
                     self.next_ticket = Ticket(ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
-                    self.step(Input::Read { ticket }, Source::Nothing, ctx);
+                    self.step(Input::Read { ticket, lease: false }, Source::Nothing, ctx);
                     self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
                 }
             }
@@ -510,6 +516,12 @@ impl Handler<Replicate> for Server {
         let Replicate { from, append, entries } = message;
         self.receive(from, Message::AppendEntries(append), &entries, ctx);
     }
+}
+
+impl Handler<Transfer> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Transfer, _: &mut Context<Self>) {}
 }
 
 impl Handler<Knock> for Server {
@@ -579,7 +591,10 @@ impl Handler<Observe> for Server {
     type Result = MessageResult<Observe>;
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Observation { raft: self.node.status(), applied: self.life.applied() })
+        MessageResult(Observation {
+            raft: self.node.status(self.local.at(self.clock.now())),
+            applied: self.life.applied(),
+        })
     }
 }
 

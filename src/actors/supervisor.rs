@@ -24,7 +24,8 @@ use super::{Order, Servers};
 use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
 use crate::raft::{
-    Configuration, Entry, Index, Node, Options, Payload, Persistent, ServerId, Time, Timing,
+    ChangeRefusal, Configuration, Entry, HandoverRefusal, Index, Node, Options, Payload,
+    Persistent, ServerId, Time, Timing,
 };
 use crate::storage::{
     DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage, StorageError,
@@ -105,6 +106,24 @@ pub enum OrderError {
     /// Timeouts that cannot work.
     #[error("{0}")]
     Timing(&'static str),
+    /// The leader does not change the members.
+    #[error("the members stay as they are: {0}")]
+    Change(ChangeRefusal),
+    /// The leader does not hand over.
+    #[error("the leader stays: {0}")]
+    Handover(HandoverRefusal),
+    /// The leader was lost before it answered.
+    #[error("the leader was lost with the order: look whether it was carried out")]
+    Unknown,
+    /// There is nothing to take a snapshot of.
+    #[error("the state machine of {0} has no snapshots")]
+    NoSnapshots(ServerId),
+    /// Numbers of servers go up to this.
+    #[error("a server's number is from 1 to {0}")]
+    Number(u64),
+    /// Its disk has what it needs.
+    #[error("the disk of {0} is not lost; `recover {n}` starts it", n = .0.0)]
+    NotLost(ServerId),
     /// The sandbox has ended.
     #[error("the sandbox has ended")]
     Ended,
@@ -225,7 +244,9 @@ impl Supervisor {
             self.recorder.record(EventKind::Torn { server: id, tail });
         }
         self.tell_started(id, &*storage, &persistent);
-        let node = Node::new(id, configuration, self.options.clone(), persistent, now, &mut draw);
+        let mut persistent = persistent;
+        persistent.snapshot.configuration = configuration;
+        let node = Node::new(id, self.options.clone(), persistent, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
         let pace = self.paces.get(&id).copied().unwrap_or_default();
@@ -274,10 +295,19 @@ impl Supervisor {
 
     fn tell_started(&self, server: ServerId, storage: &dyn Storage, kept: &Persistent) {
         if self.recorder.monitors() {
-            let entries = storage.read(Index(0), Index(u64::MAX), u64::MAX);
+            let Persistent { current_term: term, voted_for, base, recovering, .. } = *kept;
+            let entries = storage.read(base.index, Index(u64::MAX), u64::MAX);
             let log: Vec<_> = entries.iter().map(Stamp::of).collect();
-            let Persistent { current_term: term, voted_for, .. } = *kept;
-            self.recorder.tell(&Fact::Started { server, term, voted_for, log: &log });
+            self.recorder.tell(&Fact::Started {
+                server,
+                term,
+                voted_for,
+                snapshot: kept.snapshot.last_included.index,
+                configuration: (kept.snapshot.configured_at, &kept.snapshot.configuration),
+                base,
+                log: &log,
+                recovering,
+            });
         }
     }
 
@@ -418,6 +448,14 @@ impl Supervisor {
             Order::Heartbeat(heartbeat) => {
                 self.retime(Timing { heartbeat: *heartbeat, ..self.options.timing })?;
             }
+            Order::Snapshot(_)
+            | Order::Add { .. }
+            | Order::Remove(_)
+            | Order::Members(_)
+            | Order::Priority { .. }
+            | Order::Transfer(_)
+            | Order::Rejoin(_)
+            | Order::Salvage(_) => return Err(OrderError::Unknown),
         }
         Ok(())
     }

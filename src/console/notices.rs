@@ -79,7 +79,16 @@ impl Choice {
             EventKind::Applied { .. }
             | EventKind::Violated(_)
             | EventKind::Failed { .. }
+            | EventKind::HandingOver { .. }
+            | EventKind::HandoverAborted { .. }
+            | EventKind::Snapshotted { .. }
+            | EventKind::Installed { .. }
+            | EventKind::Recovered { .. }
+            | EventKind::Salvaged { .. }
+            | EventKind::Diverged { .. }
             | EventKind::Torn { .. } => true,
+            // The leader tells for all.
+            EventKind::Configured { server, .. } => self.leading.contains(server),
             EventKind::Started(server) => self.ended.remove(server),
             EventKind::Ended { server, .. } => {
                 self.leading.remove(server);

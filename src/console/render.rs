@@ -86,12 +86,21 @@ pub(crate) fn events(events: &[Event], paint: Paint) -> String {
 pub(crate) fn event(event: &Event, paint: Paint) -> String {
     let color = match &event.kind {
         EventKind::Ordered(_) | EventKind::OrderRefused(_) => Color::Cyan,
-        EventKind::Ended { .. } | EventKind::Failed { .. } | EventKind::Violated(_) => Color::Red,
+        EventKind::Ended { .. }
+        | EventKind::Failed { .. }
+        | EventKind::Salvaged { .. }
+        | EventKind::Diverged { .. }
+        | EventKind::Violated(_) => Color::Red,
         EventKind::Became { role: RoleKind::Leader, .. } => Color::Green,
         EventKind::Became { role: RoleKind::Candidate | RoleKind::PreCandidate, .. } => {
             Color::Yellow
         }
+        EventKind::HandingOver { .. } | EventKind::HandoverAborted { .. } => Color::Yellow,
         EventKind::Started(_)
+        | EventKind::Configured { .. }
+        | EventKind::Snapshotted { .. }
+        | EventKind::Installed { .. }
+        | EventKind::Recovered { .. }
         | EventKind::Torn { .. }
         | EventKind::Became { .. }
         | EventKind::Applied { .. } => Color::Grey,

@@ -10,7 +10,7 @@ use super::renaming::{Images, Renamings};
 use super::server::{Event, Note, Server, Setup, Step};
 use super::table::Table;
 use crate::invariants::{Fact, Monitor, Violation};
-use crate::raft::{RoleKind, ServerId, Term};
+use crate::raft::{Configuration, RoleKind, ServerId, Term};
 
 /// What happens to one server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -120,8 +120,9 @@ impl Catalogue {
         }
         let ids = || (1..=setup.servers).map(ServerId);
         let mut monitor = Monitor::new(ids());
+        let founding = Configuration::new(ids());
         for server in ids() {
-            let started = Fact::Started { server, term: Term(0), voted_for: None, log: &[] };
+            let started = Fact::started_empty(server, &founding);
             monitor.observe(&started).expect("invariant: an empty disk breaks nothing");
         }
         catalogue.add_monitors(vec![monitor; ways]);

@@ -9,7 +9,7 @@ use super::packet::{Packet, meta};
 use crate::invariants::{Fact, Monitor, Stamp, Violation};
 use crate::raft::{
     AppendOutcome, Configuration, Effect, Index, Input, Limits, Message, Node, Options, Persistent,
-    RoleKind, ServerId, Term, Time, Timing, Why,
+    Position, RoleKind, ServerId, Term, Time, Timing, Why,
 };
 
 /// A server with everything that belongs to it alone.
@@ -112,7 +112,16 @@ impl Note {
             Self::Restarted { term, voted_for, log } => {
                 observe(Fact::Ended { server })?;
                 let (term, voted_for) = (*term, *voted_for);
-                observe(Fact::Started { server, term, voted_for, log })
+                observe(Fact::Started {
+                    server,
+                    term,
+                    voted_for,
+                    snapshot: Index(0),
+                    configuration: (Index(0), &Configuration::default()),
+                    base: Position::default(),
+                    log,
+                    recovering: false,
+                })
             }
             Self::WroteVote { write, term, voted_for } => {
                 let (write, term, voted_for) = (*write, *term, *voted_for);

@@ -1,7 +1,9 @@
 //! What a cluster tells the monitor.
 
 use super::hash::{hash, mix};
-use crate::raft::{Entry, Index, Message, Payload, RoleKind, ServerId, Term};
+use crate::raft::{
+    Configuration, Entry, Index, Message, Payload, Position, RoleKind, ServerId, Term,
+};
 
 /// Something that a server, its disk or its state machine did. Facts are told in the order in
 /// which they happen; those of one server only while it runs.
@@ -15,8 +17,16 @@ pub enum Fact<'a> {
         term: Term,
         /// `voted_for` on its disk.
         voted_for: Option<ServerId>,
-        /// The log on its disk, from index 1 on.
+        /// The last entry that the snapshot on its disk covers; 0 without one.
+        snapshot: Index,
+        /// The configuration that held there, and where it stands.
+        configuration: (Index, &'a Configuration),
+        /// The entry before the first of `log`.
+        base: Position,
+        /// The log on its disk behind that.
         log: &'a [Stamp],
+        /// It does not know what it promised in an earlier life.
+        recovering: bool,
     },
     /// A server ended, by a crash or in good order.
     Ended {
@@ -44,6 +54,34 @@ pub enum Fact<'a> {
         first: Index,
         /// The entries.
         entries: &'a [Stamp],
+    },
+    /// A server put its leader's snapshot in the place of its whole log; it is not durable yet.
+    WroteSnapshot {
+        /// The server.
+        server: ServerId,
+        /// The number of the write, as above.
+        write: u64,
+        /// The last entry that it covers.
+        last_included: Position,
+        /// The configuration that holds there, and where it stands.
+        configuration: (Index, &'a Configuration),
+    },
+    /// A server that did not know what it promised in an earlier life wrote that it does; it is
+    /// not durable yet.
+    WroteRecovered {
+        /// The server.
+        server: ServerId,
+        /// The number of the write, as above.
+        write: u64,
+    },
+    /// A server appended a configuration, which holds for it at once.
+    Configures {
+        /// The server.
+        server: ServerId,
+        /// Where it stands.
+        at: Index,
+        /// What it is.
+        configuration: &'a Configuration,
     },
     /// A server knows that every write up to this one is durable.
     Durable {
@@ -89,6 +127,15 @@ pub enum Fact<'a> {
         answer: &'a [u8],
         /// The request of a session that was carried out, not answered from the session table.
         request: Option<(u64, u64)>,
+    },
+    /// A server's state machine holds the state of a snapshot.
+    Restored {
+        /// The server.
+        server: ServerId,
+        /// The last entry that it covers.
+        index: Index,
+        /// The digest of the state.
+        digest: [u8; 32],
     },
     /// The digest of a server's whole state, right after the entry at `index` was applied.
     Digest {
@@ -145,6 +192,22 @@ impl Stamp {
     }
 }
 
+impl<'a> Fact<'a> {
+    /// A server of a new cluster starts.
+    pub fn started_empty(server: ServerId, founding: &'a Configuration) -> Self {
+        Self::Started {
+            server,
+            term: Term(0),
+            voted_for: None,
+            snapshot: Index(0),
+            configuration: (Index(0), founding),
+            base: Position::default(),
+            log: &[],
+            recovering: false,
+        }
+    }
+}
+
 impl Fact<'_> {
     /// Whom it is about.
     pub fn server(&self) -> ServerId {
@@ -153,6 +216,10 @@ impl Fact<'_> {
             | Self::Ended { server }
             | Self::WroteVote { server, .. }
             | Self::WroteEntries { server, .. }
+            | Self::WroteSnapshot { server, .. }
+            | Self::WroteRecovered { server, .. }
+            | Self::Configures { server, .. }
+            | Self::Restored { server, .. }
             | Self::Durable { server, .. }
             | Self::Sent { server, .. }
             | Self::Became { server, .. }

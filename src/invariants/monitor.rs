@@ -66,7 +66,7 @@ impl Monitor {
         let alone = cluster.servers.len() == 1;
         let server = &mut cluster.servers[place];
         match *fact {
-            Fact::Started { server: id, term, voted_for, log } => {
+            Fact::Started { server: id, term, voted_for, log, .. } => {
                 stable_storage::started(server, Vote { term, voted_for }, log)?;
                 if alone {
                     self.log_matching = LogMatching::default();
@@ -76,6 +76,10 @@ impl Monitor {
                 self.log_matching.written(server, Index(1))?;
                 self.acknowledged_is_kept.check(cluster)
             }
+            Fact::WroteSnapshot { .. }
+            | Fact::WroteRecovered { .. }
+            | Fact::Configures { .. }
+            | Fact::Restored { .. } => Ok(()),
             Fact::Ended { .. } => {
                 server.role = RoleKind::Follower;
                 Ok(())

@@ -133,7 +133,9 @@ impl Node {
             return;
         };
         let mut count = self.log.configuration().count_votes(|voter| campaign.vote_of(voter));
-        if on(Bug::CountsAVoteTwice) && campaign.ballots() > self.log.configuration().voters().len() / 2 {
+        if on(Bug::CountsAVoteTwice)
+            && campaign.ballots() > self.log.configuration().voters().len() / 2
+        {
             count = VoteCount::Won;
         }
         match (count, &self.role) {

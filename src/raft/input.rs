@@ -311,7 +311,8 @@ pub enum ChangeRefusal {
     #[error(
         "of the voters {} only {} would answer, and {needed} must: the cluster would stand \
          still. Start those that are down, or leave out others",
-        listed(voters), listed(alive)
+        listed(voters),
+        listed(alive)
     )]
     LosesMajority {
         /// The voters-to-be.

@@ -179,14 +179,19 @@ impl Node {
         let tail = self.log.tail_start(end.index, limits.kept_entries, limits.kept_bytes);
         let patience = self.options.timing.election_timeout_max;
         let needed = match &self.role {
-            Role::Leader(leader) => leader.peers.iter().filter_map(|peer| match peer.flow {
-                Flow::Snapshot { last_included, .. }
-                    if last_included.index >= before && peer.is_alive(context.now, patience) =>
-                {
-                    Some(last_included.index)
-                }
-                _ => None,
-            }).min(),
+            Role::Leader(leader) => leader
+                .peers
+                .iter()
+                .filter_map(|peer| match peer.flow {
+                    Flow::Snapshot { last_included, .. }
+                        if last_included.index >= before
+                            && peer.is_alive(context.now, patience) =>
+                    {
+                        Some(last_included.index)
+                    }
+                    _ => None,
+                })
+                .min(),
             _ => None,
         };
         let to = needed.map_or(tail, |needed| needed.min(tail));

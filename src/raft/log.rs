@@ -295,7 +295,8 @@ mod tests {
             ..EntryMeta::new(Term(1), 0)
         };
         let configured_at = Index(2);
-        let snapshot = SnapshotMeta { last_included: at(1, 3), configuration: of(9), configured_at };
+        let snapshot =
+            SnapshotMeta { last_included: at(1, 3), configuration: of(9), configured_at };
         let mut log = Log::new(at(0, 0), &snapshot);
         log.append(entry(1));
         log.append(entry(9));

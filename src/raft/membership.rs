@@ -11,8 +11,8 @@ use super::node::{Context, Node};
 use super::progress::Progress;
 use super::role::{Leader, Role};
 use super::{
-    ChangeRefusal, ChangeRequest, Configuration, Effect, EntryMeta, HandoverReason, Index, Position,
-    Refusal, ServerId, Time, Why,
+    ChangeRefusal, ChangeRequest, Configuration, Effect, EntryMeta, HandoverReason, Index,
+    Position, Refusal, ServerId, Time, Why,
 };
 use crate::museum::{Bug, on};
 
@@ -80,7 +80,9 @@ impl Node {
     ) -> Result<(), ChangeRefusal> {
         let patience = self.options.timing.election_timeout_max;
         let answers = |voter: &ServerId| match leader.peer(*voter) {
-            Some(peer) if self.log.configuration().is_member(*voter) => peer.is_alive(now, patience),
+            Some(peer) if self.log.configuration().is_member(*voter) => {
+                peer.is_alive(now, patience)
+            }
             _ => true,
         };
         let voters = match wanted.target() {
@@ -130,8 +132,8 @@ impl Node {
                 true => None,
                 false => peer.leaving.or(Some(now + farewell)),
             };
-            let joins = configuration.target().contains(&peer.id)
-                && !configuration.is_voter(peer.id);
+            let joins =
+                configuration.target().contains(&peer.id) && !configuration.is_voter(peer.id);
             peer.catching_up = match joins {
                 true => peer.catching_up.or(Some((last, now))),
                 false => None,

@@ -204,7 +204,8 @@ impl Node {
         let commit_index = if on(Bug::CommitsItsLogAtRestart) { durable_index } else { included };
         let election_deadline = now + draw_election_timeout(&options.timing, luck);
         let lived_before = current_term > Term(0) && !on(Bug::RestartEndsPromises);
-        let promise = if lived_before { options.timing.election_timeout_min } else { Duration::ZERO };
+        let promise =
+            if lived_before { options.timing.election_timeout_min } else { Duration::ZERO };
         let recovery = persistent.recovering.then(|| Recovery::new(Ticket(luck.draw())));
         Self {
             id,
@@ -634,8 +635,8 @@ impl Node {
         // Whoever hands over has given up its lease; whom an operator deposes has not.
         let deposes = campaign.early && campaign.forced == Some(Force::Operator);
         let lease = self.options.timing.election_timeout_min * 10 / 9;
-        let commits_from = (deposes && !on(Bug::ForcedElectionsBreakLeases))
-            .then(|| context.now + lease);
+        let commits_from =
+            (deposes && !on(Bug::ForcedElectionsBreakLeases)).then(|| context.now + lease);
         assert_eq!(self.voted_for, Some(self.id), "invariant: a candidate voted for itself");
         if on(Bug::NewLeaderDropsUncommitted) {
             self.log.truncate(self.commit_index.next());

@@ -41,7 +41,10 @@ pub(crate) enum Standing {
     /// It does not know what it promised in an earlier life, and counts for nothing.
     Suspended,
     /// The same, and it was given this entry: once it has it, and has seen it committed, it counts.
-    Given { life: Ticket, entry: Position },
+    Given {
+        life: Ticket,
+        entry: Position,
+    },
 }
 
 /// How entries go to a peer.
@@ -92,7 +95,9 @@ impl Progress {
         match &mut self.flow {
             Flow::Snapshot { last_included, .. } if index < last_included.index => {}
             // The peer holds `prev_log`, be it not on its disk yet: nothing is sent again.
-            Flow::Probe { .. } | Flow::Snapshot { .. } => self.flow = Flow::Pipeline { unanswered: VecDeque::new() },
+            Flow::Probe { .. } | Flow::Snapshot { .. } => {
+                self.flow = Flow::Pipeline { unanswered: VecDeque::new() }
+            }
             Flow::Pipeline { unanswered } => {
                 while unanswered.front().is_some_and(|last| *last <= self.match_index) {
                     unanswered.pop_front();

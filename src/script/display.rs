@@ -74,6 +74,16 @@ fn write_order(f: &mut Formatter<'_>, order: &Order, arrow: &'static str) -> fmt
             write!(f, "election-timeout {}..{}", Time(*min), Time(*max))
         }
         Order::Heartbeat(interval) => write!(f, "heartbeat {}", Time(*interval)),
+        Order::Snapshot(servers) => write!(f, "snapshot {servers}"),
+        Order::Add { server, learner: false } => write!(f, "add {}", server.0),
+        Order::Add { server, learner: true } => write!(f, "add {} learner", server.0),
+        Order::Remove(servers) => write!(f, "remove {servers}"),
+        Order::Members(voters) => write!(f, "members {}", numbers(voters)),
+        Order::Priority { servers, priority } => write!(f, "priority {servers} {priority}"),
+        Order::Transfer(None) => f.write_str("transfer"),
+        Order::Transfer(Some(to)) => write!(f, "transfer {}", to.0),
+        Order::Rejoin(servers) => write!(f, "rejoin {servers}"),
+        Order::Salvage(server) => write!(f, "salvage {}", server.0),
     }
 }
 

@@ -83,6 +83,7 @@ impl Storage for MemoryDisk {
             current_term: disk.term,
             voted_for: disk.voted_for,
             log: disk.log.metas().collect(),
+            ..Persistent::default()
         };
         Recovered { persistent, torn: None }
     }

@@ -103,6 +103,17 @@ fn sentence(order: &Order, both: bool) -> String {
         Order::ElectionTimeout { min, max } => {
             format!("election timeouts became {} to {}", Time(*min), Time(*max))
         }
+        Order::Snapshot(servers) => format!("{} was told to take a snapshot", name(servers)),
+        Order::Add { server, .. } => format!("{server} was made a member"),
+        Order::Remove(servers) => format!("{} was made a member no longer", name(servers)),
+        Order::Members(voters) => format!("{} were made the voters", list(voters)),
+        Order::Priority { servers, priority } => {
+            format!("the priority of {} became {priority}", name(servers))
+        }
+        Order::Transfer(None) => "the leader was told to hand over".to_owned(),
+        Order::Transfer(Some(to)) => format!("the leader was told to hand over to {to}"),
+        Order::Rejoin(servers) => format!("{} got an empty disk to join again", name(servers)),
+        Order::Salvage(server) => format!("{server} was made a cluster of its own"),
         Order::Heartbeat(interval) => {
             format!("leaders began to send heartbeats every {}", Time(*interval))
         }

@@ -67,7 +67,12 @@ impl Suspect {
 
 fn is_fault(order: &Order) -> bool {
     match order {
-        Order::Recover(_) | Order::Resume(_) | Order::Start(_) | Order::Heal => false,
+        Order::Recover(_)
+        | Order::Resume(_)
+        | Order::Start(_)
+        | Order::Heal
+        | Order::Snapshot(_)
+        | Order::Rejoin(_) => false,
         Order::Speed { latency, .. }
         | Order::DiskLatency { latency, .. }
         | Order::ApplyLatency { latency, .. } => !latency.is_zero(),
@@ -87,13 +92,20 @@ fn is_fault(order: &Order) -> bool {
         | Order::ApplyStall(_)
         | Order::ClockJump { .. }
         | Order::ElectionTimeout { .. }
-        | Order::Heartbeat(_) => true,
+        | Order::Heartbeat(_)
+        | Order::Add { .. }
+        | Order::Remove(_)
+        | Order::Members(_)
+        | Order::Priority { .. }
+        | Order::Transfer(_)
+        | Order::Salvage(_) => true,
     }
 }
 
 /// What it does is done; there is nothing to undo.
 fn is_over_at_once(order: &Order) -> bool {
-    matches!(order, Order::Timeout(_) | Order::ClockJump { .. }) || !is_fault(order)
+    matches!(order, Order::Timeout(_) | Order::ClockJump { .. } | Order::Transfer(_))
+        || !is_fault(order)
 }
 
 /// Whether a later order undoes all that `fault` did.

@@ -358,6 +358,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
             current_term: self.term,
             voted_for: self.voted_for,
             log: self.log.metas().collect(),
+            ..Persistent::default()
         };
         Recovered { persistent, torn: self.torn }
     }

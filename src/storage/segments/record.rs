@@ -291,7 +291,7 @@ pub(super) fn write_entries(out: &mut Vec<u8>, first: Index, entries: &Entries) 
 
 fn command(entry: &Entry) -> Option<&Bytes> {
     match &entry.payload {
-        Payload::NoOp => None,
+        Payload::NoOp | Payload::Configuration(_) => None,
         Payload::Command(bytes) => Some(bytes),
     }
 }
