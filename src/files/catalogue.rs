@@ -2,27 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::content::Content;
 use super::file::File;
+use super::journal::Journal;
 use super::name::FileName;
 use super::refusal::Refusal;
+use super::shards::Shards;
 
 /// Digits of a uuid that may stand for all of it, if no other uuid begins with them.
 const MIN_PREFIX: usize = 4;
 const UUID_DIGITS: usize = 32;
 
 /// How many files an ambiguous reference lists.
-const CANDIDATES: usize = 5;
+pub(super) const CANDIDATES: usize = 5;
 
 /// The files by uuid and by name; every file is in both maps.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    files: BTreeMap<Uuid, File>,
+    files: Shards,
     names: BTreeMap<FileName, Uuid>,
     bytes: u64,
+    /// The sums of all files, added up.
+    sum: u64,
+    journal: Journal<Uuid, Arc<File>>,
 }
 
 impl Catalogue {
@@ -36,26 +42,36 @@ impl Catalogue {
         self.bytes
     }
 
+    /// A number that is equal where all files are.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The files, by uuid.
+    pub(super) fn files(&self) -> &Shards {
+        &self.files
+    }
+
     pub(super) fn get(&self, uuid: Uuid) -> Option<&File> {
-        self.files.get(&uuid)
+        self.files.get(uuid).map(|file| &**file)
     }
 
     /// The file with exactly this name.
     pub(super) fn named(&self, name: &str) -> Option<(Uuid, &File)> {
         let &uuid = self.names.get(name)?;
-        Some((uuid, self.files.get(&uuid)?))
+        Some((uuid, self.get(uuid)?))
     }
 
     /// All files, by uuid.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Uuid, &File)> {
-        self.files.iter().map(|(&uuid, file)| (uuid, file))
+        self.files.range(Uuid::nil(), Uuid::max()).map(|(uuid, file)| (uuid, &**file))
     }
 
     /// The files whose names follow `after`, by name.
     pub(super) fn after(&self, after: Option<&str>) -> impl Iterator<Item = (Uuid, &File)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let names = self.names.range::<str, _>((start, Bound::Unbounded));
-        names.filter_map(|(_, &uuid)| Some((uuid, self.files.get(&uuid)?)))
+        names.filter_map(|(_, &uuid)| Some((uuid, self.get(uuid)?)))
     }
 
     /// The file meant by `reference`: an exact name, else a uuid, else the beginning of exactly one
@@ -69,31 +85,29 @@ impl Catalogue {
         }
         let none = || Refusal::NoSuchFile { file: reference.to_owned() };
         let (lowest, highest) = uuids_beginning_with(reference).ok_or_else(none)?;
-        let mut meant = self.files.range(lowest..=highest);
-        let (&uuid, file) = meant.next().ok_or_else(none)?;
+        let mut meant = self.files.range(lowest, highest).map(|(uuid, file)| (uuid, &**file));
+        let (uuid, file) = meant.next().ok_or_else(none)?;
         let others: Vec<_> = meant.by_ref().take(CANDIDATES - 1).collect();
         if others.is_empty() {
             return Ok((uuid, file));
         }
-        let candidates = [(&uuid, file)].into_iter().chain(others);
+        let candidates = [(uuid, file)].into_iter().chain(others);
         Err(Refusal::Ambiguous {
             prefix: reference.to_owned(),
-            candidates: candidates.map(|(&uuid, file)| (uuid, file.name.clone())).collect(),
+            candidates: candidates.map(|(uuid, file)| (uuid, file.name.clone())).collect(),
             more: meant.next().is_some(),
         })
     }
 
     /// Adds a file whose uuid and name are free.
     pub(super) fn insert(&mut self, uuid: Uuid, file: File) {
-        self.bytes += file.size();
-        self.names.insert(file.name.clone(), uuid);
-        self.files.insert(uuid, file);
+        self.journal.note(uuid, || None);
+        self.put(uuid, Arc::new(file));
     }
 
-    pub(super) fn remove(&mut self, uuid: Uuid) -> Option<File> {
-        let file = self.files.remove(&uuid)?;
-        self.names.remove(&file.name);
-        self.bytes -= file.size();
+    pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<File>> {
+        let file = self.take(uuid)?;
+        self.journal.note(uuid, || Some(Arc::clone(&file)));
         Some(file)
     }
 
@@ -104,10 +118,12 @@ impl Catalogue {
         index: u64,
         grow: impl FnOnce(&mut Content),
     ) -> Result<&File, Refusal> {
-        let file = self.files.get_mut(&uuid).ok_or(Refusal::Gone { uuid })?;
-        let before = file.size();
+        self.journal.note(uuid, || self.files.get(uuid).cloned());
+        let file = self.files.get_mut(uuid).ok_or(Refusal::Gone { uuid })?;
+        let (bytes, sum) = (file.size(), file.sum(uuid));
         file.grow(index, grow);
-        self.bytes += file.size() - before;
+        self.bytes += file.size() - bytes;
+        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum(uuid));
         Ok(file)
     }
 
@@ -118,16 +134,57 @@ impl Catalogue {
         name: FileName,
         index: u64,
     ) -> Result<u64, Refusal> {
-        let file = self.files.get_mut(&uuid).ok_or(Refusal::Gone { uuid })?;
+        self.journal.note(uuid, || self.files.get(uuid).cloned());
+        let file = self.files.get_mut(uuid).ok_or(Refusal::Gone { uuid })?;
+        let sum = file.sum(uuid);
         self.names.remove(&file.name);
         self.names.insert(name.clone(), uuid);
         file.rename(name, index);
+        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum(uuid));
         Ok(file.revision())
+    }
+
+    /// What follows can be undone.
+    pub(super) fn begin(&mut self) {
+        self.journal.begin();
+    }
+
+    /// What happened since `begin` stays.
+    pub(super) fn commit(&mut self) {
+        self.journal.end();
+    }
+
+    /// All is as it was at `begin`.
+    pub(super) fn undo(&mut self) {
+        let touched = self.journal.end();
+        for &uuid in touched.keys() {
+            self.take(uuid);
+        }
+        for (uuid, file) in touched {
+            if let Some(file) = file {
+                self.put(uuid, file);
+            }
+        }
+    }
+
+    fn put(&mut self, uuid: Uuid, file: Arc<File>) {
+        self.bytes += file.size();
+        self.sum = self.sum.wrapping_add(file.sum(uuid));
+        self.names.insert(file.name.clone(), uuid);
+        self.files.insert(uuid, file);
+    }
+
+    fn take(&mut self, uuid: Uuid) -> Option<Arc<File>> {
+        let file = self.files.remove(uuid)?;
+        self.names.remove(&file.name);
+        self.bytes -= file.size();
+        self.sum = self.sum.wrapping_sub(file.sum(uuid));
+        Some(file)
     }
 }
 
 /// The first and the last uuid that begin with these digits; `None` if the text is no such thing.
-fn uuids_beginning_with(text: &str) -> Option<(Uuid, Uuid)> {
+pub(super) fn uuids_beginning_with(text: &str) -> Option<(Uuid, Uuid)> {
     let (mut value, mut digits) = (0_u128, 0);
     for character in text.chars().filter(|&character| character != '-') {
         value = value << 4 | u128::from(character.to_digit(16)?);
@@ -218,6 +275,22 @@ mod tests {
         assert!(files.named("a").is_none() && files.named("b").is_none());
         assert_eq!(meant(&files, "c"), Ok(A));
         assert_eq!((files.len(), files.names.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_undone_leaves_no_trace() {
+        let mut files = catalogue(&[(A, "a"), (B, "b")]);
+        let before = (files.sum(), files.bytes(), files.len(), files.names.clone());
+        let name = |text| FileName::new(text).unwrap();
+        files.begin();
+        files.remove(Uuid::from_u128(A));
+        files.rename(Uuid::from_u128(B), name("a"), 2).unwrap();
+        files.insert(Uuid::from_u128(A), File::new(name("b"), Content::default(), 2));
+        files.grow(Uuid::from_u128(B), 2, |content| content.append(&"x".into())).unwrap();
+        files.insert(Uuid::from_u128(C), File::new(name("c"), Content::default(), 2));
+        files.undo();
+        assert_eq!((files.sum(), files.bytes(), files.len(), files.names.clone()), before);
+        assert_eq!((meant(&files, "a"), meant(&files, "b")), (Ok(A), Ok(B)));
     }
 
     #[test]

@@ -6,12 +6,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::limits::{MAX_DATA, Size};
+use super::limits::{MAX_BATCH, MAX_DATA, Size};
 use super::name::printable;
+use super::nested;
 use super::refusal::Refusal;
 
-/// The header of a payload, everything before the data, has at most this many bytes.
+/// The header of a payload, everything before the data, has at most this many bytes for each
+/// command.
 const MAX_HEADER: usize = 8 * 1024;
+
+/// How many commands of a batch are described.
+const DESCRIBED: usize = 3;
 
 /// One change of the files. Some commands come with data, which travels beside them (see
 /// [`Request::encode`]).
@@ -78,6 +83,35 @@ pub enum Command {
         /// The upload.
         upload: Uuid,
     },
+    /// Carries a command out, with the data of this one, only if a file is as its client knows it;
+    /// else it is refused with [`Refusal::RevisionChanged`]. Answered as the command is. Conditions
+    /// and batches may be nested up to 3 deep.
+    If {
+        /// Which file: not necessarily one that the command changes.
+        file: String,
+        /// The revision it must have; 0 if it must not exist.
+        revision: u64,
+        /// What to do then.
+        #[serde(deserialize_with = "nested::deserialize")]
+        command: Box<Command>,
+    },
+    /// Carries commands out in order, all or none, as one change: nobody sees some of them done.
+    /// Answered by [`Answer::Batch`](super::Answer::Batch), or refused with [`Refusal::InBatch`].
+    /// At most [`MAX_BATCH`] commands, none of which is a batch. Made by [`Command::batch`].
+    Batch {
+        /// The commands, whose data is this one's, one behind the other.
+        #[serde(deserialize_with = "nested::deserialize")]
+        parts: Vec<Part>,
+    },
+}
+
+/// A command of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What to do.
+    pub command: Command,
+    /// How many bytes of the batch's data are its own.
+    pub bytes: u32,
 }
 
 /// A command as one request of a session (Raft thesis, section 6.3). Applied at most once: the
@@ -120,13 +154,74 @@ pub fn describe(payload: &Bytes) -> String {
     match Operation::decode(payload) {
         Ok((Operation::OpenSession, _)) => "open session".to_owned(),
         Ok((Operation::CloseSession { session }, _)) => format!("close session {session}"),
-        Ok((Operation::Request(Request { command, .. }), data)) => match command {
-            Command::Stage { .. } | Command::Append { .. } => {
-                format!("{command} +{}", Size(data.len() as u64))
-            }
-            _ => command.to_string(),
-        },
+        Ok((Operation::Request(Request { command, .. }), data)) => command.describe(data.len()),
         Err(_) => format!("not a file command ({})", Size(payload.len() as u64)),
+    }
+}
+
+impl Command {
+    /// This command, if `file` still has this revision then; 0: if there is no such file.
+    pub fn if_revision(self, file: impl Into<String>, revision: u64) -> Self {
+        Self::If { file: file.into(), revision, command: Box::new(self) }
+    }
+
+    /// All of these commands or none, each with its data; and the data to send with them.
+    pub fn batch<'a>(commands: impl IntoIterator<Item = (Self, &'a [u8])>) -> (Self, Bytes) {
+        let mut all = Vec::new();
+        let parts = commands.into_iter().map(|(command, data)| {
+            all.extend_from_slice(data);
+            // What does not fit in 32 bits is far beyond what any command may carry.
+            Part { command, bytes: u32::try_from(data.len()).unwrap_or(u32::MAX) }
+        });
+        let parts = parts.collect();
+        (Self::Batch { parts }, all.into())
+    }
+
+    /// Whether it is a batch, perhaps under a condition.
+    pub(super) fn holds_batch(&self) -> bool {
+        match self {
+            Self::Batch { .. } => true,
+            Self::If { command, .. } => command.holds_batch(),
+            _ => false,
+        }
+    }
+
+    fn takes_data(&self) -> bool {
+        match self {
+            Self::Stage { .. } | Self::Create { upload: None, .. } | Self::Append { .. } => true,
+            Self::If { command, .. } => command.takes_data(),
+            Self::Batch { parts } => {
+                parts.iter().all(|part| part.bytes == 0 || part.command.takes_data())
+            }
+            _ => false,
+        }
+    }
+
+    /// The command and how much data it comes with, in a few words.
+    fn describe(&self, data: usize) -> String {
+        match self {
+            Self::Stage { .. } | Self::Append { .. } => format!("{self} +{}", Size(data as u64)),
+            Self::If { command, .. } => format!("{}{}", self.condition(), command.describe(data)),
+            Self::Batch { parts } => {
+                let shown = parts.iter().take(DESCRIBED);
+                let shown: Vec<_> =
+                    shown.map(|part| part.command.describe(part.bytes as usize)).collect();
+                let more = if parts.len() > DESCRIBED { "; …" } else { "" };
+                format!("batch of {}: {}{more}", parts.len(), shown.join("; "))
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// What must hold before all else; empty if nothing must.
+    fn condition(&self) -> String {
+        match self {
+            Self::If { file, revision: 0, .. } => format!("if no {}: ", printable(file)),
+            Self::If { file, revision, .. } => {
+                format!("if {} is at revision {revision}: ", printable(file))
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -154,27 +249,37 @@ impl Operation {
     /// Reads a payload; the data is a slice of it.
     pub(super) fn decode(payload: &Bytes) -> Result<(Self, Bytes), Refusal> {
         let malformed = || Refusal::Malformed { bytes: payload.len() as u64 };
-        let front = &payload[..payload.len().min(MAX_HEADER)];
+        let front = &payload[..payload.len().min(MAX_HEADER * MAX_BATCH)];
         let (operation, rest) =
             postcard::take_from_bytes::<Self>(front).map_err(|_| malformed())?;
-        let data = payload.slice(front.len() - rest.len()..);
+        let header = front.len() - rest.len();
+        if header > MAX_HEADER * operation.commands() {
+            return Err(malformed());
+        }
+        let data = payload.slice(header..);
         if data.len() > MAX_DATA {
             let (bytes, limit) = (data.len() as u64, MAX_DATA as u64);
             return Err(Refusal::DataTooLarge { bytes, limit });
         }
-        if data.is_empty() || operation.carries_data() {
+        if data.is_empty() || operation.takes_data() {
             Ok((operation, data))
         } else {
             Err(malformed())
         }
     }
 
-    fn carries_data(&self) -> bool {
-        let Self::Request(request) = self else { return false };
-        matches!(
-            request.command,
-            Command::Stage { .. } | Command::Create { upload: None, .. } | Command::Append { .. }
-        )
+    fn takes_data(&self) -> bool {
+        matches!(self, Self::Request(request) if request.command.takes_data())
+    }
+
+    /// How many commands it consists of.
+    fn commands(&self) -> usize {
+        let Self::Request(request) = self else { return 1 };
+        let mut command = &request.command;
+        while let Command::If { command: inner, .. } = command {
+            command = inner;
+        }
+        if let Command::Batch { parts } = command { parts.len().max(1) } else { 1 }
     }
 }
 
@@ -197,6 +302,8 @@ impl fmt::Display for Command {
                 write!(f, "rename {} {}", printable(file), printable(name))
             }
             Self::Discard { upload } => write!(f, "discard {}", Short(upload)),
+            Self::If { command, .. } => write!(f, "{}{command}", self.condition()),
+            Self::Batch { parts } => write!(f, "batch of {}", parts.len()),
         }
     }
 }
@@ -267,6 +374,49 @@ mod tests {
         assert!(matches!(long_name, Err(Refusal::Malformed { .. })));
     }
 
+    fn batch_of(count: usize) -> Bytes {
+        let part = (Command::Append { file: "a".into() }, &b"x"[..]);
+        let (command, data) = Command::batch(vec![part; count]);
+        request(command).encode(&data)
+    }
+
+    #[test]
+    fn a_batch_may_name_as_much_as_its_commands_may() {
+        let name = "x".repeat(6000);
+        let long = |count| {
+            let part = (Command::Append { file: name.clone() }, &b""[..]);
+            request(Command::batch(vec![part; count]).0).encode(b"")
+        };
+        assert!(Operation::decode(&long(1)).is_ok());
+        assert!(Operation::decode(&long(MAX_BATCH)).is_ok());
+        // The same bytes for one command are too many.
+        let two = format!("{name}{name}");
+        assert!(Operation::decode(&append(&two).encode(b"")).is_err());
+    }
+
+    #[test]
+    fn data_for_a_part_that_takes_none_is_malformed() {
+        let delete = Command::Delete { file: "a".into() };
+        let (command, data) = Command::batch([(delete, &b"x"[..])]);
+        let refused = Operation::decode(&request(command).encode(&data));
+        assert!(matches!(refused, Err(Refusal::Malformed { .. })));
+    }
+
+    /// Nested without bound, a command of 8 KiB would overflow the stack of every server.
+    #[test]
+    fn what_is_nested_too_deep_is_malformed() {
+        let nested = |depth: usize| {
+            let command = Command::Discard { upload: UPLOAD };
+            let command = (0..depth).fold(command, |inner, _| inner.if_revision("", 0));
+            Operation::decode(&request(command).encode(b"")).map(|_| ())
+        };
+        assert_eq!(nested(nested::MAX_DEPTH), Ok(()));
+        for depth in [nested::MAX_DEPTH + 1, 2000] {
+            assert!(matches!(nested(depth), Err(Refusal::Malformed { .. })));
+        }
+        assert_eq!(nested(nested::MAX_DEPTH), Ok(()), "the depth is counted anew each time");
+    }
+
     #[test]
     fn payloads_are_described_in_one_line() {
         let create = |upload, replace| {
@@ -291,6 +441,16 @@ mod tests {
                 "rename notes.txt b",
             ),
             (request(Command::Discard { upload: UPLOAD }).encode(b""), "discard 0f3a…"),
+            (
+                request(Command::Append { file: file() }.if_revision("a", 3)).encode(b"hello"),
+                "if a is at revision 3: append notes.txt +5 B",
+            ),
+            (
+                request(Command::Discard { upload: UPLOAD }.if_revision("a", 0)).encode(b""),
+                "if no a: discard 0f3a…",
+            ),
+            (batch_of(2), "batch of 2: append a +1 B; append a +1 B"),
+            (batch_of(4), "batch of 4: append a +1 B; append a +1 B; append a +1 B; …"),
             (Bytes::from_static(b"\xff\xff"), "not a file command (2 B)"),
             (Bytes::new(), "not a file command (0 B)"),
         ];

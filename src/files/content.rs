@@ -2,18 +2,24 @@
 
 use std::iter;
 use std::mem;
+use std::sync::{Arc, OnceLock};
 
 use blake3::Hasher;
 use bytes::Bytes;
 
 use super::file::ContentHash;
+use super::sum;
 
 /// Data of at least this many bytes is kept as the slice of the log entry that brought it. Less is
 /// copied: a short slice would keep a whole entry, or a whole network frame, in memory.
 const SHARED_BYTES: usize = 16 * 1024;
 
 /// The tail takes up to this many bytes before it is frozen.
-const TAIL_BYTES: usize = 64 * 1024;
+pub(super) const TAIL_BYTES: usize = 64 * 1024;
+
+/// The tail is summed up in blocks of so many bytes: an append sums up what is behind the last
+/// full one again, so small ones do not pay for the whole tail.
+const SUM_BYTES: usize = 256;
 
 /// Bytes that only grow at the end: frozen pieces, then a tail that gathers small appends, so
 /// that a million appends of one byte do not make a million pieces.
@@ -21,20 +27,52 @@ const TAIL_BYTES: usize = 64 * 1024;
 /// The pieces are hashed as they freeze, the tail when someone asks: so an append costs as much as
 /// its data, however large the file is, and small ones are hashed together, which is 8 times
 /// faster than one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    pieces: Vec<Piece>,
+    pieces: Vec<Placed>,
     /// Bytes in `pieces`, hence where the tail begins.
     frozen: u64,
+    /// The sums of `pieces`, in order.
+    frozen_sum: u64,
     tail: Vec<u8>,
+    /// The sums of the full blocks of `tail`, in order.
+    tail_sum: u64,
     /// Fed with `pieces`, after the content this one is to follow; `None` is fed with nothing.
     hasher: Option<Box<Hasher>>,
 }
 
-#[derive(Debug)]
-struct Piece {
+/// A piece, and where it begins.
+#[derive(Clone, Debug)]
+struct Placed {
     start: u64,
+    piece: Arc<Piece>,
+}
+
+/// Bytes that never change, and what is known of them: shared by every copy of their content.
+#[derive(Debug)]
+pub(super) struct Piece {
     bytes: Bytes,
+    sum: u64,
+    hash: OnceLock<ContentHash>,
+}
+
+impl Piece {
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self { sum: sum::of(&bytes), bytes, hash: OnceLock::new() }
+    }
+
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The hash of this piece alone, computed when it is first asked for.
+    pub(super) fn hash(&self) -> ContentHash {
+        *self.hash.get_or_init(|| blake3::hash(&self.bytes).into())
+    }
 }
 
 /// `data` in a form fit to be kept: shared if large, a copy of its own if small.
@@ -46,6 +84,39 @@ impl Content {
     /// Empty content that will follow `base` as it is now, and is hashed accordingly.
     pub(super) fn following(base: &Self) -> Self {
         Self { hasher: Some(Box::new(base.hasher())), ..Self::default() }
+    }
+
+    /// Sets the tail that a snapshot holds; its pieces then come one by one.
+    pub(super) fn restore_tail(&mut self, tail: &[u8]) {
+        self.gather(tail);
+    }
+
+    /// Puts a piece that a snapshot holds behind the pieces, before the tail.
+    pub(super) fn restore_piece(&mut self, bytes: Bytes) {
+        self.hash_piece(&bytes);
+        self.push(Arc::new(Piece::new(bytes)));
+    }
+
+    /// The piece of this number.
+    pub(super) fn piece(&self, number: usize) -> Option<&Arc<Piece>> {
+        self.pieces.get(number).map(|placed| &placed.piece)
+    }
+
+    /// How many pieces there are, their bytes, and their sum.
+    pub(super) fn frozen(&self) -> (u64, u64, u64) {
+        (self.pieces.len() as u64, self.frozen, self.frozen_sum)
+    }
+
+    /// What is behind the pieces.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    /// A number that is equal where the pieces and the tail are.
+    pub(super) fn sum(&self) -> u64 {
+        let full = self.tail.len() / SUM_BYTES * SUM_BYTES;
+        let rest = sum::of(&self.tail[full..]);
+        sum::of_words(&[self.frozen_sum, self.size(), self.tail_sum, rest])
     }
 
     /// Its length in bytes.
@@ -71,24 +142,24 @@ impl Content {
             return;
         }
         self.freeze();
-        for piece in other.pieces {
+        for Placed { piece, .. } in other.pieces {
             if !follows {
                 self.hash_piece(&piece.bytes);
             }
-            self.push(piece.bytes);
+            self.push(piece);
         }
         if follows {
             self.hasher = other.hasher;
         }
-        self.tail = other.tail;
+        (self.tail, self.tail_sum) = (other.tail, other.tail_sum);
     }
 
     /// At most `limit` bytes from `offset` on; fewer at the end, none beyond it.
     pub(super) fn read(&self, offset: u64, limit: usize) -> Bytes {
         let left = self.size().saturating_sub(offset);
         let wanted = usize::try_from(left).map_or(limit, |left| left.min(limit));
-        if let Some(piece) = self.pieces.get(self.piece_at(offset)) {
-            let from = (offset - piece.start) as usize;
+        if let Some(Placed { start, piece }) = self.pieces.get(self.piece_at(offset)) {
+            let from = (offset - start) as usize;
             if piece.bytes.len() - from >= wanted {
                 return piece.bytes.slice(from..from + wanted);
             }
@@ -108,7 +179,7 @@ impl Content {
     fn slices_from(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
         let pieces = self.pieces[self.piece_at(offset)..].iter();
         pieces
-            .map(|piece| (piece.start, &piece.bytes[..]))
+            .map(|placed| (placed.start, &placed.piece.bytes[..]))
             .chain(iter::once((self.frozen, &self.tail[..])))
             .map(move |(start, bytes)| {
                 let before = offset.saturating_sub(start);
@@ -125,28 +196,34 @@ impl Content {
 
     /// The number of the piece that holds `offset`, or of pieces if none does.
     fn piece_at(&self, offset: u64) -> usize {
-        self.pieces.partition_point(|piece| piece.start + piece.bytes.len() as u64 <= offset)
+        let end = |placed: &Placed| placed.start + placed.piece.bytes.len() as u64;
+        self.pieces.partition_point(|placed| end(placed) <= offset)
     }
 
     fn gather(&mut self, data: &[u8]) {
         if self.tail.len() + data.len() > TAIL_BYTES {
             self.freeze();
         }
+        let full = self.tail.len() / SUM_BYTES * SUM_BYTES;
         self.tail.extend_from_slice(data);
+        for block in self.tail[full..].chunks_exact(SUM_BYTES) {
+            self.tail_sum = sum::mix(self.tail_sum, sum::of(block));
+        }
     }
 
     fn share(&mut self, bytes: Bytes) {
         self.freeze();
         self.hash_piece(&bytes);
-        self.push(bytes);
+        self.push(Arc::new(Piece::new(bytes)));
     }
 
     fn freeze(&mut self) {
+        self.tail_sum = 0;
         let mut tail = mem::take(&mut self.tail);
         if !tail.is_empty() {
             tail.shrink_to_fit();
             self.hash_piece(&tail);
-            self.push(tail.into());
+            self.push(Arc::new(Piece::new(tail.into())));
         }
     }
 
@@ -154,10 +231,11 @@ impl Content {
         self.hasher.get_or_insert_default().update(bytes);
     }
 
-    fn push(&mut self, bytes: Bytes) {
+    fn push(&mut self, piece: Arc<Piece>) {
         let start = self.frozen;
-        self.frozen += bytes.len() as u64;
-        self.pieces.push(Piece { start, bytes });
+        self.frozen += piece.bytes.len() as u64;
+        self.frozen_sum = sum::mix(self.frozen_sum, piece.sum);
+        self.pieces.push(Placed { start, piece });
     }
 }
 
@@ -189,7 +267,7 @@ mod tests {
         }
         assert_eq!(content.size(), 200_000);
         assert_eq!(content.pieces.len(), 200_000 / TAIL_BYTES);
-        assert!(content.pieces.iter().all(|piece| piece.bytes.len() == TAIL_BYTES));
+        assert!(content.pieces.iter().all(|placed| placed.piece.bytes.len() == TAIL_BYTES));
     }
 
     #[test]
@@ -222,6 +300,42 @@ mod tests {
         assert!(content.hasher.is_none());
         content.append(&pattern(1));
         assert!(content.hasher.is_some());
+    }
+
+    #[test]
+    fn the_sum_does_not_depend_on_how_the_tail_came() {
+        let whole = pattern(1000);
+        for step in [1, 7, 255, 256, 257, 1000] {
+            let (mut one, mut other) = (Content::default(), Content::default());
+            one.append(&whole);
+            for start in (0..whole.len()).step_by(step) {
+                other.append(&whole.slice(start..whole.len().min(start + step)));
+            }
+            assert_eq!(one.sum(), other.sum());
+            other.append(&pattern(1));
+            assert_ne!(one.sum(), other.sum());
+        }
+    }
+
+    #[test]
+    fn the_sum_covers_every_byte() {
+        let mut sums = Vec::new();
+        for flipped in [None, Some(0), Some(255), Some(256), Some(999), Some(20_000)] {
+            let mut bytes = pattern(1000).to_vec();
+            bytes.resize(if flipped == Some(20_000) { 1001 } else { 1000 }, 0);
+            if let Some(byte) = flipped.and_then(|place| bytes.get_mut(place)) {
+                *byte ^= 1;
+            }
+            let mut content = Content::default();
+            content.append(&bytes.into());
+            sums.push(content.sum());
+            content.append(&pattern(SHARED_BYTES));
+            sums.push(content.sum());
+        }
+        let count = sums.len();
+        sums.sort_unstable();
+        sums.dedup();
+        assert_eq!(sums.len(), count);
     }
 
     proptest! {

@@ -1,18 +1,20 @@
 //! What each command does. Every check comes before the first change, so that a refused command
-//! leaves no trace.
+//! leaves no trace; a batch is undone if one of its commands is refused.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::catalogue::Catalogue;
-use super::command::Command;
+use super::command::{Command, Part};
 use super::content::Content;
 use super::file::File;
-use super::limits::Limits;
+use super::history::{Before, Change, ChangeKind, Record};
+use super::limits::{Limits, MAX_BATCH};
 use super::name::FileName;
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
 use super::upload::{Staged, Uploads};
+use crate::museum::{Bug, on};
 
 /// The files and what is staged: the store without its sessions.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct Files {
     pub(super) limits: Limits,
     pub(super) catalogue: Catalogue,
     pub(super) uploads: Uploads,
+    /// What the entry that is being applied has changed so far.
+    pub(super) changes: Vec<Record>,
 }
 
 /// What a command comes with.
@@ -44,12 +48,80 @@ impl Files {
             Command::AppendStaged { file, upload, size } => {
                 self.append_staged(entry, &file, upload, size)
             }
-            Command::Delete { file } => self.delete(&file),
+            Command::Delete { file } => self.delete(entry, &file),
             Command::Rename { file, name } => self.rename(entry, &file, &name),
             Command::Discard { upload } => {
                 let bytes = self.uploads.discard(entry.session, upload)?;
                 Ok(Answer::Discarded { upload, bytes })
             }
+            Command::If { file, revision, command } => {
+                self.check_revision(file, revision)?;
+                self.execute(entry, *command)
+            }
+            Command::Batch { parts } => self.batch(entry, parts),
+        }
+    }
+
+    fn check_revision(&self, file: String, expected: u64) -> Result<(), Refusal> {
+        let found = match self.catalogue.resolve(&file) {
+            Ok((_, found)) => found.revision(),
+            Err(Refusal::NoSuchFile { .. }) => 0,
+            Err(refusal) => return Err(refusal),
+        };
+        let later = on(Bug::ConditionTakesLaterRevisions) && found > expected;
+        if found != expected && !later {
+            return Err(Refusal::RevisionChanged { file, expected, found });
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Reply {
+        let (commands, limit) = (parts.len() as u64, MAX_BATCH as u64);
+        if commands > limit {
+            return Err(Refusal::BatchTooLong { commands, limit });
+        }
+        let (size, received) =
+            (parts.iter().map(|part| u64::from(part.bytes)).sum(), entry.data.len() as u64);
+        if size != received {
+            return Err(Refusal::SizeMismatch { size, received });
+        }
+        self.catalogue.begin();
+        self.uploads.begin();
+        let done = self.each(entry, parts);
+        if done.is_ok() || on(Bug::BatchNotUndone) {
+            self.catalogue.commit();
+            self.uploads.commit();
+        } else {
+            self.catalogue.undo();
+            self.uploads.undo();
+            self.changes.clear();
+        }
+        done.map(Answer::Batch)
+    }
+
+    fn each(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Result<Vec<Answer>, Refusal> {
+        let mut answers = Vec::with_capacity(parts.len());
+        let mut start = 0;
+        for (place, Part { command, bytes }) in (1..).zip(parts) {
+            let data = entry.data.slice(start..start + bytes as usize);
+            start += data.len();
+            let reply = if command.holds_batch() {
+                Err(Refusal::NestedBatch)
+            } else {
+                self.execute(Entry { data: &data, ..entry }, command)
+            };
+            let in_batch = |reason| Refusal::InBatch { place, reason: Box::new(reason) };
+            answers.push(reply.map_err(in_batch)?);
+        }
+        Ok(answers)
+    }
+
+    /// Notes what became of the file `uuid`, which is there.
+    fn note(&mut self, index: u64, uuid: Uuid, kind: ChangeKind, before: Before) {
+        if let Some(file) = self.catalogue.get(uuid) {
+            let (name, revision) = (file.name.clone(), file.revision());
+            let change = Change { index, uuid, name, revision, kind };
+            self.changes.push(Record { change, before });
         }
     }
 
@@ -88,7 +160,7 @@ impl Files {
         match upload {
             Some(upload) => {
                 let Staged { content: staged, follows } =
-                    self.uploads.take(entry.session, upload, size, None)?;
+                    self.uploads.take(entry.session, upload, size, &content)?;
                 content.append_content(staged, follows);
             }
             None => {
@@ -102,12 +174,12 @@ impl Files {
             }
         }
         let replaced = replaced.map(|(uuid, _)| uuid);
-        if let Some(uuid) = replaced {
-            self.catalogue.remove(uuid);
-        }
+        let removed = replaced.and_then(|uuid| self.catalogue.remove(uuid));
         let file = File::new(name, content, entry.index);
         let info = file.info(uuid);
         self.catalogue.insert(uuid, file);
+        let before = removed.map_or(Before::Nothing, Before::Removed);
+        self.note(entry.index, uuid, ChangeKind::Created { size, replaced }, before);
         Ok(Answer::Created { file: info, replaced })
     }
 
@@ -116,35 +188,45 @@ impl Files {
         let added = entry.data.len() as u64;
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
         self.check_room(added)?;
+        let before = Before::Changed(file.index());
         let file = self.catalogue.grow(uuid, entry.index, |content| content.append(entry.data))?;
-        Ok(appended(uuid, file, added))
+        let (size, answer) = (file.size(), appended(uuid, file, added));
+        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
+        Ok(answer)
     }
 
     fn append_staged(&mut self, entry: Entry<'_>, file: &str, upload: Uuid, added: u64) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
-        let base = Some((uuid, file.size()));
-        let staged = self.uploads.take(entry.session, upload, added, base)?;
+        let before = Before::Changed(file.index());
+        let staged = self.uploads.take(entry.session, upload, added, file.content())?;
         let file = self.catalogue.grow(uuid, entry.index, |content| {
             content.append_content(staged.content, staged.follows);
         })?;
-        Ok(appended(uuid, file, added))
+        let (size, answer) = (file.size(), appended(uuid, file, added));
+        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
+        Ok(answer)
     }
 
-    fn delete(&mut self, file: &str) -> Reply {
+    fn delete(&mut self, entry: Entry<'_>, file: &str) -> Reply {
         let (uuid, _) = self.catalogue.resolve(file)?;
         let file = self.catalogue.remove(uuid).ok_or(Refusal::Gone { uuid })?;
-        Ok(Answer::Deleted { uuid, size: file.size(), name: file.name })
+        let (name, size, revision) = (file.name.clone(), file.size(), file.revision());
+        let kind = ChangeKind::Deleted { size };
+        let change = Change { index: entry.index, uuid, name: name.clone(), revision, kind };
+        self.changes.push(Record { change, before: Before::Removed(file) });
+        Ok(Answer::Deleted { uuid, size, name })
     }
 
     fn rename(&mut self, entry: Entry<'_>, file: &str, name: &str) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
-        let from = file.name.clone();
+        let (from, before) = (file.name.clone(), Before::Changed(file.index()));
         let name = file_name(name)?;
         if let Some((uuid, _)) = self.catalogue.named(name.as_str()) {
             return Err(Refusal::NameExists { name, uuid });
         }
         let revision = self.catalogue.rename(uuid, name.clone(), entry.index)?;
+        self.note(entry.index, uuid, ChangeKind::Renamed { from: from.clone() }, before);
         Ok(Answer::Renamed { uuid, from, name, revision })
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::content::Content;
 use super::name::FileName;
+use super::sum;
 
 /// The blake3 hash of a file's content: what `b3sum` prints.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,10 +48,11 @@ pub struct FileInfo {
     pub index: u64,
 }
 
-/// A file of the catalogue.
-#[derive(Debug)]
+/// A file of the catalogue. Shared with snapshots and history, copied when it is written to.
+#[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) name: FileName,
+    name_sum: u64,
     content: Content,
     revision: u64,
     index: u64,
@@ -59,7 +61,13 @@ pub(super) struct File {
 impl File {
     /// A file created at log index `index`.
     pub(super) fn new(name: FileName, content: Content, index: u64) -> Self {
-        Self { name, content, revision: 1, index }
+        Self::restored(name, content, 1, index)
+    }
+
+    /// A file as a snapshot says it was.
+    pub(super) fn restored(name: FileName, content: Content, revision: u64, index: u64) -> Self {
+        let name_sum = sum::of(name.as_str().as_bytes());
+        Self { name, name_sum, content, revision, index }
     }
 
     pub(super) fn content(&self) -> &Content {
@@ -72,6 +80,18 @@ impl File {
 
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The log index of its last change.
+    pub(super) fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// What the file adds to the sum of the state.
+    pub(super) fn sum(&self, uuid: Uuid) -> u64 {
+        let (high, low) = uuid.as_u64_pair();
+        let Self { name_sum, revision, index, .. } = *self;
+        sum::of_words(&[high, low, name_sum, revision, index, self.content.sum()])
     }
 
     pub(super) fn info(&self, uuid: Uuid) -> FileInfo {
@@ -92,6 +112,7 @@ impl File {
     }
 
     pub(super) fn rename(&mut self, name: FileName, index: u64) {
+        self.name_sum = sum::of(name.as_str().as_bytes());
         self.name = name;
         self.changed(index);
     }

@@ -14,6 +14,9 @@ pub const MAX_READ: usize = 1024 * 1024;
 /// The most files one [`Query::List`](super::Query::List) returns.
 pub const MAX_PAGE: usize = 500;
 
+/// The most commands of one [`Command::Batch`](super::Command::Batch).
+pub const MAX_BATCH: usize = 64;
+
 /// What the store holds at most. Must be equal on all servers: a refusal is part of the
 /// replicated history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub struct Limits {
     /// Sessions; opening one more expires the least recently used. Default 4096.
     pub sessions: usize,
     /// Answers kept for one session because the client has not acknowledged them; most have less
-    /// than 100 bytes, none more than 16 KiB. Default 256.
+    /// than 100 bytes, none more than 16 KiB for each command. Default 256.
     pub unacknowledged: usize,
 }
 
@@ -47,6 +50,23 @@ impl Default for Limits {
             sessions: 4096,
             unacknowledged: 256,
         }
+    }
+}
+
+/// How much of the past a store keeps beside its files, for those who follow the changes or read
+/// what was. Each server may choose its own: nothing that is applied depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Changes; the oldest are forgotten first. Default 65,536, some 10 MiB.
+    pub changes: usize,
+    /// Bytes of files that were deleted or replaced; the oldest are forgotten first. Default
+    /// 256 MiB.
+    pub bytes: u64,
+}
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { changes: 65_536, bytes: 256 << 20 }
     }
 }
 

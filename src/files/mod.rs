@@ -24,13 +24,20 @@ mod command;
 mod content;
 mod execute;
 mod file;
+mod history;
+mod journal;
 mod limits;
 mod name;
+mod nested;
+mod past;
 mod query;
 mod refusal;
 mod reply;
 mod session;
+mod shards;
+mod snapshot;
 mod store;
+mod sum;
 mod upload;
 
 #[cfg(test)]
@@ -40,11 +47,16 @@ mod testing;
 #[cfg(test)]
 mod traps;
 
-pub use command::{Command, Request, close_session, describe, open_session};
+pub use command::{Command, Part, Request, close_session, describe, open_session};
 pub use file::{ContentHash, FileInfo};
-pub use limits::{CHUNK_BYTES, Limits, MAX_DATA, MAX_PAGE, MAX_READ, Size};
+pub use history::{Change, ChangeKind};
+pub use limits::{
+    CHUNK_BYTES, HistoryLimits, Limits, MAX_BATCH, MAX_DATA, MAX_PAGE, MAX_READ, Size,
+};
 pub use name::{FileName, NameError};
+pub use past::VersionInfo;
 pub use query::Query;
 pub use refusal::Refusal;
 pub use reply::{Answer, Reply};
+pub use snapshot::{Frozen, Restore, RestoreError};
 pub use store::FileStore;

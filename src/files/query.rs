@@ -35,6 +35,48 @@ pub enum Query {
     },
     /// The digest of all files; answered by `Checksum`.
     Checksum,
+    /// What changed behind an index, in order, without a gap; answered by `Changes`. To follow the
+    /// files, ask again with the answer's `next`. Refused with [`Refusal::HistoryGone`] if changes
+    /// behind `after` are forgotten.
+    Changes {
+        /// The changes of entries behind this log index.
+        after: u64,
+        /// At most so many changes, and at most [`MAX_PAGE`](super::MAX_PAGE); but the changes of
+        /// one entry are never torn apart.
+        limit: u64,
+    },
+    /// About a file as it was when the entry at an index had been applied; answered by `Version`.
+    /// Also about files that were deleted or replaced since, as far as the history reaches.
+    StatAt {
+        /// Which file: what the reference meant then.
+        file: String,
+        /// The log index.
+        index: u64,
+    },
+    /// Part of a file's content as it was when the entry at an index had been applied; answered by
+    /// `Content`. All pages of one index are of one version.
+    ReadAt {
+        /// Which file: what the reference meant then.
+        file: String,
+        /// The log index.
+        index: u64,
+        /// From which byte on.
+        offset: u64,
+        /// At most so many bytes, and at most [`MAX_READ`](super::MAX_READ).
+        limit: u64,
+    },
+    /// Part of a file's content at one revision, so that all pages are of one version; answered by
+    /// `Content`. Refused if the file has another revision by now and history does not reach back.
+    ReadRevision {
+        /// Which file.
+        uuid: Uuid,
+        /// The revision.
+        revision: u64,
+        /// From which byte on.
+        offset: u64,
+        /// At most so many bytes, and at most [`MAX_READ`](super::MAX_READ).
+        limit: u64,
+    },
 }
 
 impl Query {

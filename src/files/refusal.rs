@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::limits::Size;
 use super::name::{FileName, NameError, printable};
+use super::nested;
 
 /// A request that changed nothing, and why. An answer like any other: decided by the store and
 /// the request alone, the same on all servers. Variants are only ever added at the end.
@@ -174,6 +175,59 @@ pub enum Refusal {
         /// The most there may be, over all sessions.
         limit: u64,
     },
+    /// The file is not as the client knows it.
+    #[error("{}", revision_changed(file, *expected, *found))]
+    RevisionChanged {
+        /// The reference that was given.
+        file: String,
+        /// The revision it was to have; 0 if it was not to exist.
+        expected: u64,
+        /// The revision it has; 0 if it does not exist.
+        found: u64,
+    },
+    /// A command of a batch was refused, so none was carried out.
+    #[error("nothing was done, because command {place} of the batch was refused: {reason}")]
+    InBatch {
+        /// Which one, from 1.
+        place: u64,
+        /// Why.
+        #[serde(deserialize_with = "nested::deserialize")]
+        reason: Box<Refusal>,
+    },
+    /// A batch in a batch.
+    #[error("a batch cannot hold a batch: put all the commands into one")]
+    NestedBatch,
+    /// The batch has more commands than it may.
+    #[error("{commands} commands in one batch; the limit is {limit}: send several")]
+    BatchTooLong {
+        /// How many it has.
+        commands: u64,
+        /// The most it may have.
+        limit: u64,
+    },
+    /// What was asked about lies further back than this server's history.
+    #[error("what was before entry {first} is forgotten here: ask from index {first} on")]
+    HistoryGone {
+        /// The first index that can be asked about.
+        first: u64,
+    },
+    /// What was asked about has not happened yet, as far as this server knows.
+    #[error("entry {index} is not applied yet, the last one was {applied}: ask again later")]
+    NotYet {
+        /// The index that was asked about.
+        index: u64,
+        /// The index of the last entry that was applied.
+        applied: u64,
+    },
+}
+
+fn revision_changed(file: &str, expected: u64, found: u64) -> String {
+    let file = printable(file);
+    match (expected, found) {
+        (0, _) => format!("`{file}` exists, at revision {found}, and was not to"),
+        (_, 0) => format!("`{file}` is gone, and was to be at revision {expected}"),
+        _ => format!("`{file}` is at revision {found}, not {expected}: see what changed"),
+    }
 }
 
 fn listed(candidates: &[(Uuid, FileName)], more: bool) -> String {
@@ -211,6 +265,26 @@ mod tests {
                 },
                 "`0000` begins several uuids: \
                  00000000-0000-0000-0000-000000000000 `notes.txt`, …; give more digits",
+            ),
+            (
+                Refusal::RevisionChanged { file: "a".into(), expected: 3, found: 4 },
+                "`a` is at revision 4, not 3: see what changed",
+            ),
+            (
+                Refusal::RevisionChanged { file: "a".into(), expected: 3, found: 0 },
+                "`a` is gone, and was to be at revision 3",
+            ),
+            (
+                Refusal::InBatch {
+                    place: 2,
+                    reason: Box::new(Refusal::RevisionChanged {
+                        file: "a".into(),
+                        expected: 0,
+                        found: 4,
+                    }),
+                },
+                "nothing was done, because command 2 of the batch was refused: \
+                 `a` exists, at revision 4, and was not to",
             ),
         ];
         for (refusal, message) in cases {

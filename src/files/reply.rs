@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::file::{ContentHash, FileInfo};
+use super::history::Change;
 use super::name::FileName;
+use super::nested;
+use super::past::VersionInfo;
 use super::refusal::Refusal;
 
 /// The outcome of a command or a query, encoded with postcard.
@@ -103,6 +106,21 @@ pub enum Answer {
         /// Bytes in all files.
         bytes: u64,
     },
+    /// All commands of the batch were carried out.
+    Batch(
+        /// Their answers, in order.
+        #[serde(deserialize_with = "nested::deserialize")]
+        Vec<Answer>,
+    ),
+    /// What changed.
+    Changes {
+        /// The changes, by log index.
+        changes: Vec<Change>,
+        /// The index to ask behind next time.
+        next: u64,
+    },
+    /// About a file as it was.
+    Version(VersionInfo),
 }
 
 impl Answer {

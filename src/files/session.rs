@@ -1,43 +1,63 @@
 //! The session table: what makes a request exactly-once (Raft thesis, section 6.3).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::command::Request;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::sum;
 use crate::museum::{Bug, on};
 
 /// One client's session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     /// The log index of the last request that named it.
-    last_used: u64,
+    pub(super) last_used: u64,
     /// The client has the answers to all requests below this serial number.
-    acknowledged: u64,
+    pub(super) acknowledged: u64,
     /// The answers to the others, by serial number.
     replies: BTreeMap<u64, Bytes>,
+    /// The sums of `replies`, added up.
+    replies_sum: u64,
 }
 
 /// What the table says of a request.
 #[derive(Debug)]
-pub(super) enum Admission<'a> {
-    /// It is new: carry it out and record the answer here.
-    New(&'a mut Session),
+pub(super) enum Admission {
+    /// It is new: carry it out and [`record`](Sessions::record) the answer.
+    New,
     /// It was applied before, with this answer.
     Applied(Bytes),
 }
 
-/// All sessions, by id. Log order decides everything, so the table is the same on all servers.
-#[derive(Debug, Default)]
+/// All sessions, by id. Log order decides everything, so the table is the same on all servers. A
+/// copy shares all sessions with the original, until they are written to.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
-    sessions: BTreeMap<u64, Session>,
+    sessions: BTreeMap<u64, Arc<Session>>,
+    /// The sums of all sessions, added up.
+    sum: u64,
 }
 
 impl Session {
+    /// A session without answers.
+    pub(super) fn new(last_used: u64, acknowledged: u64) -> Self {
+        Self { last_used, acknowledged, replies: BTreeMap::new(), replies_sum: 0 }
+    }
+
     pub(super) fn record(&mut self, serial: u64, reply: Bytes) {
-        self.replies.insert(serial, reply);
+        self.replies_sum = self.replies_sum.wrapping_add(reply_sum(serial, &reply));
+        if let Some(before) = self.replies.insert(serial, reply) {
+            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &before));
+        }
+    }
+
+    /// The answers that are kept, by serial number.
+    pub(super) fn replies(&self) -> &BTreeMap<u64, Bytes> {
+        &self.replies
     }
 
     fn acknowledge(&mut self, below: u64) {
@@ -45,14 +65,59 @@ impl Session {
         while let Some(first) = self.replies.first_entry()
             && *first.key() < self.acknowledged
         {
-            first.remove();
+            let (serial, reply) = first.remove_entry();
+            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &reply));
         }
     }
+
+    fn sum(&self, id: u64) -> u64 {
+        sum::of_words(&[id, self.last_used, self.acknowledged, self.replies_sum])
+    }
+}
+
+fn reply_sum(serial: u64, reply: &[u8]) -> u64 {
+    sum::mix(serial, sum::of(reply))
 }
 
 impl Sessions {
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// A number that is equal where all sessions are.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The session with the lowest id.
+    pub(super) fn first(&self) -> Option<(u64, &Session)> {
+        self.sessions.first_key_value().map(|(&id, session)| (id, &**session))
+    }
+
+    /// Drops the session with the lowest id.
+    pub(super) fn pop_first(&mut self) {
+        if let Some((&id, _)) = self.sessions.first_key_value() {
+            self.remove(id);
+        }
+    }
+
+    /// Adds an answer to the session with the highest id.
+    pub(super) fn restore_reply(&mut self, serial: u64, reply: Bytes) {
+        if let Some((&id, _)) = self.sessions.last_key_value() {
+            self.record(id, serial, reply);
+        }
+    }
+
+    /// Adds a session that is not there.
+    pub(super) fn insert(&mut self, id: u64, session: Session) {
+        self.sum = self.sum.wrapping_add(session.sum(id));
+        self.sessions.insert(id, Arc::new(session));
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Arc<Session>> {
+        let session = self.sessions.remove(&id)?;
+        self.sum = self.sum.wrapping_sub(session.sum(id));
+        Some(session)
     }
 
     /// Opens the session `index`. Answers which one had to go to make room: the least recently
@@ -64,10 +129,9 @@ impl Sessions {
             expired = oldest.map(|(&id, _)| id);
         }
         if let Some(id) = expired {
-            self.sessions.remove(&id);
+            self.remove(id);
         }
-        let session = Session { last_used: index, acknowledged: 0, replies: BTreeMap::new() };
-        self.sessions.insert(index, session);
+        self.insert(index, Session::new(index, 0));
         expired
     }
 
@@ -76,7 +140,7 @@ impl Sessions {
     /// # Errors
     /// There is none with this id.
     pub(super) fn close(&mut self, session: u64) -> Result<(), Refusal> {
-        match self.sessions.remove(&session) {
+        match self.remove(session) {
             Some(_) => Ok(()),
             None => Err(Refusal::SessionExpired { session }),
         }
@@ -91,24 +155,40 @@ impl Sessions {
         index: u64,
         request: &Request,
         limits: &Limits,
-    ) -> Result<Admission<'_>, Refusal> {
+    ) -> Result<Admission, Refusal> {
         let Request { session: id, serial, acknowledged, .. } = *request;
+        self.change(id, |session| {
+            session.last_used = index;
+            session.acknowledge(acknowledged);
+            if serial < session.acknowledged {
+                let acknowledged = session.acknowledged;
+                return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
+            }
+            if let Some(reply) = session.replies.get(&serial)
+                && !on(Bug::AppliesRetries)
+            {
+                return Ok(Admission::Applied(reply.clone()));
+            }
+            if session.replies.len() >= limits.unacknowledged {
+                return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
+            }
+            Ok(Admission::New)
+        })?
+    }
+
+    /// Keeps the answer to a request that was admitted.
+    pub(super) fn record(&mut self, id: u64, serial: u64, reply: Bytes) {
+        let kept = self.change(id, |session| session.record(serial, reply));
+        debug_assert!(kept.is_ok(), "an admitted request has a session");
+    }
+
+    fn change<T>(&mut self, id: u64, change: impl FnOnce(&mut Session) -> T) -> Result<T, Refusal> {
         let session = self.sessions.get_mut(&id).ok_or(Refusal::SessionExpired { session: id })?;
-        session.last_used = index;
-        session.acknowledge(acknowledged);
-        if serial < session.acknowledged {
-            let acknowledged = session.acknowledged;
-            return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
-        }
-        if let Some(reply) = session.replies.get(&serial)
-            && !on(Bug::AppliesRetries)
-        {
-            return Ok(Admission::Applied(reply.clone()));
-        }
-        if session.replies.len() >= limits.unacknowledged {
-            return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
-        }
-        Ok(Admission::New(session))
+        let session = Arc::make_mut(session);
+        let before = session.sum(id);
+        let result = change(session);
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(session.sum(id));
+        Ok(result)
     }
 }
 
@@ -131,8 +211,9 @@ mod tests {
     ) -> Result<Option<Bytes>, Refusal> {
         match sessions.admit(index, request, &SMALL())? {
             Admission::Applied(reply) => Ok(Some(reply)),
-            Admission::New(session) => {
-                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
+            Admission::New => {
+                let reply = Bytes::from(vec![request.serial as u8]);
+                sessions.record(request.session, request.serial, reply);
                 Ok(None)
             }
         }

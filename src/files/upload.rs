@@ -2,27 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::content::{self, Content};
+use super::content::{self, Content, Piece};
+use super::file::ContentHash;
+use super::journal::Journal;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::sum;
 
 /// One staged upload. Chunks are hashed as the gapless beginning grows, so that using the upload
 /// costs the same whatever its size.
-#[derive(Debug, Default)]
-struct Upload {
-    /// The file, and the size it had, that `content` is hashed as following; `None` is a new file.
-    /// Its content is known by its size, since the content of one uuid only grows.
-    base: Option<(Uuid, u64)>,
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    /// What its content is hashed as following.
+    base: Base,
+    /// Whether it is indeed: not if it was restored when the base was no more what it had been.
+    carried: bool,
     /// The gapless beginning.
     content: Content,
     /// Chunks beyond a gap, by offset; they do not overlap.
-    ahead: BTreeMap<u64, Bytes>,
+    ahead: BTreeMap<u64, Arc<Piece>>,
     /// Bytes in `content` and `ahead`.
     bytes: u64,
+    /// The sums of `ahead`, added up.
+    ahead_sum: u64,
+}
+
+/// What an upload is to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// The file; `None` is a new one.
+    pub(super) file: Option<Uuid>,
+    /// The hash of its content when the upload began, which tells whether it still is the same.
+    pub(super) hash: ContentHash,
 }
 
 /// A complete upload, taken out of the table.
@@ -33,18 +49,81 @@ pub(super) struct Staged {
     pub(super) follows: bool,
 }
 
-/// Every upload of every session. An upload belongs to the session that staged it.
-#[derive(Debug, Default)]
+/// The session that an upload belongs to, and its uuid.
+pub(super) type Key = (u64, Uuid);
+
+/// Every upload of every session. An upload belongs to the session that staged it. A copy shares
+/// all uploads with the original, until they are written to.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Uploads {
-    uploads: BTreeMap<(u64, Uuid), Upload>,
+    uploads: BTreeMap<Key, Arc<Upload>>,
     bytes: u64,
+    /// The sums of all uploads, added up.
+    sum: u64,
+    journal: Journal<Key, Arc<Upload>>,
 }
 
 impl Upload {
     fn new(base: Option<(Uuid, &Content)>) -> Self {
-        let Some((file, content)) = base else { return Self::default() };
-        let (base, content) = (Some((file, content.size())), Content::following(content));
-        Self { base, content, ..Self::default() }
+        let empty = Content::default();
+        let (file, before) = base.map_or((None, &empty), |(file, before)| (Some(file), before));
+        let base = Base { file, hash: before.hash() };
+        Self::restored(base, Some(before).filter(|_| file.is_some()), true)
+    }
+
+    /// An empty upload that follows `base`, which is `before`: if it is `carried` on.
+    fn restored(base: Base, before: Option<&Content>, carried: bool) -> Self {
+        let content = before.map_or_else(Content::default, Content::following);
+        Self { base, carried, content, ahead: BTreeMap::new(), bytes: 0, ahead_sum: 0 }
+    }
+
+    /// An upload as a snapshot says it began; `file` is the content that its base has now.
+    pub(super) fn resume(base: Base, file: Option<&Content>) -> Self {
+        let carried = file.unwrap_or(&Content::default()).hash() == base.hash;
+        Self::restored(base, file.filter(|_| carried), carried)
+    }
+
+    pub(super) fn base(&self) -> Base {
+        self.base
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The piece of this number, the chunks beyond a gap being the last ones.
+    pub(super) fn piece(&self, number: usize) -> Option<&Arc<Piece>> {
+        let (pieces, ..) = self.content.frozen();
+        let ahead = || self.ahead.values().nth(number.checked_sub(pieces as usize)?);
+        self.content.piece(number).or_else(ahead)
+    }
+
+    /// The chunks beyond a gap, by offset.
+    pub(super) fn ahead(&self) -> &BTreeMap<u64, Arc<Piece>> {
+        &self.ahead
+    }
+
+    pub(super) fn restore_tail(&mut self, tail: &[u8]) {
+        self.bytes += tail.len() as u64;
+        self.content.restore_tail(tail);
+    }
+
+    pub(super) fn restore_piece(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len() as u64;
+        self.content.restore_piece(bytes);
+    }
+
+    pub(super) fn restore_ahead(&mut self, offset: u64, bytes: &Bytes) {
+        self.bytes += bytes.len() as u64;
+        self.put_ahead(offset, bytes);
+    }
+
+    fn sum(&self, (session, upload): Key) -> u64 {
+        let (high, low) = upload.as_u64_pair();
+        let (base_high, base_low) = self.base.file.unwrap_or_default().as_u64_pair();
+        let base = sum::of(&self.base.hash.0);
+        let content = self.content.sum();
+        sum::of_words(&[session, high, low, base_high, base_low, base, content, self.ahead_sum])
     }
 
     /// Whether the chunk is to be added; one that is here already is not.
@@ -61,10 +140,10 @@ impl Upload {
             return Ok(false);
         }
         if let Some((&start, chunk)) = self.ahead.range(..end).next_back() {
-            if start == offset && chunk.len() == data.len() {
+            if start == offset && chunk.bytes().len() == data.len() {
                 return Ok(false);
             }
-            if start + chunk.len() as u64 > offset {
+            if start + chunk.bytes().len() as u64 > offset {
                 return Err(Refusal::Overlap { upload, offset });
             }
         }
@@ -80,16 +159,23 @@ impl Upload {
     fn insert(&mut self, offset: u64, data: &Bytes) {
         self.bytes += data.len() as u64;
         if offset > self.content.size() {
-            self.ahead.insert(offset, content::kept(data));
+            self.put_ahead(offset, data);
             return;
         }
         self.content.append(data);
         while let Some(next) = self.ahead.first_entry()
             && *next.key() == self.content.size()
         {
-            let chunk = next.remove();
-            self.content.append(&chunk);
+            let (offset, chunk) = next.remove_entry();
+            self.ahead_sum = self.ahead_sum.wrapping_sub(sum::mix(offset, chunk.sum()));
+            self.content.append(chunk.bytes());
         }
+    }
+
+    fn put_ahead(&mut self, offset: u64, data: &Bytes) {
+        let chunk = Piece::new(content::kept(data));
+        self.ahead_sum = self.ahead_sum.wrapping_add(sum::mix(offset, chunk.sum()));
+        self.ahead.insert(offset, Arc::new(chunk));
     }
 }
 
@@ -97,6 +183,27 @@ impl Uploads {
     /// Bytes staged in all uploads.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// A number that is equal where all uploads are.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.uploads.len()
+    }
+
+    /// The upload with the lowest key.
+    pub(super) fn first(&self) -> Option<(Key, &Arc<Upload>)> {
+        self.uploads.first_key_value().map(|(&key, upload)| (key, upload))
+    }
+
+    /// Drops the upload with the lowest key.
+    pub(super) fn pop_first(&mut self) {
+        if let Some((key, _)) = self.first() {
+            self.remove(key);
+        }
     }
 
     /// Stages a chunk; `base` is asked for at the first one. A chunk that is already there changes
@@ -127,14 +234,24 @@ impl Uploads {
         if bytes > room {
             return Err(Refusal::StoreFull { bytes, limit: limits.store_bytes });
         }
-        self.bytes += bytes;
-        let staged = self.uploads.entry((session, upload)).or_insert_with(|| Upload::new(base()));
+        let key = (session, upload);
+        self.journal.note(key, || self.uploads.get(&key).cloned());
+        let (staged, before) = match self.uploads.entry(key) {
+            Entry::Occupied(staged) => {
+                let staged = staged.into_mut();
+                let before = staged.sum(key);
+                (staged, before)
+            }
+            Entry::Vacant(free) => (free.insert(Arc::new(Upload::new(base()))), 0),
+        };
+        let staged = Arc::make_mut(staged);
         staged.insert(offset, data);
+        self.bytes += bytes;
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(staged.sum(key));
         Ok(staged.content.size())
     }
 
-    /// Takes a complete upload of `size` bytes out, to be put after `base`: a file and its size
-    /// now, or `None` for a new file.
+    /// Takes a complete upload of `size` bytes out, to be put after `base`.
     ///
     /// # Errors
     /// There is none, it has gaps, or another size; it then stays.
@@ -143,38 +260,69 @@ impl Uploads {
         session: u64,
         upload: Uuid,
         size: u64,
-        base: Option<(Uuid, u64)>,
+        base: &Content,
     ) -> Result<Staged, Refusal> {
-        let Entry::Occupied(entry) = self.uploads.entry((session, upload)) else {
-            return Err(Refusal::NoSuchUpload { upload });
-        };
-        let received = entry.get().content.size();
-        if received < size || !entry.get().ahead.is_empty() {
+        let key = (session, upload);
+        let staged = self.uploads.get(&key).ok_or(Refusal::NoSuchUpload { upload })?;
+        let received = staged.content.size();
+        if received < size || !staged.ahead.is_empty() {
             return Err(Refusal::UploadIncomplete { upload, received, size });
         }
         if received > size {
             return Err(Refusal::SizeMismatch { size, received });
         }
-        let upload = entry.remove();
-        self.bytes -= upload.bytes;
-        Ok(Staged { follows: upload.base == base, content: upload.content })
+        let follows = staged.carried && staged.base.hash == base.hash();
+        let staged = self.remove(key).ok_or(Refusal::NoSuchUpload { upload })?;
+        Ok(Staged { follows, content: Arc::unwrap_or_clone(staged).content })
     }
 
     /// Drops an upload. Answers how many bytes that freed.
     pub(super) fn discard(&mut self, session: u64, upload: Uuid) -> Result<u64, Refusal> {
-        let staged =
-            self.uploads.remove(&(session, upload)).ok_or(Refusal::NoSuchUpload { upload })?;
-        self.bytes -= staged.bytes;
+        let staged = self.remove((session, upload)).ok_or(Refusal::NoSuchUpload { upload })?;
         Ok(staged.bytes)
     }
 
     /// Drops all uploads of a session that is gone.
     pub(super) fn discard_all(&mut self, session: u64) {
         let of_session = (session, Uuid::nil())..=(session, Uuid::max());
-        while let Some((&key, upload)) = self.uploads.range(of_session.clone()).next() {
-            self.bytes -= upload.bytes;
-            self.uploads.remove(&key);
+        while let Some((&key, _)) = self.uploads.range(of_session.clone()).next() {
+            self.remove(key);
         }
+    }
+
+    /// What follows can be undone.
+    pub(super) fn begin(&mut self) {
+        self.journal.begin();
+    }
+
+    /// What happened since `begin` stays.
+    pub(super) fn commit(&mut self) {
+        self.journal.end();
+    }
+
+    /// All is as it was at `begin`.
+    pub(super) fn undo(&mut self) {
+        for (key, before) in self.journal.end() {
+            self.remove(key);
+            if let Some(upload) = before {
+                self.insert(key, upload);
+            }
+        }
+    }
+
+    /// Adds an upload that is not there.
+    pub(super) fn insert(&mut self, key: Key, upload: Arc<Upload>) {
+        self.bytes += upload.bytes;
+        self.sum = self.sum.wrapping_add(upload.sum(key));
+        self.uploads.insert(key, upload);
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Arc<Upload>> {
+        let upload = self.uploads.remove(&key)?;
+        self.journal.note(key, || Some(Arc::clone(&upload)));
+        self.bytes -= upload.bytes;
+        self.sum = self.sum.wrapping_sub(upload.sum(key));
+        Some(upload)
     }
 }
 
@@ -194,7 +342,7 @@ mod tests {
     }
 
     fn taken(uploads: &mut Uploads, size: u64) -> Result<Bytes, Refusal> {
-        let staged = uploads.take(KEY.0, UPLOAD, size, None)?;
+        let staged = uploads.take(KEY.0, UPLOAD, size, &Content::default())?;
         assert!(staged.follows);
         Ok(staged.content.read(0, 1000))
     }
@@ -278,20 +426,51 @@ mod tests {
     #[test]
     fn an_upload_follows_only_the_base_it_began_with() {
         let file = Uuid::from_u128(1);
-        let mut content = Content::default();
-        content.append(&Bytes::from_static(b"abc"));
-        let cases = [
-            (Some((file, 3)), true),
-            (Some((file, 4)), false),
-            (Some((UPLOAD, 3)), false),
-            (None, false),
-        ];
-        for (base, follows) in cases {
+        let content = |text: &'static str| {
+            let mut content = Content::default();
+            content.append(&Bytes::from_static(text.as_bytes()));
+            content
+        };
+        // A file that was deleted may come back under its uuid with other content of that size.
+        for (now, follows) in [("abc", true), ("abcd", false), ("abd", false), ("", false)] {
             let mut uploads = Uploads::default();
-            let chunk = Bytes::from_static(b"def");
-            let began = || Some((file, &content));
+            let (chunk, before) = (Bytes::from_static(b"def"), content("abc"));
+            let began = || Some((file, &before));
             uploads.stage(KEY, (0, &chunk), began, 9, &limits()).unwrap();
-            assert_eq!(uploads.take(KEY.0, UPLOAD, 3, base).unwrap().follows, follows);
+            let staged = uploads.take(KEY.0, UPLOAD, 3, &content(now)).unwrap();
+            assert_eq!(staged.follows, follows, "{now}");
         }
+    }
+
+    #[test]
+    fn what_is_undone_leaves_no_trace() {
+        let mut uploads = Uploads::default();
+        stage(&mut uploads, 0, "01").unwrap();
+        let before = (uploads.sum(), uploads.bytes());
+        uploads.begin();
+        stage(&mut uploads, 2, "2").unwrap();
+        stage(&mut uploads, 9, "9").unwrap();
+        let other = (KEY.0, Uuid::nil());
+        uploads.stage(other, (0, &"x".into()), || None, 9, &limits()).unwrap();
+        uploads.discard(KEY.0, UPLOAD).unwrap();
+        uploads.undo();
+        assert_eq!((uploads.sum(), uploads.bytes()), before);
+        assert_eq!(taken(&mut uploads, 2).unwrap(), "01");
+        assert_eq!((uploads.sum(), uploads.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_sum_covers_what_is_ahead() {
+        let sum = |chunks: &[(u64, &'static str)]| {
+            let mut uploads = Uploads::default();
+            for &(offset, data) in chunks {
+                stage(&mut uploads, offset, data).unwrap();
+            }
+            uploads.sum()
+        };
+        assert_eq!(sum(&[(2, "b"), (4, "d")]), sum(&[(4, "d"), (2, "b")]));
+        assert_eq!(sum(&[(1, "b"), (0, "a")]), sum(&[(0, "a"), (1, "b")]));
+        assert_ne!(sum(&[(2, "b")]), sum(&[(3, "b")]));
+        assert_ne!(sum(&[(2, "b")]), sum(&[(2, "c")]));
     }
 }

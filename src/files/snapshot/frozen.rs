@@ -1,0 +1,224 @@
+//! A store that no longer changes, handed out chunk by chunk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::super::execute::Files;
+use super::super::file::{ContentHash, File};
+use super::super::session::Sessions;
+use super::super::shards::Shards;
+use super::super::store::state_hash;
+use super::super::sum;
+use super::super::upload::{Base, Upload, Uploads};
+use super::record::{MAGIC, MAX_CHUNK, Parts, Record, VERSION};
+use crate::museum::{Bug, on};
+
+/// A block ends behind one in so many files, sessions or uploads, chosen by its uuid or id.
+const BLOCK_LENGTH: u64 = 256;
+
+/// A store as it was at one moment, for a snapshot; see [`FileStore::freeze`]. Shares all content
+/// with the store, and lets go of what it has handed out.
+///
+/// [`FileStore::freeze`]: crate::files::FileStore::freeze
+#[derive(Debug)]
+pub struct Frozen {
+    stage: Stage,
+    files: Shards,
+    /// The file that was described last.
+    file: Option<Uuid>,
+    sessions: Sessions,
+    /// The session that was described last, if some of its answers may not be, and these.
+    session: Option<u64>,
+    replies: BTreeMap<u64, Bytes>,
+    uploads: Uploads,
+    /// What the last block describes that has pieces to be handed out.
+    owed: VecDeque<Pieces>,
+    /// How many pieces of the first of them were.
+    paid: usize,
+    end: Record<'static>,
+}
+
+/// What the next block is about.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Header,
+    Files,
+    Sessions,
+    Uploads,
+    End,
+    Done,
+}
+
+/// What has pieces.
+#[derive(Debug)]
+enum Pieces {
+    File(Arc<File>),
+    Upload(Arc<Upload>),
+}
+
+/// Records, until it is full.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+}
+
+impl Pieces {
+    fn get(&self, number: usize) -> Option<(ContentHash, Bytes)> {
+        let piece = match self {
+            Self::File(file) => file.content().piece(number),
+            Self::Upload(upload) => upload.piece(number),
+        }?;
+        Some((piece.hash(), piece.bytes().clone()))
+    }
+}
+
+impl Block {
+    /// Adds the record if there is room for it; every record fits in an empty block.
+    fn push(&mut self, record: &Record<'_>) -> bool {
+        let before = self.bytes.len();
+        self.bytes = postcard::to_extend(record, mem::take(&mut self.bytes))
+            .expect("invariant: a vector grows, and records serialize");
+        let fits = before == 0 || self.bytes.len() <= MAX_CHUNK;
+        if !fits {
+            self.bytes.truncate(before);
+        }
+        fits
+    }
+}
+
+/// Whether a block ends behind this uuid or id.
+fn ends_block(words: (u64, u64)) -> bool {
+    sum::of_words(&[words.0, words.1]).is_multiple_of(BLOCK_LENGTH)
+}
+
+impl Frozen {
+    pub(in super::super) fn new(files: &Files, sessions: &Sessions) -> Self {
+        let Files { catalogue, uploads, .. } = files;
+        let sessions =
+            if on(Bug::SnapshotWithoutSessions) { Sessions::default() } else { sessions.clone() };
+        let uploads =
+            if on(Bug::SnapshotWithoutUploads) { Uploads::default() } else { uploads.clone() };
+        let end = Record::End {
+            files: catalogue.len() as u64,
+            sessions: sessions.len() as u64,
+            uploads: uploads.len() as u64,
+            state_hash: state_hash(catalogue, &uploads, &sessions),
+        };
+        Self {
+            stage: Stage::Header,
+            files: catalogue.files().clone(),
+            file: None,
+            sessions,
+            session: None,
+            replies: BTreeMap::new(),
+            uploads,
+            owed: VecDeque::new(),
+            paid: 0,
+            end,
+        }
+    }
+
+    /// The next chunk, at most 1 MiB, and the blake3 hash of its bytes; `None` behind the last.
+    /// Content is shared, not copied, and is hashed only if no snapshot did it before.
+    pub fn next_chunk(&mut self) -> Option<(ContentHash, Bytes)> {
+        if let Some(piece) = self.next_piece() {
+            return Some(piece);
+        }
+        loop {
+            let mut block = Block::default();
+            match self.stage {
+                Stage::Header => {
+                    block.push(&Record::Header { magic: MAGIC, version: VERSION });
+                    self.stage = Stage::Files;
+                }
+                Stage::Files => self.describe_files(&mut block),
+                Stage::Sessions => self.describe_sessions(&mut block),
+                Stage::Uploads => self.describe_uploads(&mut block),
+                Stage::End => {
+                    block.push(&self.end);
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => return None,
+            }
+            if !block.bytes.is_empty() {
+                let bytes = Bytes::from(block.bytes);
+                return Some((blake3::hash(&bytes).into(), bytes));
+            }
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<(ContentHash, Bytes)> {
+        loop {
+            if let Some(piece) = self.owed.front()?.get(self.paid) {
+                self.paid += 1;
+                return Some(piece);
+            }
+            self.owed.pop_front();
+            self.paid = 0;
+        }
+    }
+
+    fn describe_files(&mut self, block: &mut Block) {
+        while let Some((uuid, file)) = self.files.next_after(self.file) {
+            let content = Parts::of(file.content());
+            let (name, revision, index) = (file.name.clone(), file.revision(), file.index());
+            if !block.push(&Record::File { uuid, name, revision, index, content }) {
+                return;
+            }
+            self.file = Some(uuid);
+            if content.pieces > 0 {
+                self.owed.push_back(Pieces::File(file));
+            }
+            if ends_block(uuid.as_u64_pair()) {
+                return;
+            }
+        }
+        self.stage = Stage::Sessions;
+    }
+
+    fn describe_sessions(&mut self, block: &mut Block) {
+        loop {
+            while let Some(reply) = self.replies.first_entry() {
+                if !block.push(&Record::Reply { serial: *reply.key(), reply: reply.get() }) {
+                    return;
+                }
+                reply.remove();
+            }
+            if self.session.take().is_some_and(|id| ends_block((0, id))) {
+                return;
+            }
+            let Some((id, session)) = self.sessions.first() else { break };
+            let (last_used, acknowledged) = (session.last_used, session.acknowledged);
+            if !block.push(&Record::Session { id, last_used, acknowledged }) {
+                return;
+            }
+            (self.session, self.replies) = (Some(id), session.replies().clone());
+            self.sessions.pop_first();
+        }
+        self.stage = Stage::Uploads;
+    }
+
+    fn describe_uploads(&mut self, block: &mut Block) {
+        while let Some((key, upload)) = self.uploads.first() {
+            let Base { file: onto, hash: base } = upload.base();
+            let content = Parts::of(upload.content());
+            let ahead = upload.ahead().keys().copied().collect();
+            let (session, uuid) = key;
+            let record = Record::Upload { session, upload: uuid, onto, base, content, ahead };
+            if !block.push(&record) {
+                return;
+            }
+            self.owed.push_back(Pieces::Upload(Arc::clone(upload)));
+            self.uploads.pop_first();
+            // Who restores it hashes the end of the base: one a chunk.
+            if onto.is_some() || ends_block(uuid.as_u64_pair()) {
+                return;
+            }
+        }
+        self.stage = Stage::End;
+    }
+}
