@@ -164,4 +164,16 @@ catalogue! {
     ForgetsLostAttempts: "actors", "FDB commit_unknown_result; TRAPS 64", "linearizable";
     /// A command that is tried again is applied again.
     AppliesRetries: "files", "Raft thesis 6.3; TRAPS 64", "sessions_apply_once";
+
+    // Snapshots on disks.
+
+    /// Chunks are reported durable before they are: a snapshot is saved that lacks some of them.
+    SnapshotBeforeItsChunks: "storage", "TRAPS 74", "liveness";
+    /// The configurations that compaction drops with the log are not in the snapshot either.
+    CompactionDropsConfiguration:
+        "storage", "openraft dba24036, 447dc11c; TRAPS 32", "leader_completeness";
+    /// A server that joins, and starts again, takes itself for one that never forgot anything.
+    ForgetsRecovering: "storage", "openraft 39690593, RethinkDB 2.2.3; TRAPS 34", "one_vote_a_term";
+    /// A snapshot that replaces a conflicting log leaves what lies behind it on the disk.
+    KeepsLogBehindInstall: "storage", "openraft 674e78aa; TRAPS 7", "stable_storage";
 }
