@@ -218,4 +218,15 @@ catalogue! {
     ConditionTakesLaterRevisions: "files", "compare-and-set", "linearizable";
     /// A server that restores a snapshot takes every file for new: at revision 1.
     RestoreForgetsRevisions: "files", "TRAPS section 1, snapshot; TRAPS 66", "state_hash";
+    // Snapshots on disks.
+
+    /// Chunks are reported durable before they are: a snapshot is saved that lacks some of them.
+    SnapshotBeforeItsChunks: "storage", "TRAPS 74", "liveness";
+    /// The configurations that compaction drops with the log are not in the snapshot either.
+    CompactionDropsConfiguration:
+        "storage", "openraft dba24036, 447dc11c; TRAPS 32", "leader_completeness";
+    /// A server that joins, and starts again, takes itself for one that never forgot anything.
+    ForgetsRecovering: "storage", "openraft 39690593, RethinkDB 2.2.3; TRAPS 34", "one_vote_a_term";
+    /// A snapshot that replaces a conflicting log leaves what lies behind it on the disk.
+    KeepsLogBehindInstall: "storage", "openraft 674e78aa; TRAPS 7", "stable_storage";
 }

@@ -12,9 +12,15 @@ use bytes::Bytes;
 
 use crate::raft::Time;
 
-/// A file of a disk. No number is ever used twice.
+/// A file of a disk. The numbers of a kind go up from 1; none is used again while the file that
+/// had it may be there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct FileId(pub u64);
+pub enum FileId {
+    /// A segment of the log.
+    Log(u64),
+    /// A pack of chunks.
+    Pack(u64),
+}
 
 /// One change of a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +30,9 @@ pub(crate) enum Change {
     Create { file: FileId, bytes: u64 },
     /// These bytes in the place of those that stand at `at`.
     Write { file: FileId, at: u64, bytes: Vec<u8> },
+    /// The file goes; nothing happens if it is gone already. A crash before the batch is done may
+    /// leave it, whatever became of other changes.
+    Remove { file: FileId },
 }
 
 /// What became of a batch.
@@ -52,12 +61,15 @@ pub enum DiskError {
 
 /// A server's disk.
 pub(crate) trait Disk {
-    /// The files, in the order of their numbers.
+    /// The files: the log's, then the packs, each in the order of their numbers.
     fn files(&self) -> Result<Vec<FileId>, DiskError>;
 
     /// The whole of a file. What is read is durable: a disk of files syncs what an earlier process
     /// left unsynced first.
     fn read(&self, file: FileId) -> Result<Bytes, DiskError>;
+
+    /// At most `length` bytes of a file from `at` on; fewer if it is shorter.
+    fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError>;
 
     /// Begins to carry out a batch, in this order, and to sync it. There must be none under way.
     fn commit(&mut self, changes: Vec<Change>, now: Time);
@@ -74,6 +86,9 @@ pub(crate) trait Disk {
 
 impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08}.log", self.0)
+        match self {
+            FileId::Log(number) => write!(f, "{number:08}.log"),
+            FileId::Pack(number) => write!(f, "{number:08}.pack"),
+        }
     }
 }

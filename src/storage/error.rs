@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::disk::{DiskError, FileId};
 use super::segments::Identity;
+use crate::raft::ChunkId;
 
 /// Why a server must not start, or must not go on.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -33,6 +34,20 @@ pub enum StorageError {
         /// The number of the record.
         sequence: u64,
     },
+    /// A chunk of the snapshot cannot be read.
+    #[error(
+        "chunk {chunk} of its snapshot is damaged or gone{}. The log that the snapshot took the \
+         place of is gone, too; a new server, under a new number, must take its place and get \
+         the snapshot from the others",
+        Unreadable(*.unreadable)
+    )]
+    ChunkLost {
+        /// The chunk.
+        chunk: ChunkId,
+        /// The first place in a pack, in bytes, where something stands that is no chunk, if
+        /// there is one.
+        unreadable: Option<(FileId, u64)>,
+    },
     /// The log is another server's.
     #[error("{file} is of {found}, and this is {expected}: its disk was given to the wrong server")]
     Foreign {
@@ -53,6 +68,12 @@ pub enum StorageError {
         /// The format that can be read.
         expected: u32,
     },
+    /// There is no room to format the disk.
+    #[error("its disk has no room for the {bytes} bytes of a new log: make room, then try again")]
+    NoRoom {
+        /// How many are needed.
+        bytes: u64,
+    },
     /// The disk takes nothing, for too long.
     #[error(
         "{bytes} bytes wait for its disk, and {limit} may: it is full, or does not get done. See \
@@ -67,6 +88,18 @@ pub enum StorageError {
     /// The disk failed.
     #[error("{0}. See to the disk, then start the server again")]
     Disk(#[from] DiskError),
+}
+
+/// Where a disk could not be read, as the end of a clause.
+struct Unreadable(Option<(FileId, u64)>);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((file, at)) => write!(f, ": {file} cannot be read at byte {at}"),
+            None => f.write_str(": none of its packs holds it"),
+        }
+    }
 }
 
 /// The end of a log that was being written when the server ended: no sync covered it, nobody was

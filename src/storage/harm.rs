@@ -1,6 +1,6 @@
 //! Harm to what is on a disk: what a flipped bit, a lost write or a misdirected one leaves behind.
 
-use super::segments::{Files, Identity, Kind, Record};
+use super::segments::{Files, Identity, Record};
 use super::simulated::SimulatedDisk;
 use super::{FileId, StorageError};
 
@@ -48,7 +48,7 @@ pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) {
 }
 
 fn is_data(record: &Record) -> bool {
-    matches!(record.kind, Kind::Vote | Kind::Entries)
+    record.kind.is_data()
 }
 
 /// The records of a log that a later one protects.
@@ -57,7 +57,7 @@ fn protected(
     identity: &Identity,
 ) -> Result<Vec<(FileId, Record)>, StorageError> {
     let mut records = Vec::new();
-    let end = Files::read(disk)?.walk(identity, |file, _, record| {
+    let end = Files::read(disk, identity)?.walk(identity, |file, _, record| {
         records.push((file, *record));
         true
     })?;

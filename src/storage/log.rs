@@ -2,17 +2,33 @@
 
 use std::collections::VecDeque;
 
-use crate::raft::{Entries, EntryMeta, Index, Position, Term};
+use crate::museum::{Bug, on};
+use crate::raft::{Entries, Entry, EntryMeta, Index, Payload, Position, Term};
 
-/// The entries, as the runs in which they came.
+/// The entries behind a base, as the runs in which they came.
 #[derive(Default)]
 pub(super) struct MemoryLog {
     /// Each run with the index of its first entry, ascending and without a gap.
-    runs: VecDeque<(Index, Entries)>,
+    runs: Runs,
+    /// The entry before the first.
+    pub(super) base: Position,
     pub(super) last: Position,
 }
 
+type Runs = VecDeque<(Index, Entries)>;
+
+/// What [`MemoryLog::compact`] dropped.
+pub(super) struct Front {
+    base: Position,
+    runs: Runs,
+}
+
 impl MemoryLog {
+    /// The empty log behind `base`.
+    pub(super) fn behind(base: Position) -> Self {
+        Self { runs: Runs::new(), base, last: base }
+    }
+
     pub(super) fn append(&mut self, first: Index, entries: Entries) {
         assert_eq!(first, self.last.index.next(), "invariant: a log has no gap");
         let Some(last) = entries.last() else { return };
@@ -21,8 +37,55 @@ impl MemoryLog {
         self.runs.push_back((first, entries));
     }
 
-    /// Drops every entry from `first` on and returns them.
+    /// Drops every entry up to `to`, which must be in the log or its base.
+    pub(super) fn compact(&mut self, to: Index) -> Front {
+        let base = Position::new(self.term_at(to), to);
+        let whole = self.runs.partition_point(|(first, run)| first.0 + run.len() as u64 <= to.0 + 1);
+        let rest = self.runs.split_off(whole);
+        let mut runs = std::mem::replace(&mut self.runs, rest);
+        if let Some((first, run)) = self.runs.front_mut()
+            && *first <= to
+        {
+            let cut = (to.next() - *first) as usize;
+            runs.push_back((*first, run.slice(0, cut)));
+            (*first, *run) = (to.next(), run.slice(cut, run.len()));
+        }
+        Front { base: std::mem::replace(&mut self.base, base), runs }
+    }
+
+    /// Takes the last [`compact`](Self::compact) back.
+    pub(super) fn restore(&mut self, front: Front) {
+        self.base = front.base;
+        for run in front.runs.into_iter().rev() {
+            self.runs.push_front(run);
+        }
+    }
+
+    /// Whether the log stays when a snapshot of its beginning is saved, and it may.
+    pub(super) fn keeps(&self, last_included: Position, keep_log: bool) -> bool {
+        let conflicts = on(Bug::KeepsLogBehindInstall) && last_included.index < self.last.index;
+        keep_log || conflicts && last_included.index >= self.base.index
+    }
+
+    /// The term of an entry that must be in the log, or its base.
+    fn term_at(&self, index: Index) -> Term {
+        assert!(
+            (self.base.index..=self.last.index).contains(&index),
+            "invariant: entry {index} is in the log from {} to {}",
+            self.base,
+            self.last
+        );
+        if index == self.base.index {
+            return self.base.term;
+        }
+        let (first, run) = &self.runs[self.run_of(index)];
+        let entry = run.iter().nth((index - *first) as usize);
+        entry.expect("invariant: runs have no gap").term
+    }
+
+    /// Drops every entry from `first` on, which lies behind the base, and returns them.
     pub(super) fn truncate(&mut self, first: Index) -> Entries {
+        assert!(first > self.base.index, "invariant: what a snapshot covers is never replaced");
         let mut removed = Entries::default();
         if first > self.last.index {
             return removed;
@@ -35,15 +98,17 @@ impl MemoryLog {
             }
             removed.extend(entries.slice(keep, entries.len()));
         }
-        let term = self.runs.back().and_then(|(_, run)| run.last()).map_or(Term(0), |e| e.term);
+        let last = self.runs.back().and_then(|(_, run)| run.last());
+        let term = last.map_or(self.base.term, |entry| entry.term);
         self.last = Position::new(term, first.previous());
         removed
     }
 
+    /// As [`Storage::read`](super::Storage::read).
     pub(super) fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries {
         let last = last.min(self.last.index);
         let mut result = Entries::default();
-        if after >= last {
+        if after >= last || after < self.base.index {
             return result;
         }
         let mut next = after.next();
@@ -60,7 +125,7 @@ impl MemoryLog {
             let end = run.len().min((last.next() - *first) as usize);
             let mut fitting = if max_bytes == u64::MAX { end } else { start };
             for entry in run.iter().skip(fitting).take(end - fitting) {
-                bytes += u64::from(entry.meta().bytes);
+                bytes += size(entry);
                 if bytes > max_bytes && (fitting > start || !result.is_empty()) {
                     break;
                 }
@@ -75,8 +140,13 @@ impl MemoryLog {
         result
     }
 
+    /// The bytes of all payloads.
+    pub(super) fn bytes(&self) -> u64 {
+        self.runs.iter().flat_map(|(_, run)| run.iter()).map(size).sum()
+    }
+
     pub(super) fn metas(&self) -> impl Iterator<Item = EntryMeta> {
-        self.runs.iter().flat_map(|(_, run)| run.iter()).map(crate::raft::Entry::meta)
+        self.runs.iter().flat_map(|(_, run)| run.iter()).map(Entry::meta)
     }
 
     /// The place of the run that holds `index`, which must be in the log.
@@ -100,5 +170,13 @@ impl MemoryLog {
             }
         }
         start
+    }
+}
+
+/// The bytes of an entry's payload.
+fn size(entry: &Entry) -> u64 {
+    match &entry.payload {
+        Payload::Command(command) => command.len() as u64,
+        Payload::NoOp | Payload::Configuration(_) => 0,
     }
 }

@@ -2,27 +2,33 @@
 //! what was written before it began, and what no sync covered is undone by a crash.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::log::MemoryLog;
-use super::{DiskSpeed, Durable, Recovered, Storage, StorageError, WriteId};
-use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
+use bytes::Bytes;
+
+use super::log::{Front, MemoryLog};
+use super::sandbox::Sizes;
+use super::snapshots::Snapshots;
+use super::{ChunkWrite, DiskSpeed, Durable, Recovered, Snapshot, Storage, StorageError, WriteId};
+use crate::museum::{Bug, on};
+use crate::raft::{ChunkId, Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// A server's disk. Clones are handles to the same disk: the supervisor keeps one while servers
 /// that use it come and go.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryDisk(Rc<RefCell<Disk>>);
 
-#[derive(Default)]
 struct Disk {
-    term: Term,
-    voted_for: Option<ServerId>,
+    state: State,
+    snapshots: Snapshots,
     log: MemoryLog,
-    /// `current_term` when entries were written last.
+    chunks: BTreeMap<ChunkId, Chunk>,
+    /// `current_term` when the log was changed last.
     appended_in: Term,
     written: WriteId,
+    put: ChunkWrite,
     durable: Durable,
     /// How to take back each write that is not durable, oldest first.
     undo: VecDeque<Undo>,
@@ -32,12 +38,49 @@ struct Disk {
     speed: DiskSpeed,
 }
 
+#[derive(Clone, Copy)]
+struct State {
+    term: Term,
+    voted_for: Option<ServerId>,
+    recovering: bool,
+}
+
+struct Chunk {
+    bytes: Bytes,
+    write: ChunkWrite,
+    /// How many snapshots had been saved when it was put last.
+    age: u64,
+}
+
 enum Undo {
-    Vote { term: Term, voted_for: Option<ServerId> },
+    State(State),
     Append { first: Index, removed: Entries },
+    Compact(Front),
+    /// The log that a snapshot replaced, if it did.
+    Snapshot(Option<MemoryLog>),
 }
 
 impl MemoryDisk {
+    /// The disk of a new server: of a founding member, or of one that is to join.
+    pub fn new(founding: &Persistent) -> Self {
+        let Persistent { current_term: term, voted_for, recovering, .. } = *founding;
+        let snapshot = Snapshot { meta: founding.snapshot.clone(), ..Snapshot::default() };
+        Self(Rc::new(RefCell::new(Disk {
+            state: State { term, voted_for, recovering },
+            log: MemoryLog::behind(snapshot.meta.last_included),
+            snapshots: Snapshots::new(snapshot),
+            chunks: BTreeMap::new(),
+            appended_in: Term(0),
+            written: WriteId(0),
+            put: ChunkWrite(0),
+            durable: Durable::default(),
+            undo: VecDeque::new(),
+            syncing: None,
+            wanted: false,
+            speed: DiskSpeed::default(),
+        })))
+    }
+
     /// Changes how long syncs take, the one under way included.
     pub fn set_speed(&self, speed: DiskSpeed) {
         self.0.borrow_mut().speed = speed;
@@ -51,7 +94,17 @@ impl MemoryDisk {
     /// The term, the vote and the last entry, as written.
     pub fn summary(&self) -> (Term, Option<ServerId>, Position) {
         let disk = self.0.borrow();
-        (disk.term, disk.voted_for, disk.log.last)
+        (disk.state.term, disk.state.voted_for, disk.log.last)
+    }
+
+    /// How much there is of the log and of the snapshots.
+    pub(super) fn sizes(&self) -> Sizes {
+        let disk = self.0.borrow();
+        Sizes {
+            log_bytes: disk.log.bytes(),
+            snapshot: disk.snapshots.latest().meta.last_included,
+            chunk_bytes: disk.chunks.values().map(|chunk| chunk.bytes.len() as u64).sum(),
+        }
     }
 
     /// Loses everything that no finished sync covered.
@@ -59,14 +112,20 @@ impl MemoryDisk {
         let disk = &mut *self.0.borrow_mut();
         while let Some(undo) = disk.undo.pop_back() {
             match undo {
-                Undo::Vote { term, voted_for } => (disk.term, disk.voted_for) = (term, voted_for),
+                Undo::State(state) => disk.state = state,
                 Undo::Append { first, removed } => {
                     disk.log.truncate(first);
                     disk.log.append(first, removed);
                 }
+                Undo::Compact(front) => disk.log.restore(front),
+                Undo::Snapshot(Some(log)) => disk.log = log,
+                Undo::Snapshot(None) => {}
             }
         }
-        (disk.written, disk.appended_in) = (disk.durable.write, disk.durable.term);
+        let Durable { write, term, chunks, .. } = disk.durable;
+        disk.snapshots.crash(write);
+        disk.chunks.retain(|_, chunk| chunk.write <= chunks);
+        (disk.written, disk.appended_in, disk.put) = (write, term, chunks);
         (disk.syncing, disk.wanted) = (None, false);
     }
 
@@ -79,33 +138,90 @@ impl MemoryDisk {
 impl Storage for MemoryDisk {
     fn load(&self) -> Recovered {
         let disk = self.0.borrow();
+        let State { term, voted_for, recovering } = disk.state;
         let persistent = Persistent {
-            current_term: disk.term,
-            voted_for: disk.voted_for,
+            current_term: term,
+            voted_for,
+            snapshot: disk.snapshots.latest().meta.clone(),
+            base: disk.log.base,
             log: disk.log.metas().collect(),
-            ..Persistent::default()
+            recovering: recovering && !on(Bug::ForgetsRecovering),
         };
         Recovered { persistent, torn: None }
     }
 
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId {
         let disk = &mut *self.0.borrow_mut();
-        disk.undo.push_back(Undo::Vote { term: disk.term, voted_for: disk.voted_for });
-        (disk.term, disk.voted_for) = (term, voted_for);
-        disk.wrote()
+        disk.save_state(State { term, voted_for, ..disk.state })
+    }
+
+    fn save_recovered(&mut self) -> WriteId {
+        let disk = &mut *self.0.borrow_mut();
+        disk.save_state(State { recovering: false, ..disk.state })
     }
 
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
         let disk = &mut *self.0.borrow_mut();
         let removed = disk.log.truncate(first);
-        disk.undo.push_back(Undo::Append { first, removed });
         disk.log.append(first, entries);
-        disk.appended_in = disk.term;
-        disk.wrote()
+        disk.appended_in = disk.state.term;
+        disk.wrote(Undo::Append { first, removed })
     }
 
     fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries {
         self.0.borrow().log.read(after, last, max_bytes)
+    }
+
+    fn put_chunk(&mut self, id: ChunkId, bytes: Bytes) -> ChunkWrite {
+        let disk = &mut *self.0.borrow_mut();
+        let age = disk.snapshots.saved();
+        if let Some(chunk) = disk.chunks.get_mut(&id) {
+            chunk.age = age;
+        } else {
+            disk.put = ChunkWrite(disk.put.0 + 1);
+            disk.chunks.insert(id, Chunk { bytes, write: disk.put, age });
+        }
+        disk.put
+    }
+
+    fn has_chunk(&self, id: &ChunkId) -> bool {
+        self.0.borrow().chunks.contains_key(id)
+    }
+
+    fn chunk(&self, id: &ChunkId) -> Option<Bytes> {
+        self.0.borrow().chunks.get(id).map(|chunk| chunk.bytes.clone())
+    }
+
+    fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
+        let disk = &mut *self.0.borrow_mut();
+        let last_included = snapshot.meta.last_included;
+        let replaced = (!disk.log.keeps(last_included, keep_log)).then(|| {
+            disk.appended_in = disk.state.term;
+            std::mem::replace(&mut disk.log, MemoryLog::behind(last_included))
+        });
+        let write = disk.wrote(Undo::Snapshot(replaced));
+        let snapshot = disk.snapshots.next(snapshot);
+        disk.snapshots.save(write, snapshot);
+        write
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.0.borrow().snapshots.taken()
+    }
+
+    fn compact(&mut self, to: Index) {
+        let disk = &mut *self.0.borrow_mut();
+        assert!(disk.snapshots.covers(to), "invariant: what is compacted is in the snapshot");
+        if to > disk.log.base.index {
+            let front = disk.log.compact(to);
+            disk.wrote(Undo::Compact(front));
+        }
+    }
+
+    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+        let disk = &mut *self.0.borrow_mut();
+        let named = disk.snapshots.named();
+        disk.chunks.retain(|id, _| named.contains(id) || except.contains(id));
     }
 
     fn sync(&mut self, now: Time) {
@@ -121,7 +237,11 @@ impl Storage for MemoryDisk {
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         let disk = &mut *self.0.borrow_mut();
         disk.advance(now);
-        Ok(disk.durable)
+        let mut durable = disk.durable;
+        if on(Bug::SnapshotBeforeItsChunks) {
+            durable.chunks = disk.put;
+        }
+        Ok(durable)
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -136,10 +256,17 @@ impl Storage for MemoryDisk {
 
 impl Disk {
     fn all_written(&self) -> Durable {
-        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
+        let (write, chunks) = (self.written, self.put);
+        Durable { write, term: self.appended_in, last: self.log.last.index, chunks }
     }
 
-    fn wrote(&mut self) -> WriteId {
+    fn save_state(&mut self, state: State) -> WriteId {
+        let before = std::mem::replace(&mut self.state, state);
+        self.wrote(Undo::State(before))
+    }
+
+    fn wrote(&mut self, undo: Undo) -> WriteId {
+        self.undo.push_back(undo);
         self.written = WriteId(self.written.0 + 1);
         self.written
     }
@@ -149,10 +276,8 @@ impl Disk {
         loop {
             match (self.syncing, self.speed) {
                 (Some((covered, began)), DiskSpeed::Latency(latency)) if began + latency <= now => {
-                    let done = covered.write.0 - self.durable.write.0;
-                    self.undo.drain(..done as usize);
-                    self.durable = covered;
                     self.syncing = None;
+                    self.finish(covered);
                 }
                 (None, _) if self.wanted => {
                     let covered = self.all_written();
@@ -165,9 +290,19 @@ impl Disk {
     }
 
     fn finish_all(&mut self) {
-        self.undo.clear();
-        self.durable = self.all_written();
         (self.syncing, self.wanted) = (None, false);
+        self.finish(self.all_written());
+    }
+
+    /// What a sync covered is durable; chunks that no kept snapshot names go.
+    fn finish(&mut self, covered: Durable) {
+        let done = covered.write.0 - self.durable.write.0;
+        self.undo.drain(..done as usize);
+        self.durable = covered;
+        if let Some(age) = self.snapshots.settle(covered.write) {
+            let named = self.snapshots.named();
+            self.chunks.retain(|id, chunk| chunk.age >= age || named.contains(id));
+        }
     }
 }
 
@@ -176,7 +311,11 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::raft::{Entry, EntryMeta, Payload};
+    use crate::raft::{Configuration, Entry, EntryMeta, Payload, SnapshotMeta};
+
+    fn new_disk() -> MemoryDisk {
+        MemoryDisk::new(&Persistent::founding(Configuration::new([ServerId(1)])))
+    }
 
     fn entries(term: u64, texts: &[&'static str]) -> Entries {
         let entry = |text: &&'static str| Entry {
@@ -193,7 +332,7 @@ mod tests {
     fn texts(disk: &MemoryDisk) -> Vec<String> {
         let read = disk.read(Index(0), Index(u64::MAX), u64::MAX);
         let text = |entry: &Entry| match &entry.payload {
-            Payload::NoOp => "-".to_owned(),
+            Payload::NoOp | Payload::Configuration(_) => "-".to_owned(),
             Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
         };
         read.iter().map(text).collect()
@@ -202,7 +341,7 @@ mod tests {
     /// TRAPS 4: truncation and replacement are one write; a crash leaves the old or the new.
     #[test]
     fn trap_04_a_crash_takes_back_truncation_and_replacement_together() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         disk.append(Index(1), entries(1, &["a", "b", "c"]));
         disk.append(Index(4), entries(1, &["d"]));
         disk.sync(ms(0));
@@ -215,13 +354,13 @@ mod tests {
         assert_eq!(texts(&disk), ["a", "b", "c", "d"]);
         let metas = disk.load().persistent.log;
         assert_eq!(metas.len(), 4);
-        assert_eq!(metas[3], EntryMeta { term: Term(1), bytes: 1 });
+        assert_eq!(metas[3], EntryMeta::new(Term(1), 1));
     }
 
     /// TRAPS 71: a sync covers what was written before it began, and nothing else.
     #[test]
     fn trap_71_a_sync_covers_what_was_written_before_it_began() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         disk.set_speed(DiskSpeed::Latency(Duration::from_millis(10)));
         let vote = disk.save_vote(Term(3), Some(ServerId(2)));
         disk.sync(ms(0));
@@ -241,7 +380,7 @@ mod tests {
     /// TRAPS 15: the sync of a vote of term 2 says nothing of what term 2 does to the log.
     #[test]
     fn trap_15_a_vote_does_not_speak_for_the_entries_of_its_term() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         disk.save_vote(Term(1), None);
         disk.append(Index(1), entries(1, &["a", "b", "c"]));
         disk.sync(ms(0));
@@ -251,14 +390,14 @@ mod tests {
         disk.append(Index(2), entries(2, &["x"]));
         assert_eq!(
             disk.durable(ms(10)),
-            Ok(Durable { write: vote, term: Term(1), last: Index(3) }),
+            Ok(Durable { write: vote, term: Term(1), last: Index(3), ..Durable::default() }),
             "1 to 3 as term 1 wrote them; 2 as term 2 did is not there yet"
         );
     }
 
     #[test]
     fn every_run_is_found_however_far_back() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         for index in 1..=100 {
             disk.append(Index(index), entries(index, &["x"]));
         }
@@ -270,14 +409,15 @@ mod tests {
 
     #[test]
     fn a_crashed_disk_goes_on_where_the_last_sync_left_it() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         disk.set_speed(DiskSpeed::Latency(Duration::from_millis(10)));
         disk.append(Index(1), entries(1, &["lost"]));
         disk.sync(ms(0));
         disk.crash();
         let kept = disk.append(Index(1), entries(2, &["kept"]));
         disk.sync(ms(20));
-        let durable = Durable { write: kept, term: Term(0), last: Index(1) };
+        let durable =
+            Durable { write: kept, term: Term(0), last: Index(1), ..Durable::default() };
         assert_eq!(disk.durable(ms(30)), Ok(durable));
         disk.crash();
         assert_eq!(texts(&disk), ["kept"]);
@@ -285,7 +425,7 @@ mod tests {
 
     #[test]
     fn reading_is_bounded_and_crosses_runs() {
-        let mut disk = MemoryDisk::default();
+        let mut disk = new_disk();
         disk.append(Index(1), entries(1, &["aa", "bb"]));
         disk.append(Index(3), entries(1, &["cc"]));
         disk.append(Index(4), entries(1, &["dd", "ee"]));

@@ -1,7 +1,21 @@
-//! What survives a crash: the log, the term and the vote.
+//! What survives a crash: the term and the vote, the log, and the snapshot that takes the place of
+//! the log's beginning.
 //!
 //! A server writes, asks for a sync, and goes on; the storage says later what is durable. What
 //! was written and not synced when a server crashes is lost.
+//!
+//! **Snapshots (section 7).** A [`Snapshot`] is what it covers and a list of chunks, pieces of at
+//! most [`MAX_CHUNK_BYTES`] that are named by the hash of their bytes: what two snapshots have in
+//! common is written and kept once. A server puts the chunks that are not there yet, waits until
+//! they are durable, and saves the snapshot, which is one small write of the log. Whether it took
+//! the snapshot itself or got it from a leader makes no difference, but that one that was got may
+//! replace the log (`keep_log`). The log up to the snapshot's last entry may then be
+//! [compacted](Storage::compact), now or later: the tail is kept for followers that lag.
+//!
+//! **Which chunks are kept.** Those of the latest snapshot, and of the one before it, which may be
+//! on its way to a peer. Chunks that are put and not named yet stay until another snapshot is
+//! durable, or [`discard_chunks`](Storage::discard_chunks): a transfer that a crash interrupts goes
+//! on where it was.
 //!
 //! | storage | for |
 //! |---|---|
@@ -20,14 +34,18 @@ mod memory;
 mod sandbox;
 mod segments;
 mod simulated;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::raft::{Entries, Index, Persistent, ServerId, Term, Time};
+use bytes::Bytes;
+
+use crate::raft::{ChunkId, Entries, Index, Persistent, ServerId, Term, Time};
 
 use disk::Disk;
 
@@ -35,10 +53,14 @@ pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
-pub(crate) use sandbox::{Refused, ServerDisk};
+pub(crate) use sandbox::{Refused, Salvage, ServerDisk, Sizes, Unsalvaged};
 pub use segments::Identity;
+pub use snapshots::Snapshot;
 
-/// A server's log, term and vote.
+/// Most bytes of a chunk of a snapshot.
+pub const MAX_CHUNK_BYTES: usize = 1 << 20;
+
+/// A server's term and vote, log and snapshot.
 pub trait Storage {
     /// What the disk keeps. Called once, when a server starts.
     fn load(&self) -> Recovered;
@@ -46,12 +68,46 @@ pub trait Storage {
     /// Writes `current_term` and `voted_for`.
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId;
 
-    /// Drops every entry from `first` on and writes `entries` in their place, as one write.
+    /// Writes that the server is not `recovering` any more.
+    fn save_recovered(&mut self) -> WriteId;
+
+    /// Drops every entry from `first` on and writes `entries` in their place, as one write. What
+    /// is compacted cannot be replaced.
     fn append(&mut self, first: Index, entries: Entries) -> WriteId;
 
     /// The entries behind `after` up to and including `last`, whether durable or not: as many as
-    /// fit into `max_bytes` of payload, at least one if there is one.
+    /// fit into `max_bytes` of payload, at least one if there is one. None if `after` lies before
+    /// the base: the log does not reach so far back.
     fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries;
+
+    /// Keeps a chunk whose bytes, at most [`MAX_CHUNK_BYTES`], have this hash. It costs nothing if
+    /// it is there already. The log never waits for chunks: they have numbers of their own.
+    fn put_chunk(&mut self, id: ChunkId, bytes: Bytes) -> ChunkWrite;
+
+    /// Whether a chunk is kept, durable or not.
+    fn has_chunk(&self, id: &ChunkId) -> bool;
+
+    /// The bytes of a chunk. `None` if it is not kept, or if what the disk has of it is damaged.
+    fn chunk(&self, id: &ChunkId) -> Option<Bytes>;
+
+    /// Has a snapshot take the place of the log up to its last entry, as one write. Its chunks
+    /// must be durable: the caller has waited for them. With `keep_log`, its last entry is in the
+    /// log, and all of the log stays until it is [compacted](Self::compact); without, the whole
+    /// log is dropped and its base is the snapshot's last entry. When this is durable, the
+    /// snapshot before the last goes, with every chunk put before this call that neither this
+    /// snapshot nor the last names.
+    fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId;
+
+    /// The latest snapshot, whether durable or not, if one was ever saved.
+    fn snapshot(&self) -> Option<Snapshot>;
+
+    /// Drops the log up to and including `to`, which the snapshot covers; nothing if that is
+    /// dropped already. Room is made bit by bit, and a crash may bring back what was dropped.
+    fn compact(&mut self, to: Index);
+
+    /// Drops every chunk that neither a kept snapshot nor `except` names: of transfers that were
+    /// given up. Without this, they stay until the next snapshot.
+    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>);
 
     /// Asks for everything written so far to become durable.
     fn sync(&mut self, now: Time);
@@ -70,7 +126,7 @@ pub trait Storage {
 /// What a disk kept of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recovered {
-    /// Term, vote and log.
+    /// Term, vote, snapshot and log.
     pub persistent: Persistent,
     /// What was cut off.
     pub torn: Option<TornTail>,
@@ -80,16 +136,22 @@ pub struct Recovered {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct WriteId(pub u64);
 
+/// The number of a chunk that was put; later ones have numbers that are no lower.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ChunkWrite(pub u64);
+
 /// How far a storage is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Durable {
     /// Every write up to this one is.
     pub write: WriteId,
-    /// `current_term` when the last entries among those writes were written: a vote that was
-    /// written after them speaks for no entry of its term.
+    /// `current_term` when the last entries among those writes were written, or a snapshot that
+    /// replaced them: a vote that was written after them speaks for no entry of its term.
     pub term: Term,
-    /// The last entry of the log as of that write.
+    /// The last entry of the log as of that write, be it one that the snapshot covers.
     pub last: Index,
+    /// Every chunk that was put up to this number is, too.
+    pub chunks: ChunkWrite,
 }
 
 /// How a disk of a sandbox syncs.
@@ -117,12 +179,44 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
         self.borrow_mut().save_vote(term, voted_for)
     }
 
+    fn save_recovered(&mut self) -> WriteId {
+        self.borrow_mut().save_recovered()
+    }
+
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
         self.borrow_mut().append(first, entries)
     }
 
     fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries {
         self.borrow().read(after, last, max_bytes)
+    }
+
+    fn put_chunk(&mut self, id: ChunkId, bytes: Bytes) -> ChunkWrite {
+        self.borrow_mut().put_chunk(id, bytes)
+    }
+
+    fn has_chunk(&self, id: &ChunkId) -> bool {
+        self.borrow().has_chunk(id)
+    }
+
+    fn chunk(&self, id: &ChunkId) -> Option<Bytes> {
+        self.borrow().chunk(id)
+    }
+
+    fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
+        self.borrow_mut().save_snapshot(snapshot, keep_log)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.borrow().snapshot()
+    }
+
+    fn compact(&mut self, to: Index) {
+        self.borrow_mut().compact(to);
+    }
+
+    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+        self.borrow_mut().discard_chunks(except);
     }
 
     fn sync(&mut self, now: Time) {

@@ -4,12 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
 
 use super::harm::{Harm, can_harm, harm};
 use super::segments::{Identity, Options, SegmentLog};
 use super::simulated::SimulatedDisk;
-use super::{DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
-use crate::raft::{Entries, Index, Position, ServerId, Term, Time};
+use super::{Disk, DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
+use crate::museum::{Bug, on};
+use crate::raft::{
+    ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term, Time,
+};
 
 /// The disk of a server.
 pub(crate) enum ServerDisk {
@@ -21,6 +25,8 @@ pub(crate) enum ServerDisk {
 pub(crate) struct Simulated {
     disk: SimulatedDisk,
     identity: Identity,
+    /// What the disk was formatted with.
+    founding: Persistent,
     /// The log that the server writes to; of a server that is down, what it would start from.
     log: Result<Rc<RefCell<SegmentLog<SimulatedDisk>>>, StorageError>,
 }
@@ -34,19 +40,122 @@ pub(crate) enum Refused {
     NothingToHarm,
     /// Its server runs.
     Running,
+    /// Nothing is wrong with it: its server can start.
+    Sound,
+}
+
+/// How much room a storage takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Sizes {
+    /// The bytes of the log: of its files, or of its payloads where there are no files.
+    pub(crate) log_bytes: u64,
+    /// The last entry that the latest snapshot covers; 0 at 0 without one.
+    pub(crate) snapshot: Position,
+    /// The bytes of chunks, of all snapshots and of those in the making.
+    pub(crate) chunk_bytes: u64,
+}
+
+/// What one server had left of a cluster that lost its majority. Whatever was acknowledged behind
+/// `last` is lost; of what lies between `snapshot` and `last`, some may never have been committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Salvage {
+    /// Its term, before.
+    pub(crate) term: Term,
+    /// The last entry that it had.
+    pub(crate) last: Position,
+    /// The last entry that its snapshot covers: up to here, all was committed.
+    pub(crate) snapshot: Position,
+    /// How many entries lie behind the snapshot.
+    pub(crate) behind_snapshot: u64,
+    /// The cluster it belonged to; not known of a disk in memory.
+    pub(crate) old_cluster: Option<Uuid>,
+}
+
+/// Why nothing can be salvaged from a disk; then nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Unsalvaged {
+    /// Its server runs.
+    #[error("it is running: stop it first, and every other server of its cluster")]
+    Running,
+    /// There is not enough to start from.
+    #[error("it has no member list yet: it was still joining, and knows of no cluster to save")]
+    Joining,
+    /// The disk cannot be read, or not be written to.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// A chunk of its snapshot cannot be read.
+    #[error("chunk {0} of its snapshot cannot be read; give the salvage another server's disk")]
+    Unreadable(ChunkId),
 }
 
 impl ServerDisk {
-    /// The disk of a new server, formatted.
-    pub(crate) fn new(kind: DiskKind, identity: Identity, luck: ChaCha8Rng) -> Self {
+    /// The disk of a new server, formatted for a founding member or for one that is to join.
+    pub(crate) fn new(
+        kind: DiskKind,
+        identity: Identity,
+        founding: Persistent,
+        luck: ChaCha8Rng,
+    ) -> Self {
         match kind {
-            DiskKind::Memory => Self::Memory(MemoryDisk::default()),
+            DiskKind::Memory => Self::Memory(MemoryDisk::new(&founding)),
             DiskKind::Simulated => {
-                let mut disk = SimulatedDisk::new(luck);
-                let formatted = SegmentLog::format(&mut disk, &identity, Options::default());
-                let open = |()| open(&disk, identity);
-                let log = formatted.and_then(open);
-                Self::Simulated(Simulated { disk, identity, log })
+                let disk = SimulatedDisk::new(luck);
+                let log = format(&disk, &identity, &founding).and_then(|()| open(&disk, identity));
+                Self::Simulated(Simulated { disk, identity, founding, log })
+            }
+        }
+    }
+
+    /// Formats the disk of a server that lost it: it is to join the cluster again, and neither
+    /// votes nor acknowledges anything until it has recovered from a quorum.
+    ///
+    /// # Errors
+    /// If its server runs, or could start from what is there. Then nothing was changed.
+    pub(crate) fn reformat(&mut self, running: bool) -> Result<(), Refused> {
+        match self {
+            _ if running => Err(Refused::Running),
+            Self::Simulated(it) if it.log.is_err() => {
+                it.disk.destroy();
+                it.founding = Persistent::joining();
+                it.log = format(&it.disk, &it.identity, &it.founding)
+                    .and_then(|()| open(&it.disk, it.identity));
+                Ok(())
+            }
+            _ => Err(Refused::Sound),
+        }
+    }
+
+    /// Makes a cluster of its own, by a new name, of a server whose old one lost its majority for
+    /// ever: the next term, and itself as the only member, at the end of its log. Loud, and a last
+    /// resort; the report says what may be missing.
+    ///
+    /// # Errors
+    /// If its server runs, or its disk cannot be read or written. Then nothing was changed.
+    pub(crate) fn salvage(
+        &mut self,
+        new_cluster: Uuid,
+        server: ServerId,
+        running: bool,
+    ) -> Result<Salvage, Unsalvaged> {
+        if running {
+            return Err(Unsalvaged::Running);
+        }
+        match self {
+            Self::Memory(disk) => {
+                let salvage = found_alone(&mut disk.clone(), server)?;
+                disk.flush();
+                Ok(salvage)
+            }
+            Self::Simulated(it) => it.salvage(new_cluster),
+        }
+    }
+
+    /// How much room it takes; nothing of what cannot be read.
+    pub(crate) fn sizes(&self) -> Sizes {
+        match self {
+            Self::Memory(disk) => disk.sizes(),
+            Self::Simulated(it) => {
+                it.log.as_ref().map(|log| log.borrow().sizes()).unwrap_or_default()
             }
         }
     }
@@ -72,7 +181,7 @@ impl ServerDisk {
                     log.borrow_mut().flush(now);
                 }
                 it.disk.crash();
-                it.log = open(&it.disk, it.identity);
+                it.reopen();
             }
         }
     }
@@ -157,16 +266,82 @@ impl ServerDisk {
                     harm(&it.disk, &it.identity, kind);
                 }
                 if !running {
-                    it.log = open(&it.disk, it.identity);
+                    it.reopen();
                 }
             }
             DiskFault::Destroy => {
                 it.disk.destroy();
-                it.log = open(&it.disk, it.identity);
+                it.reopen();
             }
         }
         Ok(())
     }
+}
+
+impl Simulated {
+    fn reopen(&mut self) {
+        if on(Bug::FormatsALostDisk) && self.disk.files().is_ok_and(|files| files.is_empty()) {
+            self.log = format(&self.disk, &self.identity, &self.founding)
+                .and_then(|()| open(&self.disk, self.identity));
+        } else {
+            self.log = open(&self.disk, self.identity);
+        }
+    }
+
+    /// Writes all that is there to an empty disk, as the new cluster's, and takes that over when
+    /// it is whole.
+    fn salvage(&mut self, new_cluster: Uuid) -> Result<Salvage, Unsalvaged> {
+        let old = self.log.clone()?;
+        let identity = Identity { cluster: new_cluster, ..self.identity };
+        let kept = old.load().persistent;
+        let mut founding = Persistent { snapshot: kept.snapshot, ..Persistent::default() };
+        (founding.current_term, founding.voted_for) = (kept.current_term, kept.voted_for);
+        let disk = self.disk.blank();
+        format(&disk, &identity, &founding)?;
+        let mut fresh = SegmentLog::open(disk.clone(), identity, Options::default())?;
+        if let Some(snapshot) = old.snapshot() {
+            for id in &*snapshot.chunks {
+                let bytes = old.chunk(id).ok_or(Unsalvaged::Unreadable(*id))?;
+                fresh.put_chunk(*id, bytes);
+                fresh.flush(Time::default());
+            }
+            fresh.save_snapshot(snapshot, true);
+        }
+        let last_included = founding.snapshot.last_included.index;
+        let behind = old.read(last_included, Index(u64::MAX), u64::MAX);
+        if !behind.is_empty() {
+            fresh.append(last_included.next(), behind);
+        }
+        let mut salvage = found_alone(&mut fresh, identity.server)?;
+        fresh.flush(Time::default());
+        fresh.durable(Time::default())?;
+        salvage.old_cluster = Some(self.identity.cluster);
+        self.disk.take_files(&disk);
+        self.identity = identity;
+        self.log = open(&self.disk, identity);
+        Ok(salvage)
+    }
+}
+
+/// Makes `server` the only member of its cluster, in a term of its own, and says what it has.
+fn found_alone(storage: &mut impl Storage, server: ServerId) -> Result<Salvage, Unsalvaged> {
+    let kept = storage.load().persistent;
+    let last = match kept.log.last() {
+        Some(entry) => Position::new(entry.term, Index(kept.base.index.0 + kept.log.len() as u64)),
+        None => kept.base,
+    };
+    let snapshot = kept.snapshot.last_included;
+    if last.index == Index(0) && kept.snapshot.configuration == Configuration::default() {
+        return Err(Unsalvaged::Joining);
+    }
+    let term = Term(kept.current_term.0 + 1);
+    storage.save_vote(term, None);
+    let alone = Configuration::new([server]);
+    let entry = Entry { term, payload: Payload::Configuration(alone.into()) };
+    storage.append(last.index.next(), vec![entry].into());
+    storage.save_recovered();
+    let (term, behind_snapshot) = (kept.current_term, last.index - snapshot.index);
+    Ok(Salvage { term, last, snapshot, behind_snapshot, old_cluster: None })
 }
 
 /// The faults that need something that recovery would miss.
@@ -177,6 +352,14 @@ fn harm_of(fault: DiskFault) -> Option<Harm> {
         DiskFault::Misdirect => Some(Harm::Misdirect),
         _ => None,
     }
+}
+
+fn format(
+    disk: &SimulatedDisk,
+    identity: &Identity,
+    founding: &Persistent,
+) -> Result<(), StorageError> {
+    SegmentLog::format(&mut disk.clone(), identity, founding, Options::default())
 }
 
 fn open(

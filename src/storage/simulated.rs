@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::DiskSpeed;
@@ -93,6 +93,19 @@ impl SimulatedDisk {
         self.0.borrow_mut().files.clear();
     }
 
+    /// An empty disk on which nothing goes wrong, with luck of its own.
+    pub(super) fn blank(&self) -> Self {
+        let medium = &mut *self.0.borrow_mut();
+        let mut seed = [0; 32];
+        medium.luck.fill_bytes(&mut seed);
+        Self::new(ChaCha8Rng::from_seed(seed))
+    }
+
+    /// Has the files of `other` in place of its own.
+    pub(super) fn take_files(&self, other: &Self) {
+        self.0.borrow_mut().files = std::mem::take(&mut other.0.borrow_mut().files);
+    }
+
     /// Changes a file behind everybody's back.
     pub(super) fn harm(&self, file: FileId, harm: impl FnOnce(&mut [u8])) {
         if let Some(bytes) = self.0.borrow_mut().files.get_mut(&file) {
@@ -115,6 +128,14 @@ impl Disk for SimulatedDisk {
         let medium = self.0.borrow();
         let bytes = medium.files.get(&file).ok_or(DiskError::Gone(file))?;
         Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
+        let medium = self.0.borrow();
+        let bytes = medium.files.get(&file).ok_or(DiskError::Gone(file))?;
+        let start = bytes.len().min(at as usize);
+        let end = bytes.len().min(start + length);
+        Ok(Bytes::copy_from_slice(&bytes[start..end]))
     }
 
     fn commit(&mut self, changes: Vec<Change>, now: Time) {
@@ -168,6 +189,9 @@ impl Medium {
                 self.files.insert(file, vec![0; bytes as usize]);
             }
             Change::Write { file, at, bytes } => self.put(file, at as usize, &bytes),
+            Change::Remove { file } => {
+                self.files.remove(&file);
+            }
         }
     }
 
@@ -184,8 +208,8 @@ impl Medium {
     /// whether later ones may have been begun: before a new file is durable they are not.
     fn tear(&mut self, change: Change) -> bool {
         match (self.below(4), change) {
-            (0, change) => return matches!(change, Change::Write { .. }),
-            (1, change) => self.carry_out(change),
+            (0, change) => return !matches!(change, Change::Create { .. }),
+            (1, change) | (_, change @ Change::Remove { .. }) => self.carry_out(change),
             (_, Change::Create { file, bytes }) => {
                 let bytes = self.below(bytes as usize);
                 self.files.insert(file, vec![0; bytes]);

@@ -1,8 +1,11 @@
-//! The log on a disk: term, vote and entries as records of one log, so that one sync covers all.
+//! The log on a disk: term, vote, entries and snapshots as records of one log, so that one sync
+//! covers all; and the chunks of the snapshots beside it.
 //!
 //! A segment is a file of a fixed size, zeros at first, that is filled from the front and never
-//! written to twice in the same place. `record.rs` shows a record, byte by byte; `recovery.rs`
-//! says how a log is read and how damage is told from what a crash tore.
+//! written to twice in the same place. `record.rs` shows a record, byte by byte, and `payload.rs`
+//! what it carries; `recovery.rs` says how a log is read and how damage is told from what a crash
+//! tore; `compaction.rs`, how its beginning goes; `packs.rs`, where chunks are; `batches.rs`, what
+//! is given to the disk when.
 //!
 //! **What can be told.** Every record says how far the log was known to be synced when it was
 //! written. So record `n` is protected once a record that came after its sync is durable itself:
@@ -11,30 +14,48 @@
 //! synced when nobody waits for it. Harm to the end that is not protected yet cannot be told from
 //! a write that a crash tore, and is cut off as such.
 //!
-//! **What waits.** What is written while a batch is under way makes up the next batch. While the
-//! disk is full or stalled all of it stays in memory: the server goes on, and acknowledges
-//! nothing. More than [`Options::backlog_bytes`] of it stop the server, and so does a failed sync,
-//! which is never tried again.
+//! **What waits.** What is written while a batch is under way makes up the next batch, with at most
+//! 1 MiB of chunks. While the disk is full or stalled all of it stays in memory: the server goes
+//! on, and acknowledges nothing. More than [`Options::backlog_bytes`] of the log or
+//! [`Options::chunk_backlog_bytes`] of chunks stop the server, and so does a failed sync, which is
+//! never tried again.
+//!
+//! **What there is.** The entries behind the base are in memory, too; of each chunk its name and
+//! place. On the disk, the log takes what the base leaves of it, and a few segments; the chunks at
+//! most twice their size, a pack or two more, and while a snapshot is made, that one's.
 
+mod batches;
+mod compaction;
+mod packs;
+mod payload;
 mod record;
 mod recovery;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
-use record::{HEADER_BYTES, Header, Seal};
+use compaction::Segments;
+use packs::Packs;
+use payload::{Saved, Vote};
+use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
 
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
-use super::{Durable, FileId, Recovered, Storage, StorageError, TornTail, WriteId};
+use super::sandbox::Sizes;
+use super::snapshots::Snapshots;
+use super::{
+    ChunkWrite, Durable, FileId, Recovered, Snapshot, Storage, StorageError, TornTail, WriteId,
+};
 use crate::museum::{Bug, on};
-use crate::raft::{Entries, Index, Persistent, Position, ServerId, Term, Time};
+use crate::raft::{ChunkId, Entries, Index, Persistent, Position, ServerId, Term, Time};
 
 /// How long after a write without a next one the mark is written.
 const MARK_DELAY: Duration = Duration::from_millis(50);
@@ -55,8 +76,14 @@ pub struct Identity {
 pub(crate) struct Options {
     /// The size of a segment; a record that is larger has one of its own.
     pub(crate) segment_bytes: u64,
-    /// Most bytes that wait for the disk.
+    /// Most bytes of the log that wait for the disk.
     pub(crate) backlog_bytes: u64,
+    /// The size of a pack; a chunk that does not fit has one of its own.
+    pub(crate) pack_bytes: u64,
+    /// Most bytes of chunks that wait for the disk: who puts them waits for it, too.
+    pub(crate) chunk_backlog_bytes: u64,
+    /// Most bytes of chunks that no snapshot names which a server that starts keeps.
+    pub(crate) spare_bytes: u64,
 }
 
 /// A server's log in segments on `D`.
@@ -64,16 +91,18 @@ pub(crate) struct SegmentLog<D> {
     disk: D,
     identity: Identity,
     options: Options,
-    term: Term,
-    voted_for: Option<ServerId>,
-    /// `current_term` when entries were written last.
+    vote: Vote,
+    /// `current_term` when the log was changed last.
     appended_in: Term,
     log: MemoryLog,
+    snapshots: Snapshots,
+    segments: Segments,
+    packs: Packs,
     torn: Option<TornTail>,
     segment: Segment,
     /// The number of the last record that was written.
     sequence: u64,
-    /// The last vote or entries that were written.
+    /// The last record that says something.
     written: WriteId,
     /// Every record up to this one is durable.
     synced: u64,
@@ -84,6 +113,8 @@ pub(crate) struct SegmentLog<D> {
     /// What waits to be the next batch.
     queue: Vec<Change>,
     queued_bytes: u64,
+    /// Files that are not needed any more.
+    unneeded: VecDeque<FileId>,
     /// The batch under way.
     batch: Option<Batch>,
     wanted: bool,
@@ -96,7 +127,7 @@ pub(crate) struct SegmentLog<D> {
 
 /// The segment that is written to.
 struct Segment {
-    file: FileId,
+    number: u64,
     seal: Seal,
     /// Where the next record goes; the size of the file if there is no more room.
     at: u64,
@@ -113,9 +144,15 @@ struct Batch {
 }
 
 impl Default for Options {
-    /// Segments of 64 KiB, a backlog of 128 MiB.
+    /// Segments of 64 KiB, packs of 256 KiB, backlogs of 128 MiB, 1 GiB of spare chunks.
     fn default() -> Self {
-        Self { segment_bytes: 64 << 10, backlog_bytes: 128 << 20 }
+        Self {
+            segment_bytes: 64 << 10,
+            backlog_bytes: 128 << 20,
+            pack_bytes: 256 << 10,
+            chunk_backlog_bytes: 128 << 20,
+            spare_bytes: 1 << 30,
+        }
     }
 }
 
@@ -126,30 +163,42 @@ impl fmt::Display for Identity {
 }
 
 impl<D: Disk> SegmentLog<D> {
-    /// Makes the empty log of a server, once, when the cluster is made.
+    /// Makes the empty log of a server, once: of a founding member when the cluster is made, or of
+    /// one that is to join.
     ///
     /// # Errors
     /// If the disk is not empty, or does not take it.
     pub(crate) fn format(
         disk: &mut D,
         identity: &Identity,
+        founding: &Persistent,
         options: Options,
     ) -> Result<(), StorageError> {
         if let Some(file) = disk.files()?.first() {
             return Err(StorageError::NotEmpty(*file));
         }
-        let (segment, create) = Segment::create(identity, FileId(1), options.segment_bytes);
-        let (file, mut bytes) = (segment.file, Vec::new());
-        let header = segment.header(identity);
-        record::write(&mut bytes, segment.seal, 0, (Kind::Header, 1, 0), |out| header.encode(out));
-        let header = Change::Write { file, at: 0, bytes };
-        disk.commit(vec![create, header], Time::default());
+        let Persistent { current_term: term, voted_for, recovering, .. } = *founding;
+        let snapshot = Snapshot { meta: founding.snapshot.clone(), ..Snapshot::default() };
+        let base = snapshot.meta.last_included;
+        let vote = Vote { term, voted_for, recovering };
+        let saved = Saved { vote, keep_log: false, snapshot }.encode();
+        let needed = (HEADER_BYTES + record::size(saved.len())) as u64;
+        let bytes = options.segment_bytes.max(needed);
+        let (segment, create) = Segment::create(identity, 1, bytes);
+        let mut written = Vec::new();
+        let header = segment.header(identity, Beginning { file: 1, sequence: 1, base });
+        record::write(&mut written, segment.seal, 0, (Kind::Header, 1, 0), |out| {
+            header.encode(out);
+        });
+        let at = written.len() as u64;
+        record::write(&mut written, segment.seal, at, (Kind::Snapshot, 2, 0), |out| {
+            out.extend(saved);
+        });
+        let write = Change::Write { file: FileId::Log(1), at: 0, bytes: written };
+        disk.commit(vec![create, write], Time::default());
         match disk.finish() {
             Outcome::Done => Ok(()),
-            Outcome::Full(_) => {
-                let (bytes, limit) = (options.segment_bytes, 0);
-                Err(StorageError::Backlog { bytes, limit })
-            }
+            Outcome::Full(_) => Err(StorageError::NoRoom { bytes }),
             Outcome::Failed(error) => Err(error.into()),
         }
     }
@@ -158,47 +207,51 @@ impl<D: Disk> SegmentLog<D> {
     ///
     /// # Errors
     /// If the server must not start from this disk.
-    pub(crate) fn open(
-        mut disk: D,
-        identity: Identity,
-        options: Options,
-    ) -> Result<Self, StorageError> {
-        if on(Bug::FormatsALostDisk) && disk.files()?.is_empty() {
-            Self::format(&mut disk, &identity, options)?;
-        }
+    pub(crate) fn open(disk: D, identity: Identity, options: Options) -> Result<Self, StorageError> {
         let found = recovery::recover(&disk, &identity)?;
+        let mut packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
+        let left_over = found.left_over.into_iter().map(FileId::Log);
+        let unneeded: VecDeque<_> =
+            left_over.chain(packs.take_dead().into_iter().map(FileId::Pack)).collect();
         // Entries are never written before their own term; to claim a later one, as that of a vote
         // written since, could speak for what replaces them in it.
         let Position { term: appended_in, index: last } = found.log.last;
         let sequence = found.end.next - 1;
+        let number = found.segments.last().map_or(1, |segment| segment.number);
         let segment = Segment {
-            file: found.last_file,
-            seal: Seal::new(&identity, found.last_file),
+            number,
+            seal: Seal::new(&identity, FileId::Log(number)),
             // A torn tail stays as it is: what follows goes into a new segment.
             at: if found.torn.is_some() { found.end.bytes } else { found.end.at as u64 },
             bytes: found.end.bytes,
         };
         let written = WriteId(found.written);
         let protected = found.end.synced;
+        let segments =
+            Segments::new(found.segments, found.beginning, found.homes, found.snapshot_file);
+        let durable = Durable { write: written, term: appended_in, last, chunks: ChunkWrite(0) };
         Ok(Self {
             disk,
             identity,
             options,
-            term: found.term,
-            voted_for: found.voted_for,
+            vote: found.vote,
             appended_in,
             log: found.log,
+            snapshots: Snapshots::new(found.snapshot),
+            segments,
+            packs,
             torn: found.torn,
             segment,
             sequence,
             written,
             synced: sequence,
-            durable: Durable { write: written, term: appended_in, last },
+            durable,
             protected,
             queue: Vec::new(),
             queued_bytes: 0,
+            wanted: !unneeded.is_empty(),
+            unneeded,
             batch: None,
-            wanted: false,
             retry: None,
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
@@ -207,177 +260,73 @@ impl<D: Disk> SegmentLog<D> {
 
     /// The term, the vote and the last entry, as written.
     pub(crate) fn summary(&self) -> (Term, Option<ServerId>, Position) {
-        (self.term, self.voted_for, self.log.last)
+        (self.vote.term, self.vote.voted_for, self.log.last)
     }
 
-    /// Makes everything durable that can be, and protects it, as a server that ends in good order
-    /// does.
-    pub(crate) fn flush(&mut self, now: Time) {
-        // There may be room again.
-        self.retry = None;
-        loop {
-            if self.batch.is_some() {
-                let outcome = self.disk.finish();
-                self.ended(outcome, now);
-            } else if self.failure.is_some() || self.retry.is_some() {
-                return;
-            } else if !self.queue.is_empty() {
-                self.begin(now);
-            } else if self.protected < self.written.0 {
-                self.write(Kind::Mark, 0, |_| {});
-            } else {
-                return;
-            }
+    /// How much room the log and the chunks take.
+    pub(super) fn sizes(&self) -> Sizes {
+        Sizes {
+            log_bytes: self.segments.bytes(),
+            snapshot: self.snapshots.latest().meta.last_included,
+            chunk_bytes: self.packs.bytes(),
         }
     }
 
-    /// Ends what the disk has done, and begins what is to be done next.
-    fn advance(&mut self, now: Time) {
-        while self.failure.is_none() {
-            if self.batch.is_some() {
-                let Some(outcome) = self.disk.poll(now) else { return };
-                self.ended(outcome, now);
-            } else if self.wanted && self.retry.is_none_or(|moment| moment <= now) {
-                self.begin(now);
-            } else if self.mark.is_some_and(|moment| moment <= now) {
-                self.write(Kind::Mark, 0, |_| {});
-                self.wanted = true;
-            } else {
-                return;
-            }
-        }
+    fn save_vote(&mut self, vote: Vote) -> WriteId {
+        self.vote = vote;
+        self.write(Kind::Vote, payload::VOTE_LENGTH, |out| vote.encode(out));
+        self.written
     }
 
-    fn begin(&mut self, now: Time) {
-        let durable = self.all_written();
-        let bytes = std::mem::take(&mut self.queued_bytes);
-        let (sequence, protects) = (self.sequence, self.synced);
-        self.batch = Some(Batch { sequence, durable, protects, bytes });
-        if on(Bug::ReportsBeforeSync) {
-            self.durable = durable;
-        }
-        (self.wanted, self.retry, self.mark) = (false, None, None);
-        self.disk.commit(std::mem::take(&mut self.queue), now);
-    }
-
-    fn all_written(&self) -> Durable {
-        Durable { write: self.written, term: self.appended_in, last: self.log.last.index }
-    }
-
-    fn ended(&mut self, outcome: Outcome, now: Time) {
-        let Some(mut batch) = self.batch.take() else { return };
-        if on(Bug::SyncCoversLaterWrites) {
-            batch.durable = self.all_written();
-        }
-        let outcome = match outcome {
-            Outcome::Failed(_) if on(Bug::RetriesFailedSync) => Outcome::Done,
-            Outcome::Full(_) if on(Bug::IgnoresAFullDisk) => Outcome::Done,
-            outcome => outcome,
-        };
-        match outcome {
-            Outcome::Done => {
-                (self.synced, self.durable) = (batch.sequence, batch.durable);
-                self.protected = batch.protects;
-                if self.queue.is_empty() && self.protected < self.written.0 {
-                    self.mark = Some(now + MARK_DELAY);
-                }
-            }
-            Outcome::Full(mut changes) => {
-                changes.append(&mut self.queue);
-                self.queue = changes;
-                self.queued_bytes += batch.bytes;
-                (self.wanted, self.retry) = (true, Some(now + RETRY));
-            }
-            Outcome::Failed(error) => self.failure = Some(error.into()),
-        }
-    }
-
-    /// Adds a record to the next batch.
-    fn write(&mut self, kind: Kind, length: usize, payload: impl FnOnce(&mut Vec<u8>)) {
-        if self.failure.is_some() {
-            return;
-        }
-        self.mark = None;
-        let size = record::size(length) as u64;
-        if self.segment.at + size > self.segment.bytes {
-            let bytes = self.options.segment_bytes.max(HEADER_BYTES as u64 + size);
-            let next = FileId(self.segment.file.0 + 1);
-            let (segment, create) = Segment::create(&self.identity, next, bytes);
-            let header = segment.header(&self.identity);
-            self.segment = segment;
-            self.queue.push(create);
-            self.push(Kind::Header, |out| header.encode(out));
-        }
-        self.push(kind, payload);
-        let waiting = self.queued_bytes + self.batch.as_ref().map_or(0, |batch| batch.bytes);
-        let limit = self.options.backlog_bytes;
-        if waiting > limit {
-            self.failure = Some(StorageError::Backlog { bytes: waiting, limit });
-        }
-    }
-
-    fn push(&mut self, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
-        self.sequence += 1;
-        if matches!(kind, Kind::Vote | Kind::Entries) {
-            self.written = WriteId(self.sequence);
-        }
-        let numbers = (kind, self.sequence, self.synced);
-        let Segment { file, seal, at, .. } = self.segment;
-        let before = self.queue.last_mut();
-        let mut fresh = Vec::new();
-        let bytes = match before {
-            Some(Change::Write { file: last, bytes, .. }) if *last == file => bytes,
-            _ => &mut fresh,
-        };
-        let length = bytes.len();
-        record::write(bytes, seal, at, numbers, payload);
-        let added = (bytes.len() - length) as u64;
-        if !fresh.is_empty() {
-            self.queue.push(Change::Write { file, at, bytes: fresh });
-        }
-        self.segment.at += added;
-        self.queued_bytes += added;
+    fn drop_unnamed(&mut self, age: u64, except: &BTreeSet<ChunkId>) {
+        let named = self.snapshots.named();
+        self.packs.drop_unnamed(age, |id| named.contains(id) || except.contains(id));
     }
 }
 
 impl Segment {
     /// A segment that is still empty, and the change that makes its file.
-    fn create(identity: &Identity, file: FileId, bytes: u64) -> (Self, Change) {
-        let seal = Seal::new(identity, file);
-        (Self { file, seal, at: 0, bytes }, Change::Create { file, bytes })
+    fn create(identity: &Identity, number: u64, bytes: u64) -> (Self, Change) {
+        let file = FileId::Log(number);
+        let segment = Self { number, seal: Seal::new(identity, file), at: 0, bytes };
+        (segment, Change::Create { file, bytes })
     }
 
-    fn header(&self, identity: &Identity) -> Header {
-        Header { identity: *identity, file: self.file, bytes: self.bytes }
+    fn header(&self, identity: &Identity, beginning: Beginning) -> Header {
+        Header { identity: *identity, file: self.number, bytes: self.bytes, beginning }
     }
 }
 
 impl<D: Disk> Storage for SegmentLog<D> {
     fn load(&self) -> Recovered {
+        let Vote { term, voted_for, recovering } = self.vote;
         let persistent = Persistent {
-            current_term: self.term,
-            voted_for: self.voted_for,
+            current_term: term,
+            voted_for,
+            snapshot: self.snapshots.latest().meta.clone(),
+            base: self.log.base,
             log: self.log.metas().collect(),
-            ..Persistent::default()
+            recovering: recovering && !on(Bug::ForgetsRecovering),
         };
         Recovered { persistent, torn: self.torn }
     }
 
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId {
-        (self.term, self.voted_for) = (term, voted_for);
-        self.write(Kind::Vote, record::VOTE_LENGTH, |out| {
-            record::write_vote(out, term, voted_for);
-        });
-        self.written
+        self.save_vote(Vote { term, voted_for, ..self.vote })
+    }
+
+    fn save_recovered(&mut self) -> WriteId {
+        self.save_vote(Vote { recovering: false, ..self.vote })
     }
 
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
-        self.write(Kind::Entries, record::entries_length(&entries), |out| {
-            record::write_entries(out, first, &entries);
+        self.write(Kind::Entries, payload::entries_length(&entries), |out| {
+            payload::write_entries(out, first, &entries);
         });
         self.log.truncate(first);
         self.log.append(first, entries);
-        self.appended_in = self.term;
+        self.segments.homes.append(first, self.segment.number);
+        self.appended_in = self.vote.term;
         self.written
     }
 
@@ -385,21 +334,75 @@ impl<D: Disk> Storage for SegmentLog<D> {
         self.log.read(after, last, max_bytes)
     }
 
+    fn put_chunk(&mut self, id: ChunkId, bytes: Bytes) -> ChunkWrite {
+        let write = self.packs.put(id, bytes, self.snapshots.saved());
+        self.check_backlog(self.packs.waiting_bytes(), self.options.chunk_backlog_bytes);
+        write
+    }
+
+    fn has_chunk(&self, id: &ChunkId) -> bool {
+        self.packs.has(id)
+    }
+
+    fn chunk(&self, id: &ChunkId) -> Option<Bytes> {
+        self.packs.read(&self.disk, id)
+    }
+
+    fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
+        let there = |id| self.packs.has(id);
+        assert!(snapshot.chunks.iter().all(there), "invariant: every chunk was put before");
+        let last_included = snapshot.meta.last_included;
+        let keep_log = self.log.keeps(last_included, keep_log);
+        let snapshot = self.snapshots.next(snapshot);
+        let saved = Saved { vote: self.vote, keep_log, snapshot };
+        let bytes = saved.encode();
+        self.write(Kind::Snapshot, bytes.len(), |out| out.extend(bytes));
+        self.snapshots.save(self.written, saved.snapshot);
+        self.segments.snapshot = self.segment.number;
+        if !keep_log {
+            self.log = MemoryLog::behind(last_included);
+            self.appended_in = self.vote.term;
+            self.tidy();
+        }
+        self.written
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshots.taken()
+    }
+
+    fn compact(&mut self, to: Index) {
+        assert!(self.snapshots.covers(to), "invariant: what is compacted is in the snapshot");
+        if to > self.log.base.index {
+            self.log.compact(to);
+            self.tidy();
+        }
+    }
+
+    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+        self.drop_unnamed(u64::MAX, except);
+        self.tidy();
+    }
+
     fn sync(&mut self, now: Time) {
-        self.wanted |= !self.queue.is_empty();
+        self.wanted |= !self.queue.is_empty() || self.packs.is_waiting();
         self.advance(now);
     }
 
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         self.advance(now);
-        self.failure.clone().map_or(Ok(self.durable), Err)
+        let mut durable = self.durable;
+        if on(Bug::SnapshotBeforeItsChunks) {
+            durable.chunks = self.packs.put_up_to();
+        }
+        self.failure.clone().map_or(Ok(durable), Err)
     }
 
     fn deadline(&self) -> Option<Time> {
         if self.batch.is_some() {
             self.disk.deadline()
         } else if self.wanted {
-            self.retry
+            Some(self.retry.unwrap_or_default())
         } else {
             self.mark
         }

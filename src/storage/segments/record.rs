@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 4 | CRC-32 of what follows, up to and including the padding, and of the record's place |
 //! | 4 | length of the payload |
-//! | 8 | sequence number: 1, 2, 3 ... through all files |
+//! | 8 | sequence number: 1, 2, 3 ... through all files of the log |
 //! | 4 | lag: this many records before this one is the last that was known to be synced |
 //! | 4 | kind |
 //! | length | payload |
@@ -13,44 +13,41 @@
 //!
 //! The place is the cluster, the server, the file and the offset. So a record that was written to
 //! the wrong place is no record there, and neither are bytes of a client that look like one.
-//! Only the header's sum leaves out whose it is: it says so itself.
+//! Only the header's sum leaves out whose it is: it says so itself. Chunks in packs have no header
+//! and no sequence: each is record 1.
 
-use bytes::Bytes;
 use crc32fast::Hasher;
 
 use super::Identity;
 use crate::museum::{Bug, on};
-use crate::raft::{Entries, Entry, Index, Payload, ServerId, Term};
+use crate::raft::{Index, Position, ServerId, Term};
 use crate::storage::FileId;
 
 /// Before the payload.
-const HEAD: usize = 24;
+pub(super) const HEAD: usize = 24;
 const ALIGNMENT: usize = 8;
 const MAGIC: [u8; 8] = *b"jangada\n";
 pub(super) const FORMAT: u32 = 1;
-/// Magic, format, four zeros, cluster, server, file, size.
-const HEADER_PAYLOAD: usize = 8 + 8 + 16 + 8 + 8 + 8;
-/// The payload of a header is the same size in every format.
+/// Magic, format, four zeros, cluster, server, file, size, and where the log begins: file,
+/// sequence number, term, index.
+const HEADER_PAYLOAD: usize = 8 + 8 + 16 + 8 + 8 + 8 + 8 + 8 + 16;
 pub(super) const HEADER_BYTES: usize = HEAD + HEADER_PAYLOAD;
-pub(super) const VOTE_LENGTH: usize = 16;
-/// Index of the first, how many, four zeros.
-const ENTRIES_HEAD: usize = 16;
-/// Term, length, kind.
-const ENTRY_HEAD: usize = 16;
-const NO_OP: u32 = 0;
-const COMMAND: u32 = 1;
 
 /// What a record is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::storage) enum Kind {
     /// The beginning of a file.
     Header = 1,
-    /// `current_term` and `voted_for`: 8 bytes each, 0 for nobody.
+    /// `current_term`, `voted_for`, and whether the server is recovering.
     Vote = 2,
     /// Every entry from an index on is dropped, then these follow.
     Entries = 3,
     /// Nothing: it is written to say how far the log is synced.
     Mark = 4,
+    /// A snapshot, with all that [`Vote`](Self::Vote) says.
+    Snapshot = 5,
+    /// A chunk, in a pack.
+    Chunk = 6,
 }
 
 /// Where in which file, and whose; part of a record's sum.
@@ -70,13 +67,26 @@ pub(in crate::storage) struct Record {
     length: usize,
 }
 
-/// What the first record of a file says.
+/// What the first record of a segment says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
     pub(super) identity: Identity,
-    pub(super) file: FileId,
+    /// The number of the file.
+    pub(super) file: u64,
     /// The size of the file.
     pub(super) bytes: u64,
+    pub(super) beginning: Beginning,
+}
+
+/// Where a log begins: what stands before that is not needed, and may be gone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Beginning {
+    /// The number of the file.
+    pub(super) file: u64,
+    /// The number of its header.
+    pub(super) sequence: u64,
+    /// The entry before the first that is needed.
+    pub(super) base: Position,
 }
 
 /// What becomes of a file's first record.
@@ -94,7 +104,12 @@ impl Seal {
         let mut sum = Hasher::new();
         sum.update(identity.cluster.as_bytes());
         sum.update(&identity.server.0.to_le_bytes());
-        sum.update(&file.0.to_le_bytes());
+        let (kind, number) = match file {
+            FileId::Log(number) => (0, number),
+            FileId::Pack(number) => (1, number),
+        };
+        sum.update(&[kind]);
+        sum.update(&number.to_le_bytes());
         Self(sum.finalize())
     }
 
@@ -111,9 +126,14 @@ impl Seal {
 
 impl Kind {
     fn of(number: u32) -> Option<Self> {
-        [Self::Header, Self::Vote, Self::Entries, Self::Mark]
+        [Self::Header, Self::Vote, Self::Entries, Self::Mark, Self::Snapshot, Self::Chunk]
             .into_iter()
             .find(|kind| *kind as u32 == number)
+    }
+
+    /// Whether it says something that a server wrote.
+    pub(in crate::storage) fn is_data(self) -> bool {
+        matches!(self, Self::Vote | Self::Entries | Self::Snapshot)
     }
 }
 
@@ -153,33 +173,45 @@ impl Header {
         out.extend([0; 4]);
         out.extend(self.identity.cluster.as_bytes());
         out.extend(self.identity.server.0.to_le_bytes());
-        out.extend(self.file.0.to_le_bytes());
+        out.extend(self.file.to_le_bytes());
         out.extend(self.bytes.to_le_bytes());
+        out.extend(self.beginning.file.to_le_bytes());
+        out.extend(self.beginning.sequence.to_le_bytes());
+        out.extend(self.beginning.base.term.0.to_le_bytes());
+        out.extend(self.beginning.base.index.0.to_le_bytes());
     }
 
-    /// The header of a file.
-    pub(super) fn of(file: FileId, bytes: &[u8]) -> First {
+    /// The header of the segment with this number. Magic and format stand at the same place in
+    /// every format.
+    pub(super) fn of(file: u64, bytes: &[u8]) -> First {
         let first = Record::read(bytes, 0, Seal::HEADER).filter(|it| it.kind == Kind::Header);
         let Some(record) = first else { return First::Nothing };
         let mut payload = Fields(record.payload(bytes));
-        let header = (|| {
-            let magic = payload.take::<8>()?;
-            let format = u32::from_le_bytes(payload.take()?);
-            payload.take::<4>()?;
-            let cluster = uuid::Uuid::from_bytes(payload.take()?);
-            let server = ServerId(payload.number()?);
-            let header = Header {
-                identity: Identity { cluster, server },
-                file: FileId(payload.number()?),
-                bytes: payload.number()?,
-            };
-            (magic == MAGIC && header.file == file).then_some((format, header))
-        })();
-        match header {
-            Some((FORMAT, header)) => First::Header(header, record),
-            Some((format, _)) => First::Format(format),
+        match (payload.take(), payload.take().map(u32::from_le_bytes)) {
+            (Some(MAGIC), Some(FORMAT)) => {}
+            (Some(MAGIC), Some(format)) => return First::Format(format),
+            _ => return First::Nothing,
+        }
+        match Self::decode(payload).filter(|header| header.file == file) {
+            Some(header) => First::Header(header, record),
             None => First::Nothing,
         }
+    }
+
+    fn decode(mut payload: Fields<'_>) -> Option<Self> {
+        payload.take::<4>()?;
+        let cluster = uuid::Uuid::from_bytes(payload.take()?);
+        let server = ServerId(payload.number()?);
+        Some(Self {
+            identity: Identity { cluster, server },
+            file: payload.number()?,
+            bytes: payload.number()?,
+            beginning: Beginning {
+                file: payload.number()?,
+                sequence: payload.number()?,
+                base: Position::new(Term(payload.number()?), Index(payload.number()?)),
+            },
+        })
     }
 }
 
@@ -209,89 +241,22 @@ impl Record {
         (at..file.len()).step_by(ALIGNMENT).filter_map(move |at| Self::read(file, at, seal))
     }
 
-    fn payload<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+    pub(super) fn payload<'a>(&self, file: &'a [u8]) -> &'a [u8] {
         &file[self.at + HEAD..self.at + HEAD + self.length]
-    }
-
-    /// The term and the vote of a [`Kind::Vote`].
-    pub(super) fn vote(&self, file: &[u8]) -> Option<(Term, Option<ServerId>)> {
-        let mut payload = Fields(self.payload(file));
-        let (term, voted_for) = (Term(payload.number()?), payload.number()?);
-        payload.0.is_empty().then_some((term, (voted_for != 0).then_some(ServerId(voted_for))))
-    }
-
-    /// The entries of a [`Kind::Entries`], and where the first of them stands. They share the
-    /// memory of `file`.
-    pub(super) fn entries(&self, file: &Bytes) -> Option<(Index, Entries)> {
-        let mut payload = Fields(self.payload(file));
-        let first = Index(payload.number()?);
-        let count = u32::from_le_bytes(payload.take()?) as usize;
-        payload.take::<4>()?;
-        let mut entries = Vec::with_capacity(count.min(self.length / ENTRY_HEAD));
-        for _ in 0..count {
-            let term = Term(payload.number()?);
-            let length = u32::from_le_bytes(payload.take()?) as usize;
-            let kind = u32::from_le_bytes(payload.take()?);
-            let (command, rest) = payload.0.split_at_checked(length)?;
-            payload.0 = rest;
-            let payload = match (kind, length) {
-                (NO_OP, 0) => Payload::NoOp,
-                (COMMAND, _) => Payload::Command(file.slice_ref(command)),
-                _ => return None,
-            };
-            entries.push(Entry { term, payload });
-        }
-        payload.0.is_empty().then(|| (first, entries.into()))
     }
 }
 
 /// A payload that is read from the front.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*field)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
-    }
-}
-
-/// Writes the payload of a [`Kind::Vote`], of [`VOTE_LENGTH`] bytes.
-pub(super) fn write_vote(out: &mut Vec<u8>, term: Term, voted_for: Option<ServerId>) {
-    out.extend(term.0.to_le_bytes());
-    out.extend(voted_for.map_or(0, |server| server.0).to_le_bytes());
-}
-
-/// The length of what [`write_entries`] writes.
-pub(super) fn entries_length(entries: &Entries) -> usize {
-    let length = |entry: &Entry| ENTRY_HEAD + command(entry).map_or(0, Bytes::len);
-    ENTRIES_HEAD + entries.iter().map(length).sum::<usize>()
-}
-
-/// Writes the payload of a [`Kind::Entries`].
-pub(super) fn write_entries(out: &mut Vec<u8>, first: Index, entries: &Entries) {
-    out.extend(first.0.to_le_bytes());
-    out.extend((entries.len() as u32).to_le_bytes());
-    out.extend([0; 4]);
-    for entry in entries.iter() {
-        let (kind, bytes) = match command(entry) {
-            None => (NO_OP, &[][..]),
-            Some(bytes) => (COMMAND, &bytes[..]),
-        };
-        out.extend(entry.term.0.to_le_bytes());
-        out.extend((bytes.len() as u32).to_le_bytes());
-        out.extend(kind.to_le_bytes());
-        out.extend_from_slice(bytes);
-    }
-}
-
-fn command(entry: &Entry) -> Option<&Bytes> {
-    match &entry.payload {
-        Payload::NoOp | Payload::Configuration(_) => None,
-        Payload::Command(bytes) => Some(bytes),
     }
 }

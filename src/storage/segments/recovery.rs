@@ -1,5 +1,8 @@
-//! What a log on a disk says when a server starts: how far it reaches, and whether what stands
-//! behind that was never durable, or was and is damaged.
+//! What a log on a disk says when a server starts: where it begins, how far it reaches, and whether
+//! what stands behind that was never durable, or was and is damaged.
+//!
+//! The header of each file says where the log began when the file was made; the last one counts.
+//! Files before that are what is left of an unfinished removal, and are not read.
 //!
 //! Records are numbered without a gap. Record `n + 1` stands right behind record `n`, or is the
 //! header of a later file: a file that is full, or whose end recovery cut off, is never written to
@@ -7,30 +10,45 @@
 //! ended there. If anything else does, the disk was not done with it when the server ended (a torn
 //! tail), unless some record behind it says that this number was synced by then: that is damage,
 //! whether by a flipped bit, a write that was lost or one that went elsewhere.
+//!
+//! The first file that is needed may begin with entries that follow on others which are gone: all
+//! of these were replaced later, and are passed over until then.
 
 use bytes::Bytes;
 
 use super::Identity;
-use super::record::{First, Header, Kind, Record, Seal};
+use super::compaction::{Homes, SegmentFile};
+use super::payload::{Saved, Vote, entries_of};
+use super::record::{Beginning, First, Header, Kind, Record, Seal};
 use crate::museum::{Bug, on};
-use crate::raft::{Index, ServerId, Term};
+use crate::raft::{Entries, Index, Position, Term};
 use crate::storage::log::MemoryLog;
-use crate::storage::{Disk, FileId, StorageError, TornTail};
+use crate::storage::{Disk, FileId, Snapshot, StorageError, TornTail};
 
-/// The files of a log, whole: the entries are kept in memory anyway.
-pub(in crate::storage) struct Files(Vec<(FileId, Bytes)>);
+/// The files of a log from its beginning on, whole: the entries are kept in memory anyway.
+pub(in crate::storage) struct Files {
+    files: Vec<(u64, Bytes)>,
+    beginning: Beginning,
+    /// The files before the beginning.
+    left_over: Vec<u64>,
+}
 
 /// What stands in a log.
 pub(super) struct Found {
-    pub(super) term: Term,
-    pub(super) voted_for: Option<ServerId>,
+    pub(super) vote: Vote,
+    pub(super) snapshot: Snapshot,
     pub(super) log: MemoryLog,
-    /// The number of the last vote or entries.
+    /// The number of the last record that says something.
     pub(super) written: u64,
     /// The end of the log.
     pub(super) end: End,
-    /// The last file, where the log ends or behind that.
-    pub(super) last_file: FileId,
+    pub(super) beginning: Beginning,
+    pub(super) segments: Vec<SegmentFile>,
+    /// Files before the beginning.
+    pub(super) left_over: Vec<u64>,
+    pub(super) homes: Homes,
+    /// The file with the snapshot.
+    pub(super) snapshot_file: u64,
     pub(super) torn: Option<TornTail>,
 }
 
@@ -52,15 +70,47 @@ pub(in crate::storage) struct End {
 
 impl Files {
     /// # Errors
-    /// If there are none, or they cannot be read.
-    pub(in crate::storage) fn read(disk: &impl Disk) -> Result<Self, StorageError> {
-        let ids = disk.files()?;
-        let read = |id| disk.read(id).map(|bytes| (id, bytes));
-        let files: Vec<_> = ids.into_iter().map(read).collect::<Result<_, _>>()?;
-        match files.first() {
-            None => Err(StorageError::NotFormatted),
-            Some((FileId(1), _)) => Ok(Self(files)),
-            Some(_) => Err(StorageError::Damaged { file: FileId(1), at: 0, sequence: 1 }),
+    /// If there are none, or they cannot be read, or they are another server's or of another
+    /// format.
+    pub(in crate::storage) fn read(
+        disk: &impl Disk,
+        identity: &Identity,
+    ) -> Result<Self, StorageError> {
+        let mut files = Vec::new();
+        let mut stated = None;
+        for id in disk.files()? {
+            let FileId::Log(number) = id else { continue };
+            let bytes = disk.read(id)?;
+            match Header::of(number, &bytes) {
+                First::Header(header, _) if header.identity == *identity => {
+                    stated = stated.max(Some(header.beginning));
+                }
+                First::Header(header, _) => {
+                    let (found, expected) = (header.identity, *identity);
+                    return Err(StorageError::Foreign { file: id, found, expected });
+                }
+                First::Format(found) => {
+                    let expected = super::record::FORMAT;
+                    return Err(StorageError::Format { file: id, found, expected });
+                }
+                First::Nothing => {}
+            }
+            files.push((number, bytes));
+        }
+        let Some((first, _)) = files.first() else { return Err(StorageError::NotFormatted) };
+        let founding = Beginning { file: *first, sequence: 1, base: Position::default() };
+        let beginning = stated.unwrap_or(founding);
+        let place = files.partition_point(|(file, _)| *file < beginning.file);
+        let needed = files.split_off(place);
+        let left_over = files.into_iter().map(|(file, _)| file).collect();
+        match needed.first() {
+            Some((first, _)) if *first == beginning.file => {
+                Ok(Self { files: needed, beginning, left_over })
+            }
+            _ => {
+                let Beginning { file, sequence, .. } = beginning;
+                Err(StorageError::Damaged { file: FileId::Log(file), at: 0, sequence })
+            }
         }
     }
 
@@ -68,16 +118,17 @@ impl Files {
     /// make sense of it.
     ///
     /// # Errors
-    /// If a file is another server's or of another format, or a record makes no sense.
+    /// If a record makes no sense.
     pub(in crate::storage) fn walk(
         &self,
         identity: &Identity,
         mut visit: impl FnMut(FileId, &Bytes, &Record) -> bool,
     ) -> Result<End, StorageError> {
-        let mut end = End { place: 0, opened: false, bytes: 0, at: 0, next: 1, synced: 0 };
-        while let Some((record, mut reached)) = self.next(identity, end)? {
-            let (file, bytes) = &self.0[reached.place];
-            if !visit(*file, bytes, &record) {
+        let next = self.beginning.sequence;
+        let mut end = End { place: 0, opened: false, bytes: 0, at: 0, next, synced: 0 };
+        while let Some((record, mut reached)) = self.next(identity, end) {
+            let (file, bytes) = &self.files[reached.place];
+            if !visit(FileId::Log(*file), bytes, &record) {
                 return Err(self.damaged(end));
             }
             reached.synced = end.synced.max(record.synced);
@@ -87,33 +138,22 @@ impl Files {
     }
 
     /// The next record, and the end of the log behind it.
-    fn next(&self, identity: &Identity, end: End) -> Result<Option<(Record, End)>, StorageError> {
-        let (file, bytes) = &self.0[end.place];
+    fn next(&self, identity: &Identity, end: End) -> Option<(Record, End)> {
+        let (file, bytes) = &self.files[end.place];
         let next = end.next + 1;
         if end.opened
-            && let Some(record) = Record::read(bytes, end.at, Seal::new(identity, *file))
+            && let Some(record) = Record::read(bytes, end.at, seal(identity, *file))
             && (record.sequence, record.kind == Kind::Header) == (end.next, false)
         {
-            return Ok(Some((record, End { at: record.end, next, ..end })));
+            return Some((record, End { at: record.end, next, ..end }));
         }
         let later = if end.opened { end.place + 1 } else { 0 };
-        for (place, (file, bytes)) in self.0.iter().enumerate().skip(later) {
-            let (header, record) = match Header::of(*file, bytes) {
-                First::Header(header, record) if record.sequence == end.next => (header, record),
-                First::Format(found) => {
-                    let expected = super::record::FORMAT;
-                    return Err(StorageError::Format { file: *file, found, expected });
-                }
-                _ => continue,
-            };
-            if header.identity != *identity {
-                let (found, expected) = (header.identity, *identity);
-                return Err(StorageError::Foreign { file: *file, found, expected });
-            }
-            let (opened, bytes) = (true, header.bytes);
-            return Ok(Some((record, End { place, opened, bytes, at: record.end, next, ..end })));
-        }
-        Ok(None)
+        self.files.iter().enumerate().skip(later).find_map(|(place, (file, bytes))| {
+            let First::Header(header, record) = Header::of(*file, bytes) else { return None };
+            let reached =
+                End { place, opened: true, bytes: header.bytes, at: record.end, next, ..end };
+            (record.sequence == end.next).then_some((record, reached))
+        })
     }
 
     /// What follows the end: nothing, or a torn tail.
@@ -121,21 +161,22 @@ impl Files {
     /// # Errors
     /// If it is neither.
     fn judge(&self, identity: &Identity, end: End) -> Result<Option<TornTail>, StorageError> {
-        let (file, bytes) = &self.0[end.place];
-        let later = &self.0[end.place + 1..];
+        let (file, bytes) = &self.files[end.place];
+        let later = &self.files[end.place + 1..];
+        let begun = end.next > self.beginning.sequence;
         // No file has a header before it has its size.
         let cut_short = (bytes.len() as u64) < end.bytes;
-        if end.next > 1 && later.is_empty() && !cut_short && is_blank(&bytes[end.at..]) {
+        if begun && later.is_empty() && !cut_short && is_blank(&bytes[end.at..]) {
             return Ok(None);
         }
         let proves = |record: Record| record.synced >= end.next;
-        let proved = Record::search(bytes, end.at, Seal::new(identity, *file)).any(proves)
+        let proved = Record::search(bytes, end.at, seal(identity, *file)).any(proves)
             || later.iter().any(|(file, bytes)| {
                 let header = match Header::of(*file, bytes) {
                     First::Header(_, record) => Some(record),
                     First::Format(_) | First::Nothing => None,
                 };
-                let mut rest = Record::search(bytes, 0, Seal::new(identity, *file));
+                let mut rest = Record::search(bytes, 0, seal(identity, *file));
                 header.is_some_and(proves) || rest.any(proves)
             });
         if (proved || cut_short) && !on(Bug::CutsOffDamage) {
@@ -144,11 +185,14 @@ impl Files {
         if end.next == 1 {
             return Err(StorageError::NotFormatted);
         }
-        Ok(Some(TornTail { file: *file, at: end.at as u64 }))
+        if !begun {
+            return Err(self.damaged(end));
+        }
+        Ok(Some(TornTail { file: FileId::Log(*file), at: end.at as u64 }))
     }
 
     fn damaged(&self, end: End) -> StorageError {
-        let file = self.0[end.place].0;
+        let file = FileId::Log(self.files[end.place].0);
         StorageError::Damaged { file, at: end.at as u64, sequence: end.next }
     }
 }
@@ -159,33 +203,102 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.chunks(ZEROS.len()).all(|block| *block == ZEROS[..block.len()])
 }
 
+fn seal(identity: &Identity, file: u64) -> Seal {
+    Seal::new(identity, FileId::Log(file))
+}
+
+/// What the records that were read so far amount to.
+struct State {
+    vote: Vote,
+    snapshot: Option<(Snapshot, u64)>,
+    log: MemoryLog,
+    homes: Homes,
+    /// Entries were passed over that follow on others which are gone.
+    gap: bool,
+    written: u64,
+}
+
+impl State {
+    fn visit(&mut self, file: u64, bytes: &Bytes, record: &Record) -> bool {
+        let understood = match record.kind {
+            Kind::Header | Kind::Mark => return true,
+            Kind::Vote => Vote::of(record, bytes).map(|vote| self.vote = vote),
+            Kind::Entries => entries_of(record, bytes)
+                .filter(|(first, _)| *first > Index(0))
+                .map(|(first, entries)| self.append(file, first, entries)),
+            Kind::Snapshot => Saved::of(record, bytes).map(|saved| self.save(file, saved)),
+            Kind::Chunk => None,
+        };
+        self.written = record.sequence;
+        understood.is_some()
+    }
+
+    fn append(&mut self, file: u64, first: Index, entries: Entries) {
+        self.gap = first > self.log.last.index.next();
+        if self.gap {
+            return;
+        }
+        // What is compacted was never replaced by anything else than itself.
+        let known = (self.log.base.index.next() - first) as usize;
+        let first = first.max(self.log.base.index.next());
+        self.log.truncate(first);
+        self.log.append(first, entries.slice(known, entries.len()));
+        self.homes.append(first, file);
+    }
+
+    fn save(&mut self, file: u64, Saved { vote, keep_log, snapshot }: Saved) {
+        self.vote = vote;
+        if !keep_log {
+            self.log = MemoryLog::behind(snapshot.meta.last_included);
+            self.homes = Homes::default();
+            self.gap = false;
+        }
+        self.snapshot = Some((snapshot, file));
+    }
+}
+
 /// Reads a log.
 ///
 /// # Errors
 /// If it is damaged, not there, or not this server's.
 pub(super) fn recover(disk: &impl Disk, identity: &Identity) -> Result<Found, StorageError> {
-    let files = Files::read(disk)?;
-    let (mut term, mut voted_for, mut log) = (Term(0), None, MemoryLog::default());
-    let mut written = 0;
-    let end = files.walk(identity, |_, bytes, record| {
-        match record.kind {
-            Kind::Header | Kind::Mark => return true,
-            Kind::Vote => match record.vote(bytes) {
-                Some(vote) => (term, voted_for) = vote,
-                None => return false,
-            },
-            Kind::Entries => match record.entries(bytes) {
-                Some((first, entries)) if first > Index(0) && first <= log.last.index.next() => {
-                    log.truncate(first);
-                    log.append(first, entries);
-                }
-                _ => return false,
-            },
+    let files = Files::read(disk, identity)?;
+    let mut state = State {
+        vote: Vote { term: Term(0), voted_for: None, recovering: false },
+        snapshot: None,
+        log: MemoryLog::behind(files.beginning.base),
+        homes: Homes::default(),
+        gap: false,
+        written: 0,
+    };
+    let mut segments: Vec<_> = files.files.iter().map(SegmentFile::of).collect();
+    let end = files.walk(identity, |file, bytes, record| {
+        let FileId::Log(number) = file else { return false };
+        if record.kind == Kind::Header {
+            let place = segments.partition_point(|segment| segment.number < number);
+            segments[place].header = Some(record.sequence);
         }
-        written = record.sequence;
-        true
+        state.visit(number, bytes, record)
     })?;
     let torn = files.judge(identity, end)?;
-    let last_file = files.0.last().map_or(FileId(1), |(file, _)| *file);
-    Ok(Found { term, voted_for, log, written, end, last_file, torn })
+    let State { vote, snapshot, log, homes, gap, written } = state;
+    // Nothing is ever written to a disk that was not formatted to the end.
+    let (snapshot, snapshot_file) = snapshot.ok_or(StorageError::NotFormatted)?;
+    if gap || log.base.index > snapshot.meta.last_included.index {
+        return Err(files.damaged(end));
+    }
+    let Files { beginning, left_over, .. } = files;
+    Ok(Found {
+        vote,
+        snapshot,
+        log,
+        written,
+        end,
+        beginning,
+        segments,
+        left_over,
+        homes,
+        snapshot_file,
+        torn,
+    })
 }

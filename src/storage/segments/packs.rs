@@ -1,0 +1,347 @@
+//! The chunks of snapshots, in packs: files of records like the log's, each of one chunk.
+//!
+//! A pack is filled from the front, in batches of at most [`BATCH_BYTES`] of chunks that go along
+//! with whatever the log has to write; so nothing of the log ever waits for more than that. Packs
+//! need no sync marks: whether a chunk is needed is said by the snapshots that name it. One that
+//! is named and cannot be found is lost; anything else that cannot be read was torn.
+//!
+//! A pack goes when none of its chunks is kept. When the packs that are done with hold more bytes
+//! of dropped chunks than of others, what is left of the worst one is written again elsewhere, and
+//! when that is durable the old pack goes; then the next.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use super::payload::{CHUNK_NAME, chunk_of, write_chunk};
+use super::record::{self, HEAD, Kind, Record, Seal};
+use super::{Identity, Options};
+use crate::raft::ChunkId;
+use crate::storage::disk::{Change, Disk};
+use crate::storage::{ChunkWrite, FileId, Snapshot, StorageError};
+
+/// Most bytes of chunks in a batch, if there is more than one.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// The chunks that are kept.
+pub(super) struct Packs {
+    identity: Identity,
+    pack_bytes: u64,
+    packs: BTreeMap<u64, Pack>,
+    /// The chunks that are on the disk.
+    places: BTreeMap<ChunkId, Place>,
+    /// The chunks that are not, with their age; and those that are on their way to another pack.
+    waiting: BTreeMap<ChunkId, (Bytes, u64)>,
+    /// The order in which they are written.
+    queue: VecDeque<(ChunkId, ChunkWrite)>,
+    waiting_bytes: u64,
+    /// What the batch under way brings.
+    under_way: Vec<(ChunkId, Place)>,
+    under_way_to: ChunkWrite,
+    /// The pack that is written to.
+    open: Option<u64>,
+    next_pack: u64,
+    put: ChunkWrite,
+    pub(super) durable: ChunkWrite,
+}
+
+/// Where a chunk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    pack: u64,
+    at: u64,
+    /// The bytes of the chunk.
+    length: usize,
+    age: u64,
+}
+
+struct Pack {
+    /// The size of the file.
+    bytes: u64,
+    /// Where the next record goes.
+    used: u64,
+    /// The bytes of records whose chunks are kept.
+    live: u64,
+}
+
+impl Place {
+    fn record_bytes(&self) -> u64 {
+        record_bytes(self.length)
+    }
+}
+
+fn record_bytes(chunk: usize) -> u64 {
+    record::size(CHUNK_NAME + chunk) as u64
+}
+
+impl Packs {
+    /// Reads the packs of a disk. Packs without a chunk that is kept are returned as well, to be
+    /// removed: of the chunks that `snapshot` does not name, as many are kept as fit into
+    /// `spare_bytes`.
+    ///
+    /// # Errors
+    /// If a chunk of the snapshot is not there.
+    pub(super) fn recover(
+        disk: &impl Disk,
+        identity: &Identity,
+        options: &Options,
+        snapshot: &Snapshot,
+    ) -> Result<Self, StorageError> {
+        let mut packs = Self {
+            identity: *identity,
+            pack_bytes: options.pack_bytes,
+            packs: BTreeMap::new(),
+            places: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            queue: VecDeque::new(),
+            waiting_bytes: 0,
+            under_way: Vec::new(),
+            under_way_to: ChunkWrite(0),
+            open: None,
+            next_pack: 1,
+            put: ChunkWrite(0),
+            durable: ChunkWrite(0),
+        };
+        let named: BTreeSet<_> = snapshot.chunks.iter().copied().collect();
+        let (mut spare, mut unreadable) = (options.spare_bytes, None);
+        for file in disk.files()? {
+            let FileId::Pack(number) = file else { continue };
+            let bytes = disk.read(file)?;
+            let found = read_pack(identity, file, &bytes);
+            unreadable = unreadable.or(found.unreadable.map(|at| (file, at)));
+            let pack = Pack { bytes: bytes.len() as u64, used: found.end, live: 0 };
+            packs.packs.insert(number, pack);
+            packs.next_pack = number + 1;
+            for (id, at, length) in found.chunks {
+                let place = Place { pack: number, at, length, age: 0 };
+                if !named.contains(&id) {
+                    let Some(rest) = spare.checked_sub(place.record_bytes()) else { continue };
+                    spare = rest;
+                }
+                packs.land(id, place);
+            }
+        }
+        match named.iter().find(|id| !packs.places.contains_key(id)) {
+            Some(chunk) => Err(StorageError::ChunkLost { chunk: *chunk, unreadable }),
+            None => Ok(packs),
+        }
+    }
+
+    pub(super) fn has(&self, id: &ChunkId) -> bool {
+        self.waiting.contains_key(id) || self.places.contains_key(id)
+    }
+
+    /// The number of the last chunk that was put.
+    pub(super) fn put_up_to(&self) -> ChunkWrite {
+        self.put
+    }
+
+    /// The bytes of the packs.
+    pub(super) fn bytes(&self) -> u64 {
+        self.packs.values().map(|pack| pack.bytes).sum()
+    }
+
+    /// The bytes of chunks that wait for the disk.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    /// Whether a batch would bring something.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// The bytes of a chunk, if they are kept and hash to its name.
+    pub(super) fn read(&self, disk: &impl Disk, id: &ChunkId) -> Option<Bytes> {
+        if let Some((bytes, _)) = self.waiting.get(id) {
+            return Some(bytes.clone());
+        }
+        let place = self.places.get(id)?;
+        let at = place.at + (HEAD + CHUNK_NAME) as u64;
+        let bytes = disk.read_part(FileId::Pack(place.pack), at, place.length).ok()?;
+        (blake3::hash(&bytes).as_bytes() == &id.0).then_some(bytes)
+    }
+
+    pub(super) fn put(&mut self, id: ChunkId, bytes: Bytes, age: u64) -> ChunkWrite {
+        if let Some(place) = self.places.get_mut(&id) {
+            place.age = age;
+        }
+        if let Some((_, waits)) = self.waiting.get_mut(&id) {
+            *waits = age;
+        }
+        if !self.has(&id) {
+            self.put = ChunkWrite(self.put.0 + 1);
+            self.enqueue(id, bytes, age);
+        }
+        self.put
+    }
+
+    fn enqueue(&mut self, id: ChunkId, bytes: Bytes, age: u64) {
+        self.waiting_bytes += bytes.len() as u64;
+        self.waiting.insert(id, (bytes, age));
+        self.queue.push_back((id, self.put));
+    }
+
+    /// Adds what waits to a batch, and returns how many bytes that is. Nothing while an earlier
+    /// lot is not on the disk: it is tried again.
+    pub(super) fn fill(&mut self, batch: &mut Vec<Change>) -> u64 {
+        let mut bytes = 0;
+        while self.under_way.is_empty() || bytes > 0 {
+            let Some((id, write)) = self.queue.front().copied() else { break };
+            let Some((chunk, age)) = self.waiting.get(&id).cloned() else { break };
+            let size = record_bytes(chunk.len());
+            if bytes > 0 && bytes + size > BATCH_BYTES {
+                break;
+            }
+            self.queue.pop_front();
+            let (number, at) = self.room_for(size, batch);
+            let file = FileId::Pack(number);
+            let place = Place { pack: number, at, length: chunk.len(), age };
+            self.under_way.push((id, place));
+            self.under_way_to = write;
+            let seal = Seal::new(&self.identity, file);
+            let payload = |out: &mut Vec<u8>| write_chunk(out, id, &chunk);
+            match batch.last_mut() {
+                Some(Change::Write { file: last, bytes, .. }) if *last == file => {
+                    record::write(bytes, seal, at, (Kind::Chunk, 1, 0), payload);
+                }
+                _ => {
+                    let mut bytes = Vec::with_capacity(size as usize);
+                    record::write(&mut bytes, seal, at, (Kind::Chunk, 1, 0), payload);
+                    batch.push(Change::Write { file, at, bytes });
+                }
+            }
+            bytes += size;
+        }
+        bytes
+    }
+
+    /// A place for a record of this size, in a new pack if it does not fit into the open one.
+    fn room_for(&mut self, size: u64, batch: &mut Vec<Change>) -> (u64, u64) {
+        if let Some(number) = self.open
+            && let Some(pack) = self.packs.get_mut(&number)
+            && pack.used + size <= pack.bytes
+        {
+            pack.used += size;
+            return (number, pack.used - size);
+        }
+        let (number, bytes) = (self.next_pack, self.pack_bytes.max(size));
+        batch.push(Change::Create { file: FileId::Pack(number), bytes });
+        self.packs.insert(number, Pack { bytes, used: size, live: 0 });
+        (self.open, self.next_pack) = (Some(number), number + 1);
+        (number, 0)
+    }
+
+    /// The batch under way is durable.
+    pub(super) fn landed(&mut self) {
+        for (id, place) in std::mem::take(&mut self.under_way) {
+            let Some((bytes, age)) = self.waiting.remove(&id) else { continue };
+            self.waiting_bytes -= bytes.len() as u64;
+            self.land(id, Place { age, ..place });
+        }
+        self.durable = self.durable.max(self.under_way_to);
+    }
+
+    fn land(&mut self, id: ChunkId, place: Place) {
+        let before = self.places.insert(id, place);
+        self.count(place, true);
+        if let Some(before) = before {
+            self.count(before, false);
+        }
+    }
+
+    fn count(&mut self, place: Place, alive: bool) {
+        if let Some(pack) = self.packs.get_mut(&place.pack) {
+            match alive {
+                true => pack.live += place.record_bytes(),
+                false => pack.live -= place.record_bytes(),
+            }
+        }
+    }
+
+    /// Drops the chunks of a lower age than this that are not named.
+    pub(super) fn drop_unnamed(&mut self, age: u64, named: impl Fn(&ChunkId) -> bool) {
+        let mut dropped = Vec::new();
+        self.places.retain(|id, place| {
+            let keep = place.age >= age || named(id);
+            if !keep {
+                dropped.push(*place);
+            }
+            keep
+        });
+        for place in dropped {
+            self.count(place, false);
+        }
+    }
+
+    /// The packs of which nothing is kept, each once.
+    pub(super) fn take_dead(&mut self) -> Vec<u64> {
+        if !self.under_way.is_empty() {
+            return Vec::new();
+        }
+        let dead = self.packs.iter().filter(|(_, pack)| pack.live == 0);
+        let dead: Vec<_> = dead.map(|(number, _)| *number).collect();
+        self.packs.retain(|_, pack| pack.live > 0);
+        self.open.take_if(|open| dead.contains(open));
+        dead
+    }
+
+    /// Has the chunks of the worst pack written again, if more is dead than alive and nothing
+    /// waits. What waits then is no more than one pack holds.
+    ///
+    /// # Errors
+    /// If one of them is damaged.
+    pub(super) fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
+        if !self.waiting.is_empty() {
+            return Ok(());
+        }
+        let closed = || self.packs.iter().filter(|(number, _)| Some(**number) != self.open);
+        let (mut dead, mut live) = (0, 0);
+        for (_, pack) in closed() {
+            (dead, live) = (dead + pack.used - pack.live, live + pack.live);
+        }
+        let worst = closed().max_by_key(|(_, pack)| pack.used - pack.live);
+        let (true, Some((&number, _))) = (dead > live, worst) else { return Ok(()) };
+        let in_worst = self.places.iter().filter(|(_, place)| place.pack == number);
+        let moving: Vec<_> = in_worst.map(|(id, place)| (*id, *place)).collect();
+        for (chunk, place) in moving {
+            let unreadable = Some((FileId::Pack(number), place.at));
+            let bytes = self.read(disk, &chunk);
+            let bytes = bytes.ok_or(StorageError::ChunkLost { chunk, unreadable })?;
+            self.enqueue(chunk, bytes, place.age);
+        }
+        Ok(())
+    }
+}
+
+/// What stands in a pack.
+struct PackContents {
+    /// Each chunk, where its record begins, and its length.
+    chunks: Vec<(ChunkId, u64, usize)>,
+    /// Behind the last.
+    end: u64,
+    /// The first place where something stands that is no chunk.
+    unreadable: Option<u64>,
+}
+
+fn read_pack(identity: &Identity, file: FileId, bytes: &[u8]) -> PackContents {
+    let seal = Seal::new(identity, file);
+    let mut contents = PackContents { chunks: Vec::new(), end: 0, unreadable: None };
+    let mut at = 0;
+    loop {
+        let next = Record::read(bytes, at, seal);
+        let next = next.or_else(|| {
+            // Most packs end in zeros.
+            let rest = &bytes[at..];
+            let place = at + rest.iter().position(|byte| *byte != 0)?;
+            contents.unreadable.get_or_insert(at as u64);
+            Record::search(bytes, place / 8 * 8, seal).next()
+        });
+        let Some(record) = next else { return contents };
+        if let Some(id) = chunk_of(&record, bytes).filter(|_| record.kind == Kind::Chunk) {
+            let length = record.payload(bytes).len() - CHUNK_NAME;
+            contents.chunks.push((id, record.at as u64, length));
+        }
+        (at, contents.end) = (record.end, record.end as u64);
+    }
+}
