@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
 
 use super::Servers;
 use super::call::{Call, CallError, Inbox, answer};
@@ -62,6 +63,15 @@ struct Port {
     latency: Duration,
     /// What arrived while the server was paused; beyond [`MAX_HELD`] it is lost.
     held: VecDeque<Parcel>,
+    /// The cluster that it belongs to, if that is not the one that was founded.
+    cluster: Option<Uuid>,
+}
+
+impl Port {
+    fn new() -> Self {
+        let (running, held, cluster) = Default::default();
+        Self { running, life: 0, latency: Duration::ZERO, held, cluster }
+    }
 }
 
 /// A server that runs.
@@ -170,13 +180,11 @@ impl Network {
         luck: ChaCha8Rng,
         recorder: Recorder,
     ) -> Self {
-        let port =
-            || Port { running: None, life: 0, latency: Duration::ZERO, held: VecDeque::new() };
         Self(Rc::new(RefCell::new(Wires {
             clock,
             luck,
             recorder,
-            ports: servers.into_iter().map(|server| (server, port())).collect(),
+            ports: servers.into_iter().map(|server| (server, Port::new())).collect(),
             rules: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             late: BinaryHeap::new(),
@@ -187,6 +195,19 @@ impl Network {
             traced: 0,
             traffic: Traffic::default(),
         })))
+    }
+
+    /// A place for one more server. Of one that has a place, nothing changes.
+    pub(crate) fn add(&self, id: ServerId) {
+        self.0.borrow_mut().ports.entry(id).or_insert_with(Port::new);
+    }
+
+    /// Makes a server one of another cluster: from then on it is heard only there, and hears no
+    /// other.
+    pub(crate) fn secede(&self, id: ServerId, cluster: Uuid) {
+        if let Some(port) = self.0.borrow_mut().ports.get_mut(&id) {
+            port.cluster = Some(cluster);
+        }
     }
 
     /// Plugs a server in.
@@ -356,6 +377,10 @@ impl Network {
             0
         };
         let parcel = Parcel::Peer { from, message, cargo, number };
+        // What is of another cluster is not even looked at (TRAPS 42).
+        if wires.cluster(from) != wires.cluster(to) {
+            return wires.lost(to, &parcel, "is of another cluster");
+        }
         if wires.quiet {
             wires.deliver(to, parcel);
         } else if wires.dispatch(from, to, parcel) {
@@ -413,6 +438,10 @@ impl Network {
 }
 
 impl Wires {
+    fn cluster(&self, id: ServerId) -> Option<Uuid> {
+        self.ports.get(&id).and_then(|port| port.cluster)
+    }
+
     /// Sends a message by the rule of its link. Returns whether something is on its way now.
     fn dispatch(&mut self, from: ServerId, to: ServerId, parcel: Parcel) -> bool {
         let Some(port) = self.ports.get(&to) else { return false };

@@ -48,6 +48,12 @@ pub enum StorageError {
         /// there is one.
         unreadable: Option<(FileId, u64)>,
     },
+    /// The chunks of the snapshot are what they were, and make no state.
+    #[error(
+        "the snapshot on its disk makes no state: {0}. It was taken by another version of jangada, \
+         or by one that errs; a new server, under a new number, must take its place"
+    )]
+    Snapshot(String),
     /// The log is another server's.
     #[error("{file} is of {found}, and this is {expected}: its disk was given to the wrong server")]
     Foreign {

@@ -207,7 +207,11 @@ impl<D: Disk> SegmentLog<D> {
     ///
     /// # Errors
     /// If the server must not start from this disk.
-    pub(crate) fn open(disk: D, identity: Identity, options: Options) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        disk: D,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StorageError> {
         let found = recovery::recover(&disk, &identity)?;
         let mut packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
         let left_over = found.left_over.into_iter().map(FileId::Log);
