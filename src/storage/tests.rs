@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::*;
-use crate::raft::{Entry, Payload, Persistent};
+use crate::raft::{Configuration, Entry, Payload, Persistent};
 
 /// What a server would start from, and its entries.
 type State = (Persistent, Entries);
@@ -33,7 +33,8 @@ fn luck(seed: u64, stream: u64) -> ChaCha8Rng {
 impl Run {
     fn new(seed: u64) -> Self {
         let identity = Identity { cluster: Uuid::from_u64_pair(0, seed), server: ServerId(1) };
-        let disk = ServerDisk::new(DiskKind::Simulated, identity, luck(seed, 1));
+        let founding = Persistent::founding(Configuration::new([1, 2, 3].map(ServerId)));
+        let disk = ServerDisk::new(DiskKind::Simulated, identity, founding, luck(seed, 1));
         let storage = disk.storage().unwrap();
         let (now, luck) = (Time::default(), luck(seed, 2));
         let mut run = Self {

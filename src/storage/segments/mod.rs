@@ -272,7 +272,7 @@ impl<D: Disk> SegmentLog<D> {
         }
     }
 
-    fn save_vote(&mut self, vote: Vote) -> WriteId {
+    fn write_vote(&mut self, vote: Vote) -> WriteId {
         self.vote = vote;
         self.write(Kind::Vote, payload::VOTE_LENGTH, |out| vote.encode(out));
         self.written
@@ -312,11 +312,11 @@ impl<D: Disk> Storage for SegmentLog<D> {
     }
 
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId {
-        self.save_vote(Vote { term, voted_for, ..self.vote })
+        self.write_vote(Vote { term, voted_for, ..self.vote })
     }
 
     fn save_recovered(&mut self) -> WriteId {
-        self.save_vote(Vote { recovering: false, ..self.vote })
+        self.write_vote(Vote { recovering: false, ..self.vote })
     }
 
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
