@@ -12,19 +12,20 @@ use super::simulated::SimulatedDisk;
 use super::{Disk, DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
 use crate::museum::{Bug, on};
 use crate::raft::{
-    ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term, Time,
+    ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term,
+    Time,
 };
 
 /// The disk of a server.
 pub(crate) enum ServerDisk {
     Memory(MemoryDisk),
-    Simulated(Simulated),
+    Simulated(Box<Simulated>),
 }
 
 /// A simulated disk and the log on it.
 pub(crate) struct Simulated {
-    disk: SimulatedDisk,
-    identity: Identity,
+    pub(super) disk: SimulatedDisk,
+    pub(super) identity: Identity,
     /// What the disk was formatted with.
     founding: Persistent,
     /// The log that the server writes to; of a server that is down, what it would start from.
@@ -101,7 +102,7 @@ impl ServerDisk {
             DiskKind::Simulated => {
                 let disk = SimulatedDisk::new(luck);
                 let log = format(&disk, &identity, &founding).and_then(|()| open(&disk, identity));
-                Self::Simulated(Simulated { disk, identity, founding, log })
+                Self::Simulated(Box::new(Simulated { disk, identity, founding, log }))
             }
         }
     }

@@ -42,6 +42,7 @@ use uuid::Uuid;
 
 use compaction::Segments;
 use packs::Packs;
+pub(super) use packs::named_once;
 use payload::{Saved, Vote};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
@@ -207,7 +208,11 @@ impl<D: Disk> SegmentLog<D> {
     ///
     /// # Errors
     /// If the server must not start from this disk.
-    pub(crate) fn open(disk: D, identity: Identity, options: Options) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        disk: D,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StorageError> {
         let found = recovery::recover(&disk, &identity)?;
         let mut packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
         let left_over = found.left_over.into_iter().map(FileId::Log);

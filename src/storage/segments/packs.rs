@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::payload::{CHUNK_NAME, chunk_of, write_chunk};
 use super::record::{self, HEAD, Kind, Record, Seal};
+use super::recovery::recover;
 use super::{Identity, Options};
 use crate::raft::ChunkId;
 use crate::storage::disk::{Change, Disk};
@@ -112,7 +113,8 @@ impl Packs {
             let pack = Pack { bytes: bytes.len() as u64, used: found.end, live: 0 };
             packs.packs.insert(number, pack);
             packs.next_pack = number + 1;
-            for (id, at, length) in found.chunks {
+            for (id, record) in found.chunks {
+                let (at, length) = (record.at as u64, record.length - CHUNK_NAME);
                 let place = Place { pack: number, at, length, age: 0 };
                 if !named.contains(&id) {
                     let Some(rest) = spare.checked_sub(place.record_bytes()) else { continue };
@@ -316,8 +318,7 @@ impl Packs {
 
 /// What stands in a pack.
 struct PackContents {
-    /// Each chunk, where its record begins, and its length.
-    chunks: Vec<(ChunkId, u64, usize)>,
+    chunks: Vec<(ChunkId, Record)>,
     /// Behind the last.
     end: u64,
     /// The first place where something stands that is no chunk.
@@ -339,9 +340,29 @@ fn read_pack(identity: &Identity, file: FileId, bytes: &[u8]) -> PackContents {
         });
         let Some(record) = next else { return contents };
         if let Some(id) = chunk_of(&record, bytes).filter(|_| record.kind == Kind::Chunk) {
-            let length = record.payload(bytes).len() - CHUNK_NAME;
-            contents.chunks.push((id, record.at as u64, length));
+            contents.chunks.push((id, record));
         }
         (at, contents.end) = (record.end, record.end as u64);
     }
+}
+
+/// The records of the chunks that the snapshot of a disk names, of those that are there once.
+///
+/// # Errors
+/// If the disk is damaged already.
+pub(in crate::storage) fn named_once(
+    disk: &impl Disk,
+    identity: &Identity,
+) -> Result<Vec<(FileId, Record)>, StorageError> {
+    let snapshot = recover(disk, identity)?.snapshot;
+    let mut records = BTreeMap::<ChunkId, Vec<(FileId, Record)>>::new();
+    for file in disk.files()? {
+        if matches!(file, FileId::Pack(_)) {
+            for (id, record) in read_pack(identity, file, &disk.read(file)?).chunks {
+                records.entry(id).or_default().push((file, record));
+            }
+        }
+    }
+    records.retain(|id, copies| copies.len() == 1 && snapshot.chunks.contains(id));
+    Ok(records.into_values().flatten().collect())
 }

@@ -98,12 +98,7 @@ fn script() -> Vec<Act> {
         Put("the other half, which is a bit longer than the first half"),
         Append(14, words(4, &["this conflicts", "and this, too"])),
         Wait,
-        Snapshot(
-            30,
-            7,
-            &["half of a snapshot that is on its way", "hold", "crew"],
-            false,
-        ),
+        Snapshot(30, 7, &["half of a snapshot that is on its way", "hold", "crew"], false),
         Vote(8, Some(1)),
         Append(31, words(8, &["", "onward", "to an island that is on no map of these waters"])),
         Wait,
