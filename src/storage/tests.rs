@@ -180,7 +180,7 @@ impl Run {
     fn inflict(&mut self, fault: DiskFault) {
         match self.disk {
             // It has no such faults.
-            ServerDisk::Memory(_) => self.disk.set_speed(DiskSpeed::default()),
+            ServerDisk::Memory(..) => self.disk.set_speed(DiskSpeed::default()),
             ServerDisk::Simulated(_) => self.disk.inflict(fault, true).unwrap(),
         }
     }
@@ -231,7 +231,7 @@ impl Run {
         self.torn += usize::from(self.storage.load().torn.is_some());
         let term = match (&kept.0, kept.1.last()) {
             // In memory it is known.
-            _ if matches!(self.disk, ServerDisk::Memory(_)) => self.terms[place],
+            _ if matches!(self.disk, ServerDisk::Memory(..)) => self.terms[place],
             (_, Some(entry)) => entry.term,
             (kept, None) => kept.base.term,
         };
@@ -339,15 +339,27 @@ fn with_snapshot(kind: DiskKind) -> (ServerDisk, Snapshot) {
 #[test]
 fn trap_45_only_a_disk_that_is_lost_is_formatted_again() {
     let (mut disk, _) = with_snapshot(DiskKind::Simulated);
-    assert_eq!(disk.reformat(false), Err(Refused::Sound));
+    let cluster = Uuid::from_u128(7);
+    assert_eq!(disk.reformat(cluster, false), Err(Refused::Sound));
     disk.ended(true, Time::default());
     disk.inflict(DiskFault::Destroy, false).unwrap();
-    assert_eq!(disk.reformat(true), Err(Refused::Running));
+    assert_eq!(disk.reformat(cluster, true), Err(Refused::Running));
     assert_eq!(disk.storage().err(), Some(StorageError::NotFormatted));
-    disk.reformat(false).unwrap();
+    disk.reformat(cluster, false).unwrap();
     let kept = disk.storage().unwrap().load().persistent;
     assert_eq!(kept, Persistent::joining());
     assert_eq!(disk.sizes().snapshot, Position::default());
+}
+
+/// Those whose cluster is no more may join the one that was founded in its place.
+#[test]
+fn a_disk_of_another_cluster_is_formatted_for_the_new_one() {
+    for kind in [DiskKind::Memory, DiskKind::Simulated] {
+        let (mut disk, _) = with_snapshot(kind);
+        disk.reformat(Uuid::from_u128(8), false).unwrap();
+        assert_eq!(disk.storage().unwrap().load().persistent, Persistent::joining());
+        assert_eq!(disk.reformat(Uuid::from_u128(8), false), Err(Refused::Sound));
+    }
 }
 
 /// One server that is left founds a cluster of its own with all that it had.
@@ -358,8 +370,8 @@ fn one_server_that_is_left_starts_alone() {
         disk.ended(false, Time::default());
         let new = Uuid::from_u128(8);
         let server = ServerId(2);
-        assert_eq!(disk.salvage(new, server, true), Err(Unsalvaged::Running));
-        let salvage = disk.salvage(new, server, false).unwrap();
+        assert_eq!(disk.salvage(new, true), Err(Unsalvaged::Running));
+        let salvage = disk.salvage(new, false).unwrap();
         let at = |index| Position::new(Term(4), Index(index));
         assert_eq!((salvage.term, salvage.last), (Term(4), at(8)));
         assert_eq!((salvage.snapshot, salvage.behind_snapshot), (at(5), 3));
@@ -375,7 +387,7 @@ fn one_server_that_is_left_starts_alone() {
         assert_eq!(log.len(), 4);
         if let ServerDisk::Simulated(it) = &disk {
             let old = Identity { cluster: Uuid::from_u128(7), server };
-            assert_eq!((it.identity.cluster, salvage.old_cluster), (new, Some(old.cluster)));
+            assert_eq!((it.identity.cluster, salvage.old_cluster), (new, old.cluster));
             let again = SegmentLog::open(it.disk.clone(), old, segments::Options::default());
             assert!(matches!(again.err(), Some(StorageError::Foreign { .. })));
         }
@@ -387,11 +399,11 @@ fn nothing_is_salvaged_from_a_damaged_disk_or_an_empty_one() {
     let (mut damaged, _) = with_snapshot(DiskKind::Simulated);
     damaged.ended(true, Time::default());
     damaged.inflict(DiskFault::Flip, false).unwrap();
-    let refused = damaged.salvage(Uuid::nil(), ServerId(2), false);
+    let refused = damaged.salvage(Uuid::nil(), false);
     assert!(matches!(refused, Err(Unsalvaged::Storage(_))));
     for kind in [DiskKind::Memory, DiskKind::Simulated] {
         let mut joining = disk(kind, Persistent::joining());
-        let refused = joining.salvage(Uuid::nil(), ServerId(2), false);
+        let refused = joining.salvage(Uuid::nil(), false);
         assert_eq!(refused, Err(Unsalvaged::Joining));
         assert!(joining.storage().unwrap().load().persistent.recovering, "as it was");
     }

@@ -44,6 +44,8 @@ pub(super) struct Packs {
     next_pack: u64,
     put: ChunkWrite,
     pub(super) durable: ChunkWrite,
+    /// Chunks were dropped or moved since [`tidy`](Self::tidy) looked.
+    untidy: bool,
 }
 
 /// Where a chunk is.
@@ -76,9 +78,8 @@ fn record_bytes(chunk: usize) -> u64 {
 }
 
 impl Packs {
-    /// Reads the packs of a disk. Packs without a chunk that is kept are returned as well, to be
-    /// removed: of the chunks that `snapshot` does not name, as many are kept as fit into
-    /// `spare_bytes`.
+    /// Reads the packs of a disk. Of the chunks that `snapshot` does not name, as many are kept as
+    /// fit into `spare_bytes`.
     ///
     /// # Errors
     /// If a chunk of the snapshot is not there.
@@ -102,6 +103,7 @@ impl Packs {
             next_pack: 1,
             put: ChunkWrite(0),
             durable: ChunkWrite(0),
+            untidy: true,
         };
         let named: BTreeSet<_> = snapshot.chunks.iter().copied().collect();
         let (mut spare, mut unreadable) = (options.spare_bytes, None);
@@ -245,19 +247,18 @@ impl Packs {
     }
 
     fn land(&mut self, id: ChunkId, place: Place) {
-        let before = self.places.insert(id, place);
-        self.count(place, true);
-        if let Some(before) = before {
-            self.count(before, false);
+        if let Some(pack) = self.packs.get_mut(&place.pack) {
+            pack.live += place.record_bytes();
+        }
+        if let Some(before) = self.places.insert(id, place) {
+            self.dropped(before);
         }
     }
 
-    fn count(&mut self, place: Place, alive: bool) {
+    fn dropped(&mut self, place: Place) {
+        self.untidy = true;
         if let Some(pack) = self.packs.get_mut(&place.pack) {
-            match alive {
-                true => pack.live += place.record_bytes(),
-                false => pack.live -= place.record_bytes(),
-            }
+            pack.live -= place.record_bytes();
         }
     }
 
@@ -272,31 +273,35 @@ impl Packs {
             keep
         });
         for place in dropped {
-            self.count(place, false);
+            self.dropped(place);
         }
     }
 
-    /// The packs of which nothing is kept, each once.
-    pub(super) fn take_dead(&mut self) -> Vec<u64> {
-        if !self.under_way.is_empty() {
-            return Vec::new();
+    /// The packs of which nothing is kept, each once. When more is dead than alive, some of it is
+    /// written again.
+    ///
+    /// # Errors
+    /// If that is damaged.
+    pub(super) fn tidy(&mut self, disk: &impl Disk) -> Result<Vec<u64>, StorageError> {
+        if !self.under_way.is_empty() || !std::mem::take(&mut self.untidy) {
+            return Ok(Vec::new());
         }
         let dead = self.packs.iter().filter(|(_, pack)| pack.live == 0);
         let dead: Vec<_> = dead.map(|(number, _)| *number).collect();
         self.packs.retain(|_, pack| pack.live > 0);
         self.open.take_if(|open| dead.contains(open));
-        dead
+        if self.waiting.is_empty() {
+            self.rewrite_worst(disk)?;
+        } else {
+            // Later.
+            self.untidy = true;
+        }
+        Ok(dead)
     }
 
-    /// Has the chunks of the worst pack written again, if more is dead than alive and nothing
-    /// waits. What waits then is no more than one pack holds.
-    ///
-    /// # Errors
-    /// If one of them is damaged.
-    pub(super) fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
-        if !self.waiting.is_empty() {
-            return Ok(());
-        }
+    /// Has the chunks of the worst pack written again, if more is dead than alive: that is no more
+    /// than one pack holds.
+    fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
         let closed = || self.packs.iter().filter(|(number, _)| Some(**number) != self.open);
         let (mut dead, mut live) = (0, 0);
         for (_, pack) in closed() {

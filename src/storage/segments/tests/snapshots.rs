@@ -150,6 +150,24 @@ fn trap_55_the_log_does_not_wait_for_chunks() {
     assert_eq!(log.durable(ms(3)).unwrap().chunks, ChunkWrite(20));
 }
 
+/// A batch of chunks alone says nothing of the log: the mark still follows.
+#[test]
+fn chunks_do_not_protect_the_log() {
+    let mut log = new_log();
+    log.append(Index(1), entries(1, &["a"]));
+    log.sync(ms(0));
+    for moment in [0, 10, 20] {
+        put(&mut log, &moment.to_string());
+        log.sync(ms(moment));
+        assert_eq!(log.deadline(), Some(ms(moment + 50)));
+    }
+    log.durable(ms(70)).unwrap();
+    assert_eq!((log.protected, log.deadline()), (log.written.0, None));
+    let (at, file) = (HEADER_BYTES + 40, FileId::Log(1));
+    log.disk.files.get_mut(&file).unwrap()[at] ^= 1;
+    assert!(matches!(reopened(&log).err(), Some(StorageError::Damaged { .. })));
+}
+
 /// TRAPS 74: of a full disk no chunk is durable, none is lost, and no more wait than may.
 #[test]
 fn trap_74_chunks_wait_for_a_full_disk_within_bounds() {
