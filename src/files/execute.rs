@@ -5,16 +5,15 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::catalogue::Catalogue;
-use super::command::{Command, Part};
+use super::command::Command;
 use super::content::Content;
 use super::file::File;
 use super::history::{Before, Change, ChangeKind, Record};
-use super::limits::{Limits, MAX_BATCH};
+use super::limits::Limits;
 use super::name::FileName;
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
 use super::upload::{Staged, Uploads};
-use crate::museum::{Bug, on};
 
 /// The files and what is staged: the store without its sessions.
 #[derive(Debug, Default)]
@@ -60,60 +59,6 @@ impl Files {
             }
             Command::Batch { parts } => self.batch(entry, parts),
         }
-    }
-
-    fn check_revision(&self, file: String, expected: u64) -> Result<(), Refusal> {
-        let found = match self.catalogue.resolve(&file) {
-            Ok((_, found)) => found.revision(),
-            Err(Refusal::NoSuchFile { .. }) => 0,
-            Err(refusal) => return Err(refusal),
-        };
-        let later = on(Bug::ConditionTakesLaterRevisions) && found > expected;
-        if found != expected && !later {
-            return Err(Refusal::RevisionChanged { file, expected, found });
-        }
-        Ok(())
-    }
-
-    fn batch(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Reply {
-        let (commands, limit) = (parts.len() as u64, MAX_BATCH as u64);
-        if commands > limit {
-            return Err(Refusal::BatchTooLong { commands, limit });
-        }
-        let (size, received) =
-            (parts.iter().map(|part| u64::from(part.bytes)).sum(), entry.data.len() as u64);
-        if size != received {
-            return Err(Refusal::SizeMismatch { size, received });
-        }
-        self.catalogue.begin();
-        self.uploads.begin();
-        let done = self.each(entry, parts);
-        if done.is_ok() || on(Bug::BatchNotUndone) {
-            self.catalogue.commit();
-            self.uploads.commit();
-        } else {
-            self.catalogue.undo();
-            self.uploads.undo();
-            self.changes.clear();
-        }
-        done.map(Answer::Batch)
-    }
-
-    fn each(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Result<Vec<Answer>, Refusal> {
-        let mut answers = Vec::with_capacity(parts.len());
-        let mut start = 0;
-        for (place, Part { command, bytes }) in (1..).zip(parts) {
-            let data = entry.data.slice(start..start + bytes as usize);
-            start += data.len();
-            let reply = if command.holds_batch() {
-                Err(Refusal::NestedBatch)
-            } else {
-                self.execute(Entry { data: &data, ..entry }, command)
-            };
-            let in_batch = |reason| Refusal::InBatch { place, reason: Box::new(reason) };
-            answers.push(reply.map_err(in_batch)?);
-        }
-        Ok(answers)
     }
 
     /// Notes what became of the file `uuid`, which is there.

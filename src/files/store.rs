@@ -199,6 +199,11 @@ impl FileStore {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
     fn past(&self) -> Past<'_> {
         Past { catalogue: &self.files.catalogue, history: &self.history }
     }
