@@ -1,6 +1,8 @@
 //! What each command does. Every check comes before the first change, so that a refused command
 //! leaves no trace; a batch is undone if one of its commands is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::command::Command;
 use super::content::Content;
 use super::file::File;
-use super::history::{Before, Change, ChangeKind, Record};
+use super::history::{Before, ChangeKind, Record};
 use super::limits::Limits;
 use super::name::FileName;
 use super::refusal::Refusal;
@@ -58,15 +60,6 @@ impl Files {
                 self.execute(entry, *command)
             }
             Command::Batch { parts } => self.batch(entry, parts),
-        }
-    }
-
-    /// Notes what became of the file `uuid`, which is there.
-    fn note(&mut self, index: u64, uuid: Uuid, kind: ChangeKind, before: Before) {
-        if let Some(file) = self.catalogue.get(uuid) {
-            let (name, revision) = (file.name.clone(), file.revision());
-            let change = Change { index, uuid, name, revision, kind };
-            self.changes.push(Record { change, before });
         }
     }
 
@@ -122,44 +115,56 @@ impl Files {
         let removed = replaced.and_then(|uuid| self.catalogue.remove(uuid));
         let file = File::new(name, content, entry.index);
         let info = file.info(uuid);
-        self.catalogue.insert(uuid, file);
         let before = removed.map_or(Before::Nothing, Before::Removed);
-        self.note(entry.index, uuid, ChangeKind::Created { size, replaced }, before);
+        let kind = ChangeKind::Created { size, replaced };
+        self.changes.push(Record::new(entry.index, uuid, &file, kind, before));
+        self.catalogue.insert(uuid, file);
         Ok(Answer::Created { file: info, replaced })
     }
 
     fn append(&mut self, entry: Entry<'_>, file: &str) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
-        let added = entry.data.len() as u64;
+        let (added, before) = (entry.data.len() as u64, file.index());
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
         self.check_room(added)?;
-        let before = Before::Changed(file.index());
-        let file = self.catalogue.grow(uuid, entry.index, |content| content.append(entry.data))?;
-        let (size, answer) = (file.size(), appended(uuid, file, added));
-        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
-        Ok(answer)
+        self.grow(entry.index, uuid, added, before, |content| content.append(entry.data))
     }
 
     fn append_staged(&mut self, entry: Entry<'_>, file: &str, upload: Uuid, added: u64) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
+        let before = file.index();
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
-        let before = Before::Changed(file.index());
         let staged = self.uploads.take(entry.session, upload, added, file.content())?;
-        let file = self.catalogue.grow(uuid, entry.index, |content| {
+        let append = |content: &mut Content| {
             content.append_content(staged.content, staged.follows);
-        })?;
-        let (size, answer) = (file.size(), appended(uuid, file, added));
-        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
-        Ok(answer)
+        };
+        self.grow(entry.index, uuid, added, before, append)
+    }
+
+    /// Lets `append` add bytes to a file that was last changed at index `before`.
+    fn grow(
+        &mut self,
+        index: u64,
+        uuid: Uuid,
+        added: u64,
+        before: u64,
+        append: impl FnOnce(&mut Content),
+    ) -> Reply {
+        let file = self.catalogue.grow(uuid, index, append)?;
+        let (size, revision) = (file.size(), file.revision());
+        let kind = ChangeKind::Appended { added, size };
+        self.changes.push(Record::new(index, uuid, file, kind, Before::Changed(before)));
+        Ok(Answer::Appended { uuid, name: file.name.clone(), size, revision, added })
     }
 
     fn delete(&mut self, entry: Entry<'_>, file: &str) -> Reply {
         let (uuid, _) = self.catalogue.resolve(file)?;
         let file = self.catalogue.remove(uuid).ok_or(Refusal::Gone { uuid })?;
-        let (name, size, revision) = (file.name.clone(), file.size(), file.revision());
+        let (name, size) = (file.name.clone(), file.size());
         let kind = ChangeKind::Deleted { size };
-        let change = Change { index: entry.index, uuid, name: name.clone(), revision, kind };
-        self.changes.push(Record { change, before: Before::Removed(file) });
+        let record =
+            Record::new(entry.index, uuid, &file, kind, Before::Removed(Arc::clone(&file)));
+        self.changes.push(record);
         Ok(Answer::Deleted { uuid, size, name })
     }
 
@@ -170,8 +175,9 @@ impl Files {
         if let Some((uuid, _)) = self.catalogue.named(name.as_str()) {
             return Err(Refusal::NameExists { name, uuid });
         }
-        let revision = self.catalogue.rename(uuid, name.clone(), entry.index)?;
-        self.note(entry.index, uuid, ChangeKind::Renamed { from: from.clone() }, before);
+        let file = self.catalogue.rename(uuid, name.clone(), entry.index)?;
+        let (revision, kind) = (file.revision(), ChangeKind::Renamed { from: from.clone() });
+        self.changes.push(Record::new(entry.index, uuid, file, kind, before));
         Ok(Answer::Renamed { uuid, from, name, revision })
     }
 
@@ -198,11 +204,6 @@ impl Files {
 
 fn file_name(name: &str) -> Result<FileName, Refusal> {
     FileName::new(name).map_err(|reason| Refusal::BadName { name: name.to_owned(), reason })
-}
-
-fn appended(uuid: Uuid, file: &File, added: u64) -> Answer {
-    let (size, revision) = (file.size(), file.revision());
-    Answer::Appended { uuid, name: file.name.clone(), size, revision, added }
 }
 
 #[cfg(test)]

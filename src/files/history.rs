@@ -91,6 +91,18 @@ pub(super) struct History {
 }
 
 impl Record {
+    /// What became of a file, which is this one now, or was when it was deleted.
+    pub(super) fn new(
+        index: u64,
+        uuid: Uuid,
+        file: &File,
+        kind: ChangeKind,
+        before: Before,
+    ) -> Self {
+        let (name, revision) = (file.name.clone(), file.revision());
+        Self { change: Change { index, uuid, name, revision, kind }, before }
+    }
+
     fn removed_bytes(&self) -> u64 {
         if let Before::Removed(file) = &self.before { file.size() } else { 0 }
     }
