@@ -405,13 +405,16 @@ mod tests {
     /// Nested without bound, a command of 8 KiB would overflow the stack of every server.
     #[test]
     fn what_is_nested_too_deep_is_malformed() {
+        let innermost = request(Command::Discard { upload: UPLOAD }).encode(b"");
+        let one = request(Command::Discard { upload: UPLOAD }.if_revision("", 0)).encode(b"");
+        let (before, command) = innermost.split_at(innermost.len() - 18);
+        let condition = &one[before.len()..one.len() - command.len()];
         let nested = |depth: usize| {
-            let command = Command::Discard { upload: UPLOAD };
-            let command = (0..depth).fold(command, |inner, _| inner.if_revision("", 0));
-            Operation::decode(&request(command).encode(b"")).map(|_| ())
+            let payload = [before, &condition.repeat(depth), command].concat();
+            Operation::decode(&payload.into()).map(|_| ())
         };
         assert_eq!(nested(nested::MAX_DEPTH), Ok(()));
-        for depth in [nested::MAX_DEPTH + 1, 2000] {
+        for depth in [nested::MAX_DEPTH + 1, 2500] {
             assert!(matches!(nested(depth), Err(Refusal::Malformed { .. })));
         }
         assert_eq!(nested(nested::MAX_DEPTH), Ok(()), "the depth is counted anew each time");

@@ -19,6 +19,7 @@
 //!
 //! Memory is bounded by [`Limits`] in bytes, files, uploads, sessions and stored answers.
 
+mod batch;
 mod catalogue;
 mod command;
 mod content;

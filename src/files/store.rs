@@ -129,12 +129,12 @@ impl FileStore {
 
     fn apply_request(&mut self, index: u64, request: Request, data: &Bytes) -> Bytes {
         match self.sessions.admit(index, &request, &self.files.limits) {
-            Ok(Admission::New) => {
+            Ok(Admission::New(admitted)) => {
                 let Request { session, serial, command, .. } = request;
                 self.carried_out = Some((session, serial));
                 let reply = encode(&self.files.execute(Entry { index, session, data }, command));
                 self.history.extend(self.files.changes.drain(..));
-                self.sessions.record(session, serial, reply.clone());
+                admitted.record(serial, reply.clone());
                 reply
             }
             Ok(Admission::Applied(reply)) => reply,
@@ -197,6 +197,11 @@ impl FileStore {
                 Ok(page(&version, offset, limit))
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn history(&self) -> &History {
+        &self.history
     }
 
     fn past(&self) -> Past<'_> {
