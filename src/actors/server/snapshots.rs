@@ -122,7 +122,10 @@ impl Server {
             return;
         }
         let (entries, bytes) = self.node.behind_snapshot(self.life.applied());
-        let due = |times: u64| entries >= policy.entries * times || bytes >= policy.bytes * times;
+        let due = |times: u64| {
+            entries >= policy.entries.saturating_mul(times)
+                || bytes >= policy.bytes.saturating_mul(times)
+        };
         if due(1) && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
             self.take_snapshot();
         }
@@ -334,6 +337,8 @@ impl Handler<Snap> for Server {
 
     fn handle(&mut self, _: Snap, _: &mut Context<Self>) {
         if !self.life.ended() {
+            // With all that is committed, be it gathered for later.
+            self.hand_over();
             self.take_snapshot();
         }
     }
