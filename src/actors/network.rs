@@ -63,8 +63,8 @@ struct Port {
     latency: Duration,
     /// What arrived while the server was paused; beyond [`MAX_HELD`] it is lost.
     held: VecDeque<Parcel>,
-    /// The cluster that it belongs to, if that is not the one that was founded.
-    cluster: Option<Uuid>,
+    /// The cluster that it belongs to.
+    cluster: Uuid,
 }
 
 impl Port {
@@ -202,11 +202,10 @@ impl Network {
         self.0.borrow_mut().ports.entry(id).or_insert_with(Port::new);
     }
 
-    /// Makes a server one of another cluster: from then on it is heard only there, and hears no
-    /// other.
-    pub(crate) fn secede(&self, id: ServerId, cluster: Uuid) {
+    /// Makes a server one of this cluster: it is heard only there, and hears no other.
+    pub(crate) fn set_cluster(&self, id: ServerId, cluster: Uuid) {
         if let Some(port) = self.0.borrow_mut().ports.get_mut(&id) {
-            port.cluster = Some(cluster);
+            port.cluster = cluster;
         }
     }
 
@@ -439,7 +438,7 @@ impl Network {
 
 impl Wires {
     fn cluster(&self, id: ServerId) -> Option<Uuid> {
-        self.ports.get(&id).and_then(|port| port.cluster)
+        self.ports.get(&id).map(|port| port.cluster)
     }
 
     /// Sends a message by the rule of its link. Returns whether something is on its way now.

@@ -40,6 +40,8 @@ pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
 /// The actor that a sandbox obeys.
 pub(crate) struct Supervisor {
     seed: u64,
+    /// The cluster that servers are made for: the founded one, or the last that was salvaged.
+    cluster: Uuid,
     options: Options,
     snapshots: SnapshotPolicy,
     disk_kind: DiskKind,
@@ -212,6 +214,7 @@ impl Supervisor {
         let servers = network.servers();
         let mut supervisor = Self {
             seed,
+            cluster: Uuid::from_u64_pair(0, seed),
             options: raft,
             snapshots,
             disk_kind: disks,
@@ -235,10 +238,11 @@ impl Supervisor {
 
     /// Makes a server with a disk that keeps this, and starts it.
     fn create(&mut self, id: ServerId, kept: &Persistent) {
-        let identity = Identity { cluster: Uuid::from_u64_pair(0, self.seed), server: id };
+        let identity = Identity { cluster: self.cluster, server: id };
         let luck = stream(self.seed, &Stream::Disk(id));
         let disk = ServerDisk::new(self.disk_kind, identity, kept.clone(), luck);
         self.disks.insert(id, disk);
+        self.network.set_cluster(id, self.cluster);
         self.local_clocks.insert(id, LocalClock::new());
         self.paces.insert(id, Some(Duration::ZERO));
         self.start_or_fail(id);
@@ -494,7 +498,9 @@ impl Supervisor {
             Order::Rejoin(servers) => {
                 for id in self.resolve_down(servers)? {
                     let Some(disk) = self.disks.get_mut(&id) else { continue };
-                    disk.reformat(false).map_err(|_| OrderError::NotLost(id))?;
+                    let formatted = disk.reformat(self.cluster, false);
+                    formatted.map_err(|_| OrderError::NotLost(id))?;
+                    self.network.set_cluster(id, self.cluster);
                     self.start_or_fail(id);
                 }
             }
@@ -578,11 +584,12 @@ impl Supervisor {
         let running = self.network.running(self.network.known(id)?).is_some();
         let cluster = Uuid::from_u64_pair(1 + self.network.life(id), self.seed);
         let Some(disk) = self.disks.get_mut(&id) else { return Err(OrderError::Down(id)) };
-        let salvage = disk.salvage(cluster, id, running).map_err(|why| match why {
+        let salvage = disk.salvage(cluster, running).map_err(|why| match why {
             Unsalvaged::Running => OrderError::MustBeDown(id),
             why => OrderError::Unsalvaged(id, why.to_string()),
         })?;
-        self.network.secede(id, cluster);
+        self.cluster = cluster;
+        self.network.set_cluster(id, cluster);
         let last_log = salvage.last;
         self.recorder.record(EventKind::Salvaged { server: id, last_log });
         self.start_or_fail(id);
