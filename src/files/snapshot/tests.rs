@@ -221,8 +221,7 @@ fn an_upload_onto_a_file_goes_on_after_a_restore() {
             bench.append("large", b"!").unwrap();
             plain.push(b'!');
         }
-        let index = bench.log.len() as u64;
-        bench.store = restored(Limits::default(), &chunks(bench.store.freeze()), index);
+        bench.restart_from_snapshot();
         let onto = Some(uuid(2 << 100));
         for (offset, length) in [(30_000, 20_000), (90_000, 10_000)] {
             let stage = Command::Stage { upload: uuid(9), offset, onto };
