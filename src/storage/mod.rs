@@ -7,13 +7,14 @@
 //! **Snapshots (section 7).** A [`Snapshot`] is what it covers and a list of chunks, pieces of at
 //! most [`MAX_CHUNK_BYTES`] that are named by the hash of their bytes: what two snapshots have in
 //! common is written and kept once. A server puts the chunks that are not there yet, waits until
-//! they are durable, and saves the snapshot, which is one small write of the log. Whether it took
-//! the snapshot itself or got it from a leader makes no difference, but that one that was got may
-//! replace the log (`keep_log`). The log up to the snapshot's last entry may then be
+//! they are durable, and saves the snapshot, which is one write of the log of 32 bytes a chunk.
+//! Whether it took the snapshot itself or got it from a leader makes no difference, but that one
+//! that was got may replace the log (`keep_log`). The log up to the snapshot's last entry may then be
 //! [compacted](Storage::compact), now or later: the tail is kept for followers that lag.
 //!
 //! **Which chunks are kept.** Those of the latest snapshot, and of the one before it, which may be
-//! on its way to a peer. Chunks that are put and not named yet stay until another snapshot is
+//! on its way to a peer: a transfer that two newer snapshots overtake is given up, and the next one
+//! needs only what differs. Chunks that are put and not named yet stay until another snapshot is
 //! durable, or [`discard_chunks`](Storage::discard_chunks): a transfer that a crash interrupts goes
 //! on where it was.
 //!
