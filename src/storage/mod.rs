@@ -106,9 +106,12 @@ pub trait Storage {
     /// dropped already. Room is made bit by bit, and a crash may bring back what was dropped.
     fn compact(&mut self, to: Index);
 
-    /// Drops every chunk that neither a kept snapshot nor `except` names: of transfers that were
-    /// given up. Without this, they stay until the next snapshot.
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>);
+    /// Drops every chunk that neither a kept snapshot nor `except` names, those that were put for
+    /// a snapshot that is not saved yet included. The chunks of `except`, of a snapshot that is on
+    /// its way from a leader, are kept like named ones until the next call, or until a snapshot
+    /// replaces the log. A server calls this when it knows what a leader's snapshot is made of, and
+    /// takes none of its own meanwhile: so there is never more than one on its way.
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>);
 
     /// Asks for everything written so far to become durable.
     fn sync(&mut self, now: Time);
@@ -216,7 +219,7 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
         self.borrow_mut().compact(to);
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
         self.borrow_mut().discard_chunks(except);
     }
 
