@@ -28,7 +28,7 @@ pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
 pub use state_machine::Machine;
-pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
+pub use status::{ClusterStatus, Condition, LogLine, Membership, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
 pub use traffic::Traffic;
 pub use virtual_time::VirtualTime;

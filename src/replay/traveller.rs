@@ -310,6 +310,7 @@ fn looks(statement: &Statement) -> bool {
     matches!(
         statement,
         Statement::Status
+            | Statement::Members
             | Statement::Log(_)
             | Statement::Events(_)
             | Statement::Watch
@@ -322,7 +323,7 @@ fn looks(statement: &Statement) -> bool {
 fn reads(statement: &Statement) -> bool {
     match statement {
         Statement::File { call, background: false } => {
-            call.command.shows() || matches!(call.command, FileCommand::Get { .. })
+            !call.command.changes()
         }
         _ => false,
     }
