@@ -194,7 +194,11 @@ impl Supervisor {
         let cluster = Uuid::from_u64_pair(0, seed);
         let disk = |server: ServerId| {
             let luck = stream(seed, &Stream::Disk(server));
-            (server, ServerDisk::new(disks, Identity { cluster, server }, luck))
+            let founding = Persistent {
+                snapshot: crate::raft::SnapshotMeta::founding(Configuration::new(servers.clone())),
+                ..Persistent::default()
+            };
+            (server, ServerDisk::new(disks, Identity { cluster, server }, founding, luck))
         };
         let mut supervisor = Self {
             seed,
@@ -547,6 +551,7 @@ impl Supervisor {
             Refused::Memory => OrderError::MemoryDisk(id),
             Refused::NothingToHarm => OrderError::NothingToHarm(id),
             Refused::Running => OrderError::MustBeDown(id),
+            Refused::Sound => OrderError::NotLost(id),
         };
         let (mut meant, mut refused) = (Vec::new(), None);
         for id in self.network.resolve(servers)? {

@@ -11,7 +11,7 @@ use super::tap::Told;
 use super::timeline::{LONGEST, Timeline};
 use crate::actors::Event;
 use crate::raft::Time;
-use crate::script::{Failure, FileCommand, Flow, Screen, Statement, Variables};
+use crate::script::{Failure, Flow, Screen, Statement, Variables};
 
 /// Is called with every event of one run, and whether it is shown or only done again.
 pub(crate) type Watcher = Box<dyn FnMut(&Event, bool)>;

@@ -80,7 +80,6 @@ fn line(change: &Change) -> String {
         }
         ChangeKind::Renamed { from } => format!("renamed `{from}` to `{name}`, revision {revision}"),
         ChangeKind::Deleted { size } => format!("deleted `{name}`: {}, uuid {uuid}", Size(*size)),
-        _ => format!("changed `{name}`, revision {revision}"),
     };
     format!("{index:>6}  {what}")
 }
