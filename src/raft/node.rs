@@ -348,21 +348,33 @@ impl Node {
         }
     }
 
-    /// Forgets what decides nothing without check-quorum and without reads: the rounds that a
-    /// leader has begun, the refusals that a candidate has had, and the order of the votes. To
-    /// the explorer, servers that differ in these alone are one.
+    /// Forgets what decides nothing without check-quorum, without reads and while time stands
+    /// still: the rounds that a leader has begun, who told a candidate to stand, the refusals that
+    /// it has had, and the order of the votes. Whoever is asked for is taken to be alive. To the
+    /// explorer, servers that differ in these alone are one.
     pub(crate) fn forget_what_decides_nothing(&mut self) {
         match &mut self.role {
-            Role::Follower(_) => {}
+            Role::Follower(follower) => {
+                follower.leader.iter_mut().for_each(|leader| leader.round = Round(0));
+            }
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
                 campaign.votes.retain(|(_, granted)| *granted);
                 campaign.votes.sort_unstable();
-                campaign.heard_before = None;
+                (campaign.heard_before, campaign.forced, campaign.early) = (None, None, false);
             }
             Role::Leader(leader) => {
-                leader.round = Round(0);
+                let now = Time::default();
+                (leader.round, leader.no_lease) = (Round(0), Round(0));
                 leader.rounds.clear();
-                leader.peers.iter_mut().for_each(|peer| peer.heard_at = None);
+                leader.confirmed = (Round(0), now);
+                (leader.disk, leader.machine) = (Pace::new(now), Pace::new(now));
+                for peer in &mut leader.peers {
+                    peer.heard_at = Some(now);
+                    if peer.caught_up {
+                        // Every later round is as quick.
+                        peer.catching_up = peer.catching_up.map(|_| (Index(0), now));
+                    }
+                }
             }
         }
     }
