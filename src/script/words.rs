@@ -517,7 +517,12 @@ pub(crate) const WORDS: &[Word] = &[
         usage: "load PATH [as NAME] [replace] [if revision NUMBER]",
         help: "Loads a file of the host into the cluster, and says its uuid",
         example: "load notes.txt as diary replace",
-        arguments: &[&[Path], &[Is("as"), Is("replace"), Is("if")], &[], &[Is("replace"), Is("if")]],
+        arguments: &[
+            &[Path],
+            &[Is("as"), Is("replace"), Is("if")],
+            &[],
+            &[Is("replace"), Is("if")],
+        ],
         grammar: Grammar::File(files::load),
     },
     Word {

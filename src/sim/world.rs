@@ -68,7 +68,8 @@ impl World {
 
         let mut script = Script::default();
         let begin = luck.millis(0, 2000);
-        let first = Clients { count: clients, time: trouble, every, reading: Consistency::default() };
+        let first =
+            Clients { count: clients, time: trouble, every, reading: Consistency::default() };
         script.add(Duration::ZERO, Statement::Clients(first));
         let mut misfortunes = Faults::new(servers, luck);
         let mut now = begin;

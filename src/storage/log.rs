@@ -40,7 +40,8 @@ impl MemoryLog {
     /// Drops every entry up to `to`, which must be in the log or its base.
     pub(super) fn compact(&mut self, to: Index) -> Front {
         let base = Position::new(self.term_at(to), to);
-        let whole = self.runs.partition_point(|(first, run)| first.0 + run.len() as u64 <= to.0 + 1);
+        let whole =
+            self.runs.partition_point(|(first, run)| first.0 + run.len() as u64 <= to.0 + 1);
         let rest = self.runs.split_off(whole);
         let mut runs = std::mem::replace(&mut self.runs, rest);
         if let Some((first, run)) = self.runs.front_mut()

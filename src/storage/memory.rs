@@ -54,7 +54,10 @@ struct Chunk {
 
 enum Undo {
     State(State),
-    Append { first: Index, removed: Entries },
+    Append {
+        first: Index,
+        removed: Entries,
+    },
     Compact(Front),
     /// The log that a snapshot replaced, if it did.
     Snapshot(Option<MemoryLog>),
@@ -416,8 +419,7 @@ mod tests {
         disk.crash();
         let kept = disk.append(Index(1), entries(2, &["kept"]));
         disk.sync(ms(20));
-        let durable =
-            Durable { write: kept, term: Term(0), last: Index(1), ..Durable::default() };
+        let durable = Durable { write: kept, term: Term(0), last: Index(1), ..Durable::default() };
         assert_eq!(disk.durable(ms(30)), Ok(durable));
         disk.crash();
         assert_eq!(texts(&disk), ["kept"]);

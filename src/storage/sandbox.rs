@@ -12,7 +12,8 @@ use super::simulated::SimulatedDisk;
 use super::{Disk, DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
 use crate::museum::{Bug, on};
 use crate::raft::{
-    ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term, Time,
+    ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term,
+    Time,
 };
 
 /// The disk of a server.

@@ -40,8 +40,8 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, Expectation, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
-    Variables, Wait, help, help_for, parse,
+    Binding, Expectation, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement,
+    Value, Variables, Wait, help, help_for, parse,
 };
 use crate::actors::{
     Client, ClockKind, Consistency, Event, EventKind, OrderError, Sandbox, Servers,

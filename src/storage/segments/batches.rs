@@ -182,4 +182,3 @@ impl<D: Disk> SegmentLog<D> {
         self.queued_bytes += added;
     }
 }
-

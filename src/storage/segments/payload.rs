@@ -17,9 +17,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::record::{Fields, Record};
-use crate::raft::{
-    ChunkId, Entries, Entry, Index, Payload, ServerId, SnapshotMeta, Term,
-};
+use crate::raft::{ChunkId, Entries, Entry, Index, Payload, ServerId, SnapshotMeta, Term};
 use crate::storage::Snapshot;
 
 pub(super) const VOTE_LENGTH: usize = 24;
