@@ -6,17 +6,23 @@
 //! | [`Knock`] | network | server | a bug: calls wait at the door |
 //! | [`Tick`] | the server's timer | server | a bug |
 //! | [`Wake`], [`Disrupt`], [`Retime`] | supervisor | server | a bug |
-//! | [`Observe`], [`End`] | supervisor | server | a bug |
+//! | [`Observe`], [`Ask`], [`Snap`], [`End`] | supervisor | server | a bug |
 //! | [`Apply`], [`Query`], [`Inspect`] | server, supervisor | state machine | a bug |
-//! | [`Applied`] | state machine | server | a bug |
+//! | [`Picture`] | server | state machine | a bug |
+//! | [`Applied`], [`Developed`] | state machine | server | a bug |
 
 use std::time::Duration;
 
 use actix::Message;
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::call::Reply;
-use crate::raft::{AppendEntries, Entries, Index, InstallSnapshot, ServerId, Status, Timing};
+use super::supervisor::OrderError;
+use crate::raft::{
+    AppendEntries, ChangeRequest, ChunkId, Entries, Index, InstallSnapshot, ServerId, Status,
+    Timing,
+};
 
 /// A message of the protocol, from another server.
 #[derive(Message)]
@@ -42,6 +48,62 @@ pub(crate) struct Transfer {
     pub(crate) from: ServerId,
     pub(crate) install: InstallSnapshot,
     pub(crate) part: Bytes,
+}
+
+/// What an operator wants of the leader. Always answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ask {
+    pub(crate) asked: Asked,
+    pub(crate) reply: oneshot::Sender<Result<(), OrderError>>,
+}
+
+/// See [`Ask`].
+pub(crate) enum Asked {
+    /// Another set of members; answered when it has begun.
+    Change(ChangeRequest),
+    /// Another leader; answered when it has begun.
+    HandOver(Option<ServerId>),
+    /// Another leader, before this server ends; answered when it leads no more, or cannot hand
+    /// over.
+    Leave,
+}
+
+/// Take a snapshot now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Snap;
+
+/// What a server wants of its state machine for the sake of snapshots.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum Picture {
+    /// Begin a snapshot of the state as it is.
+    Take,
+    /// The next chunk of it.
+    Next,
+    /// It is on the disk: what happened before the end of it need not be remembered.
+    Taken(Index),
+    /// Begin anew with the state of a snapshot that ends with this entry.
+    Restore(Index),
+    /// Its next chunk; `None` behind the last.
+    Feed(Option<Bytes>),
+}
+
+/// What a state machine answers to a [`Picture`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum Developed {
+    /// The snapshot that it begins ends with this entry; `None` if it has no snapshots.
+    Began(Option<Index>),
+    /// The next chunk, or `None` behind the last.
+    Chunk(Option<(ChunkId, Bytes)>),
+    /// It waits for the next chunk of what it restores.
+    Hungry,
+    /// It holds the state of the snapshot.
+    Restored,
+    /// The chunks are not those of a snapshot, and why.
+    Inedible(String),
 }
 
 /// Calls wait at the door.

@@ -19,6 +19,7 @@ mod state_machine;
 mod status;
 mod supervisor;
 mod traffic;
+mod transfer;
 mod virtual_time;
 
 pub use call::{Answered, CallError, Consistency, Proposer};
@@ -26,8 +27,8 @@ pub use client::{Client, ClientError, Done, NotDone, Source};
 pub use clock::{Clock, ClockError};
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
-pub use sandbox::{ClockKind, Sandbox, SandboxOptions, run};
-pub use state_machine::Machine;
+pub use sandbox::{ClockKind, Sandbox, SandboxOptions, SnapshotPolicy, run};
+pub use state_machine::{Frozen, Machine, Restoring};
 pub use status::{ClusterStatus, Condition, LogLine, Membership, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
 pub use traffic::Traffic;

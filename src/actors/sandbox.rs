@@ -14,18 +14,18 @@ use super::clock::Clock;
 use super::network::Network;
 use super::panic::keep_panics;
 use super::record::Recorder;
-use super::state_machine::Machine;
+use super::state_machine::{Frozen, Machine, Restoring};
 use super::status::{ClusterStatus, LogLine};
 use super::supervisor::{
-    Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Stream, Supervisor,
-    stream,
+    Carry, Compare, EndAll, GetLog, GetStatus, MachineFactory, OrderError, Plan, Stream,
+    Supervisor, stream,
 };
 use super::traffic::Traffic;
 use super::virtual_time::VirtualTime;
 use super::{Order, Servers};
 use crate::files::{self, FileStore};
 use crate::invariants::{Monitor, Violation};
-use crate::raft::{self, Index, ServerId};
+use crate::raft::{self, ChunkId, Index, ServerId};
 use crate::storage::DiskKind;
 
 /// What a sandbox is made from.
@@ -38,6 +38,8 @@ pub struct SandboxOptions {
     pub raft: raft::Options,
     /// Which disks they have.
     pub disks: DiskKind,
+    /// When servers take snapshots by themselves.
+    pub snapshots: SnapshotPolicy,
     /// Whether every applied command becomes an event.
     pub record_commands: bool,
     /// Where the trace of every message and event goes, one a line.
@@ -47,6 +49,23 @@ pub struct SandboxOptions {
     pub monitor: bool,
     /// Builds the empty state machine of a server that starts.
     pub machine: MachineFactory,
+}
+
+/// When a server takes a snapshot by itself: as soon as its log has grown by either since the last
+/// one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotPolicy {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+}
+
+impl Default for SnapshotPolicy {
+    /// Every 131,072 entries or 64 MiB.
+    fn default() -> Self {
+        Self { entries: 1 << 17, bytes: 64 << 20 }
+    }
 }
 
 /// A cluster in one process, with its supervisor.
@@ -78,6 +97,7 @@ impl Default for SandboxOptions {
             seed: 0,
             raft: raft::Options::default(),
             disks: DiskKind::default(),
+            snapshots: SnapshotPolicy::default(),
             record_commands: true,
             trace: None,
             monitor: true,
@@ -110,8 +130,8 @@ pub fn run<T>(kind: ClockKind, main: impl Future<Output = T>) -> io::Result<T> {
 impl Sandbox {
     /// Starts the servers. Call it inside [`run`].
     pub fn start(options: SandboxOptions) -> Self {
-        let SandboxOptions { servers, seed, raft, disks, record_commands, trace, monitor, machine } =
-            options;
+        let SandboxOptions { servers, seed, raft, disks, snapshots, record_commands, .. } = options;
+        let SandboxOptions { trace, monitor, machine, .. } = options;
         let clock = Clock::start();
         let servers = (1..=servers).map(ServerId);
         // With or without a monitor: a panic is always told, and nobody else knows what it said.
@@ -120,9 +140,8 @@ impl Sandbox {
         let recorder = Recorder::new(clock, record_commands, trace, monitor);
         let luck = stream(seed, &Stream::Network);
         let network = Network::new(servers, clock, luck, recorder.clone());
-        let supervisor =
-            Supervisor::new(seed, raft, disks, machine, clock, network.clone(), recorder.clone());
-        let supervisor = supervisor.start();
+        let plan = Plan { seed, raft, disks, snapshots, machine };
+        let supervisor = Supervisor::new(plan, clock, network.clone(), recorder.clone()).start();
         Self { supervisor, network, recorder, clock, seed, disks, clients: Cell::new(0) }
     }
 
@@ -293,7 +312,46 @@ impl Machine for FileStore {
         FileStore::carried_out(self)
     }
 
+    fn state_hash(&self) -> Option<u64> {
+        Some(FileStore::state_hash(self))
+    }
+
     fn describe(&self, command: &Bytes) -> String {
         files::describe(command)
+    }
+
+    fn pass(&mut self, index: Index) {
+        FileStore::note_applied(self, index.0);
+    }
+
+    fn freeze(&self) -> Option<Box<dyn Frozen>> {
+        Some(Box::new(FileStore::freeze(self)))
+    }
+
+    fn restore(&self) -> Option<Box<dyn Restoring>> {
+        Some(Box::new(FileStore::restore(self)))
+    }
+
+    fn snapshot_taken(&mut self, index: Index) {
+        self.forget_before(index.0);
+    }
+}
+
+impl Frozen for files::Frozen {
+    fn next_chunk(&mut self) -> Option<(ChunkId, Bytes)> {
+        files::Frozen::next_chunk(self).map(|(hash, bytes)| (ChunkId(hash.0), bytes))
+    }
+}
+
+impl Restoring for files::Restore {
+    fn feed(&mut self, chunk: &Bytes) -> Result<(), String> {
+        files::Restore::feed(self, chunk).map_err(|error| error.to_string())
+    }
+
+    fn finish(self: Box<Self>, index: Index) -> Result<Box<dyn Machine>, String> {
+        match files::Restore::finish(*self, index.0) {
+            Ok(store) => Ok(Box::new(store)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

@@ -3,16 +3,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use actix::prelude::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient};
+use actix::prelude::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
 use bytes::Bytes;
 
 use super::call::{Answered, CallError, answer};
-use super::messages::{Applied, Apply, End, Inspect, Inspection, Query, SetPace, Wake};
+use super::messages::{
+    Applied, Apply, Developed, End, Inspect, Inspection, Picture, Query, SetPace, Wake,
+};
 use super::network::Life;
 use super::record::{Alarm, EventKind, Recorder};
+use super::server::Server;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
-use crate::raft::{Entry, Index, Payload, Refusal, RoleKind, ServerId};
+use crate::raft::{ChunkId, Entry, Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
 /// commands bring every copy to the same state and the same answers; whatever differs between
@@ -33,15 +36,61 @@ pub trait Machine: 'static {
         None
     }
 
+    /// A hash of the state, kept up to date by every command; `None` if there is none. Servers
+    /// compare theirs, and the one that differs is taken out of service.
+    fn state_hash(&self) -> Option<u64> {
+        None
+    }
+
     /// A command in a few words, for people.
     fn describe(&self, command: &Bytes) -> String;
+
+    /// The entry at `index` was applied too, but is not for the state machine.
+    fn pass(&mut self, _index: Index) {}
+
+    /// The state as it is now, to be taken apart while this goes on; cheap, however large it is.
+    /// Without it, and [`restore`](Self::restore), logs are never compacted.
+    fn freeze(&self) -> Option<Box<dyn Frozen>> {
+        None
+    }
+
+    /// Begins to rebuild what a snapshot holds; this stays as it is.
+    fn restore(&self) -> Option<Box<dyn Restoring>> {
+        None
+    }
+
+    /// A snapshot up to `index` is on the disk.
+    fn snapshot_taken(&mut self, _index: Index) {}
+}
+
+/// A state that does not change any more, as a sequence of chunks.
+pub trait Frozen {
+    /// The next chunk, of at most 1 MiB, and the blake3 hash of its bytes; `None` behind the last.
+    /// States that are equal have equal chunks, and states that are alike have many in common: a
+    /// chunk that is there already is neither stored nor sent again.
+    fn next_chunk(&mut self) -> Option<(ChunkId, Bytes)>;
+}
+
+/// A state that is rebuilt from chunks.
+pub trait Restoring {
+    /// Takes the next chunk, in their order.
+    ///
+    /// # Errors
+    /// Why it cannot be the next chunk.
+    fn feed(&mut self, chunk: &Bytes) -> Result<(), String>;
+
+    /// The state machine, as it was when the entry at `index` had been applied.
+    ///
+    /// # Errors
+    /// Why these were not all the chunks of one snapshot.
+    fn finish(self: Box<Self>, index: Index) -> Result<Box<dyn Machine>, String>;
 }
 
 /// The actor that owns one server's copy of the state.
 pub(crate) struct StateMachine {
     id: ServerId,
     machine: Box<dyn Machine>,
-    server: Recipient<Applied>,
+    server: Addr<Server>,
     life: Life,
     recorder: Recorder,
     /// What is to be applied, bounded by the window of the server that hands it over.
@@ -52,6 +101,11 @@ pub(crate) struct StateMachine {
     pace: Option<Duration>,
     /// A slow batch is being applied.
     working: bool,
+    /// The snapshot that is being taken.
+    frozen: Option<Box<dyn Frozen>>,
+    /// The snapshot that takes the place of the state, and its last entry. Nothing is applied
+    /// until it is here.
+    restoring: Option<(Index, Option<Box<dyn Restoring>>)>,
     _alarm: Alarm,
 }
 
@@ -64,19 +118,32 @@ impl StateMachine {
     pub(crate) fn new(
         id: ServerId,
         machine: Box<dyn Machine>,
-        server: Recipient<Applied>,
+        server: Addr<Server>,
         life: Life,
         recorder: Recorder,
         pace: Option<Duration>,
     ) -> Self {
         let (queue, waiting) = Default::default();
-        let (working, _alarm) = (false, recorder.alarm(id));
-        Self { id, machine, server, life, recorder, queue, waiting, pace, working, _alarm }
+        Self {
+            id,
+            machine,
+            server,
+            life,
+            _alarm: recorder.alarm(id),
+            recorder,
+            queue,
+            waiting,
+            pace,
+            working: false,
+            frozen: None,
+            restoring: None,
+        }
     }
 
     /// Applies what waits, each batch taking as long as the pace says.
     fn work(&mut self, ctx: &mut Context<Self>) {
-        while !self.working && !self.life.paused() && !self.life.ended() {
+        while self.restoring.is_none() && !self.working && !self.life.paused() && !self.life.ended()
+        {
             let Some(pace) = self.pace else { return };
             if pace.is_zero() {
                 let Some(batch) = self.queue.pop_front() else { return };
@@ -89,6 +156,7 @@ impl StateMachine {
                 ctx.run_later(pace, |this, ctx| {
                     this.working = false;
                     if this.pace.is_some()
+                        && this.restoring.is_none()
                         && !this.life.paused()
                         && !this.life.ended()
                         && let Some(batch) = this.queue.pop_front()
@@ -107,7 +175,10 @@ impl StateMachine {
         let mut replies = batch.replies.into_iter().peekable();
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
             let said = match &entry.payload {
-                Payload::NoOp | Payload::Configuration(_) => Bytes::new(),
+                Payload::NoOp | Payload::Configuration(_) => {
+                    self.machine.pass(index);
+                    Bytes::new()
+                }
                 Payload::Command(command)
                     if on(Bug::AppliesByLocalRoom) && command.len() as u64 > 4096 / self.id.0 =>
                 {
@@ -126,6 +197,9 @@ impl StateMachine {
                 self.tell_applied(index, entry, &said);
             }
             self.life.set_applied(index);
+            if let Some(hash) = self.machine.state_hash() {
+                self.life.note_state(index, hash);
+            }
             if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
@@ -153,14 +227,61 @@ impl StateMachine {
 
     fn answer_waiting(&mut self) {
         let applied = self.life.applied();
+        if self.restoring.is_some() {
+            return;
+        }
         for query in self.waiting.extract_if(.., |query| query.index <= applied) {
-            answer_query(&*self.machine, query);
+            answer_query(&*self.machine, applied, query);
         }
     }
 }
 
-fn answer_query(machine: &dyn Machine, query: Query) {
-    let Query { query, index, reply } = query;
+impl StateMachine {
+    fn begin_restore(&mut self, index: Index) {
+        self.frozen = None;
+        // What was to be applied before then, the snapshot covers.
+        self.queue.clear();
+        self.restoring = Some((index, self.machine.restore()));
+        match &self.restoring {
+            Some((_, None)) => self.refuse("this state machine has no snapshots".to_owned()),
+            _ => self.server.do_send(Developed::Hungry),
+        }
+    }
+
+    fn feed(&mut self, chunk: Option<&Bytes>, ctx: &mut Context<Self>) {
+        let Some((index, Some(restoring))) = &mut self.restoring else { return };
+        if let Some(chunk) = chunk {
+            match restoring.feed(chunk) {
+                Ok(()) => self.server.do_send(Developed::Hungry),
+                Err(reason) => self.refuse(reason),
+            }
+            return;
+        }
+        let index = *index;
+        let Some((_, Some(restoring))) = self.restoring.take() else { return };
+        match restoring.finish(index) {
+            Ok(machine) => self.machine = machine,
+            Err(reason) => return self.refuse(reason),
+        }
+        self.life.set_applied(index);
+        if self.recorder.monitors() {
+            let (server, digest) = (self.id, self.machine.digest());
+            self.recorder.tell(&Fact::Restored { server, index, digest });
+        }
+        self.server.do_send(Developed::Restored);
+        self.answer_waiting();
+        self.work(ctx);
+    }
+
+    /// Nothing can be applied to a state that is not there.
+    fn refuse(&mut self, reason: String) {
+        self.restoring = Some((Index(0), None));
+        self.server.do_send(Developed::Inedible(reason));
+    }
+}
+
+fn answer_query(machine: &dyn Machine, index: Index, query: Query) {
+    let Query { query, reply, .. } = query;
     answer(reply, Ok(Answered { index, answer: machine.query(&query) }));
 }
 
@@ -177,13 +298,43 @@ impl Handler<Apply> for StateMachine {
     }
 }
 
+impl Handler<Picture> for StateMachine {
+    type Result = ();
+
+    fn handle(&mut self, message: Picture, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
+        match message {
+            Picture::Take if self.restoring.is_some() => {}
+            Picture::Take => {
+                self.frozen = self.machine.freeze();
+                let index = self.frozen.as_ref().map(|_| self.life.applied());
+                self.server.do_send(Developed::Began(index));
+            }
+            Picture::Next => {
+                if let Some(frozen) = &mut self.frozen {
+                    let chunk = frozen.next_chunk();
+                    if chunk.is_none() {
+                        self.frozen = None;
+                    }
+                    self.server.do_send(Developed::Chunk(chunk));
+                }
+            }
+            Picture::Taken(index) => self.machine.snapshot_taken(index),
+            Picture::Restore(index) => self.begin_restore(index),
+            Picture::Feed(chunk) => self.feed(chunk.as_ref(), ctx),
+        }
+    }
+}
+
 impl Handler<Query> for StateMachine {
     type Result = ();
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) {
         let applied = query.index <= self.life.applied() || on(Bug::ReadsUnappliedState);
-        if applied && !self.life.paused() {
-            answer_query(&*self.machine, query);
+        if applied && self.restoring.is_none() && !self.life.paused() {
+            answer_query(&*self.machine, self.life.applied(), query);
         } else if self.waiting.len() < MAX_WAITING {
             self.waiting.push(query);
             let (count, limit) = (self.waiting.len() as u64, MAX_WAITING as u64);

@@ -6,29 +6,32 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::{
-    Actor, Context, Handler, Message as ActixMessage, MessageResult, ResponseFuture,
+    Actor, ActorFutureExt, Context, Handler, Message as ActixMessage, MessageResult,
+    ResponseActFuture, ResponseFuture, WrapFuture, fut::ready,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::call::Inbox;
 use super::clock::{Clock, LocalClock};
-use super::messages::{Disrupt, End, Inspect, Observe, Retime, SetPace, Wake};
+use super::messages::{Ask, Asked, Disrupt, End, Inspect, Observe, Retime, SetPace, Snap, Wake};
 use super::network::{Life, Network, Running};
 use super::record::{EventKind, Recorder};
 use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
-use super::{Order, Servers};
+use super::{Order, Servers, SnapshotPolicy};
 use crate::invariants::{Fact, Stamp};
 use crate::net::LinkRule;
 use crate::raft::{
-    ChangeRefusal, Configuration, Entry, HandoverRefusal, Index, Node, Options, Payload,
-    Persistent, ServerId, Time, Timing,
+    Change, ChangeRefusal, ChangeRequest, Configuration, Entry, HandoverRefusal, Index, Node,
+    Options, Payload, Persistent, ServerId, Time, Timing,
 };
 use crate::storage::{
-    DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage, StorageError,
+    DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage,
+    StorageError, Unsalvaged,
 };
 
 /// Builds an empty state machine, for a server that starts.
@@ -37,7 +40,11 @@ pub type MachineFactory = Rc<dyn Fn() -> Box<dyn Machine>>;
 /// The actor that a sandbox obeys.
 pub(crate) struct Supervisor {
     seed: u64,
+    /// The cluster that servers are made for: the founded one, or the last that was salvaged.
+    cluster: Uuid,
     options: Options,
+    snapshots: SnapshotPolicy,
+    disk_kind: DiskKind,
     machine: MachineFactory,
     clock: Clock,
     network: Network,
@@ -51,6 +58,15 @@ pub(crate) struct Supervisor {
     ended: BTreeMap<ServerId, Condition>,
     /// Why servers have failed.
     failures: BTreeMap<ServerId, StorageError>,
+}
+
+/// What a supervisor makes servers from.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) raft: Options,
+    pub(crate) disks: DiskKind,
+    pub(crate) snapshots: SnapshotPolicy,
+    pub(crate) machine: MachineFactory,
 }
 
 /// Why an order was not carried out; nothing was changed.
@@ -116,8 +132,14 @@ pub enum OrderError {
     #[error("the leader was lost with the order: look whether it was carried out")]
     Unknown,
     /// There is nothing to take a snapshot of.
-    #[error("the state machine of {0} has no snapshots")]
-    NoSnapshots(ServerId),
+    #[error("the state machine of this sandbox has no snapshots")]
+    NoSnapshots,
+    /// The order is about one server.
+    #[error("one server at a time; `members 1,2,3` sets all voters at once")]
+    OneAtATime,
+    /// Its disk does not make a cluster.
+    #[error("{0} cannot be made a cluster of its own: {1}")]
+    Unsalvaged(ServerId, String),
     /// Numbers of servers go up to this.
     #[error("a server's number is from 1 to {0}")]
     Number(u64),
@@ -133,6 +155,12 @@ pub enum OrderError {
 #[derive(ActixMessage)]
 #[rtype(result = "Result<(), OrderError>")]
 pub(crate) struct Carry(pub(crate) Order);
+
+/// What the leader answers to what it is asked.
+type Answer = oneshot::Receiver<Result<(), OrderError>>;
+
+/// The highest number of a server.
+const MAX_NUMBER: u64 = 99;
 
 /// How is everyone?
 #[derive(ActixMessage)]
@@ -180,44 +208,52 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha8Rng {
 }
 
 impl Supervisor {
-    /// A supervisor whose servers run.
-    pub(crate) fn new(
-        seed: u64,
-        options: Options,
-        disks: DiskKind,
-        machine: MachineFactory,
-        clock: Clock,
-        network: Network,
-        recorder: Recorder,
-    ) -> Self {
+    /// A supervisor whose servers run: the founding members of a cluster.
+    pub(crate) fn new(plan: Plan, clock: Clock, network: Network, recorder: Recorder) -> Self {
+        let Plan { seed, raft, disks, snapshots, machine } = plan;
         let servers = network.servers();
-        let cluster = Uuid::from_u64_pair(0, seed);
-        let disk = |server: ServerId| {
-            let luck = stream(seed, &Stream::Disk(server));
-            let founding = Persistent {
-                snapshot: crate::raft::SnapshotMeta::founding(Configuration::new(servers.clone())),
-                ..Persistent::default()
-            };
-            (server, ServerDisk::new(disks, Identity { cluster, server }, founding, luck))
-        };
         let mut supervisor = Self {
             seed,
-            options,
+            cluster: Uuid::from_u64_pair(0, seed),
+            options: raft,
+            snapshots,
+            disk_kind: disks,
             machine,
             clock,
             network,
             recorder,
-            local_clocks: servers.iter().map(|id| (*id, LocalClock::new())).collect(),
-            disks: servers.iter().copied().map(disk).collect(),
-            paces: servers.iter().map(|id| (*id, Some(Duration::ZERO))).collect(),
+            local_clocks: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            paces: BTreeMap::new(),
             ended: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
+        let founding = Persistent::founding(Configuration::new(servers.iter().copied()));
         // Here and not when the actor starts: a client that calls at once finds them up.
         for id in servers {
-            supervisor.start_or_fail(id);
+            supervisor.create(id, &founding);
         }
         supervisor
+    }
+
+    /// Makes a server with a disk that keeps this, and starts it.
+    fn create(&mut self, id: ServerId, kept: &Persistent) {
+        let identity = Identity { cluster: self.cluster, server: id };
+        let luck = stream(self.seed, &Stream::Disk(id));
+        let disk = ServerDisk::new(self.disk_kind, identity, kept.clone(), luck);
+        self.disks.insert(id, disk);
+        self.network.set_cluster(id, self.cluster);
+        self.local_clocks.insert(id, LocalClock::new());
+        self.paces.insert(id, Some(Duration::ZERO));
+        self.start_or_fail(id);
+    }
+
+    /// Makes a server that is to join, if there is none of this number.
+    fn create_joining(&mut self, id: ServerId) {
+        if !self.disks.contains_key(&id) {
+            self.network.add(id);
+            self.create(id, &Persistent::joining());
+        }
     }
 
     /// Starts a server, or records why it cannot start.
@@ -242,14 +278,11 @@ impl Supervisor {
         let now = local.at(self.clock.now());
         let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
         let mut draw = || rand::Rng::next_u64(&mut luck);
-        let configuration = Configuration::new(self.network.servers());
         let Recovered { persistent, torn } = storage.load();
         if let Some(tail) = torn {
             self.recorder.record(EventKind::Torn { server: id, tail });
         }
         self.tell_started(id, &*storage, &persistent);
-        let mut persistent = persistent;
-        persistent.snapshot.configuration = configuration;
         let node = Node::new(id, self.options.clone(), persistent, now, &mut draw);
         let (life, inbox) = (Life::default(), Inbox::new());
         let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
@@ -258,7 +291,8 @@ impl Supervisor {
         let mut running = None;
         let address = Server::create(|ctx| {
             use actix::AsyncContext;
-            let to_server = ctx.address().recipient();
+            let to_server = ctx.address();
+            let policy = self.snapshots;
             let (life, recorder) = (life.clone(), recorder.clone());
             let machine =
                 StateMachine::new(id, machine, to_server, life.clone(), recorder.clone(), pace)
@@ -277,6 +311,7 @@ impl Supervisor {
                 luck,
                 machine,
                 inbox,
+                policy,
             })
         });
         if let Some(machine) = running {
@@ -452,15 +487,112 @@ impl Supervisor {
             Order::Heartbeat(heartbeat) => {
                 self.retime(Timing { heartbeat: *heartbeat, ..self.options.timing })?;
             }
-            Order::Snapshot(_)
-            | Order::Add { .. }
+            Order::Snapshot(servers) => {
+                for server in self.resolve_awake(servers)? {
+                    if (self.machine)().freeze().is_none() {
+                        return Err(OrderError::NoSnapshots);
+                    }
+                    server.address.do_send(Snap);
+                }
+            }
+            Order::Rejoin(servers) => {
+                for id in self.resolve_down(servers)? {
+                    let Some(disk) = self.disks.get_mut(&id) else { continue };
+                    let formatted = disk.reformat(self.cluster, false);
+                    formatted.map_err(|_| OrderError::NotLost(id))?;
+                    self.network.set_cluster(id, self.cluster);
+                    self.start_or_fail(id);
+                }
+            }
+            Order::Salvage(id) => self.salvage(*id)?,
+            // The leader has a say in these.
+            Order::Add { .. }
             | Order::Remove(_)
             | Order::Members(_)
             | Order::Priority { .. }
-            | Order::Transfer(_)
-            | Order::Rejoin(_)
-            | Order::Salvage(_) => return Err(OrderError::Unknown),
+            | Order::Transfer(_) => {}
         }
+        Ok(())
+    }
+
+    /// What is to be asked of the leader for the sake of an order, if anything.
+    fn asks(&self, order: &Order) -> Result<Option<Asked>, OrderError> {
+        let change = |change| Some(Asked::Change(ChangeRequest { change, expected: None }));
+        let number = |id: ServerId| match id.0 {
+            1..=MAX_NUMBER => Ok(id),
+            _ => Err(OrderError::Number(MAX_NUMBER)),
+        };
+        Ok(match order {
+            Order::Add { server, learner: false } => change(Change::Add(number(*server)?)),
+            Order::Add { server, learner: true } => change(Change::AddLearner(number(*server)?)),
+            Order::Remove(servers) => change(Change::Remove(self.one(servers)?)),
+            Order::Members(voters) => {
+                voters.iter().try_for_each(|id| number(*id).map(drop))?;
+                change(Change::Voters(voters.clone()))
+            }
+            Order::Priority { servers, priority } => {
+                change(Change::Priority(self.one(servers)?, *priority))
+            }
+            Order::Transfer(to) => {
+                to.map_or(Ok(()), |to| self.network.known(to).map(drop))?;
+                Some(Asked::HandOver(*to))
+            }
+            _ => None,
+        })
+    }
+
+    fn one(&self, servers: &Servers) -> Result<ServerId, OrderError> {
+        match self.network.resolve(servers)?[..] {
+            [one] => Ok(one),
+            _ => Err(OrderError::OneAtATime),
+        }
+    }
+
+    /// Asks the leader.
+    fn ask(&self, asked: Asked) -> Result<Answer, OrderError> {
+        let leader = self.network.leader().ok_or(OrderError::NoLeader)?;
+        let running = self.network.running(leader).ok_or(OrderError::NoLeader)?;
+        if running.life.paused() {
+            return Err(OrderError::Paused(leader));
+        }
+        let (reply, answer) = oneshot::channel();
+        running.address.do_send(Ask { asked, reply });
+        Ok(answer)
+    }
+
+    /// The leader that is to stop while another voter runs on: it hands over first.
+    fn leaves(&self, order: &Order) -> Option<Answer> {
+        let Order::Stop(servers) = order else { return None };
+        let stopping = self.network.resolve(servers).ok()?;
+        let leader = self.network.leader().filter(|leader| stopping.contains(leader))?;
+        let stays = |id: &ServerId| !stopping.contains(id) && self.network.running(*id).is_some();
+        let paused = self.network.running(leader)?.life.paused();
+        let others = self.network.servers().iter().any(stays);
+        if paused || !others { None } else { self.ask(Asked::Leave).ok() }
+    }
+
+    /// Makes those servers that an order names as members, and that are not there yet.
+    fn create_missing(&mut self, order: &Order) {
+        match order {
+            Order::Add { server, .. } => self.create_joining(*server),
+            Order::Members(voters) => voters.iter().for_each(|id| self.create_joining(*id)),
+            _ => {}
+        }
+    }
+
+    fn salvage(&mut self, id: ServerId) -> Result<(), OrderError> {
+        let running = self.network.running(self.network.known(id)?).is_some();
+        let cluster = Uuid::from_u64_pair(1 + self.network.life(id), self.seed);
+        let Some(disk) = self.disks.get_mut(&id) else { return Err(OrderError::Down(id)) };
+        let salvage = disk.salvage(cluster, running).map_err(|why| match why {
+            Unsalvaged::Running => OrderError::MustBeDown(id),
+            why => OrderError::Unsalvaged(id, why.to_string()),
+        })?;
+        self.cluster = cluster;
+        self.network.set_cluster(id, cluster);
+        let last_log = salvage.last;
+        self.recorder.record(EventKind::Salvaged { server: id, last_log });
+        self.start_or_fail(id);
         Ok(())
     }
 
@@ -655,13 +787,33 @@ impl Actor for Supervisor {
 }
 
 impl Handler<Carry> for Supervisor {
-    type Result = Result<(), OrderError>;
+    type Result = ResponseActFuture<Self, Result<(), OrderError>>;
 
     fn handle(&mut self, Carry(order): Carry, _: &mut Context<Self>) -> Self::Result {
         self.look_after();
         // Recorded first: what the order causes comes after it.
         self.recorder.record(EventKind::Ordered(order.clone()));
-        let result = self.carry_out(&order);
+        let asked = self.asks(&order).and_then(|asked| asked.map(|it| self.ask(it)).transpose());
+        match asked.map(|asked| asked.or_else(|| self.leaves(&order))) {
+            Err(error) => Box::pin(ready(self.finish(&order, Err(error)))),
+            Ok(None) => Box::pin(ready(self.finish(&order, Ok(())))),
+            Ok(Some(answer)) => Box::pin(answer.into_actor(self).map(move |answer, this, _| {
+                // A leader that stops is stopped, whether it could hand over or not.
+                let stops = matches!(order, Order::Stop(_));
+                let answer = answer.unwrap_or(Err(OrderError::Unknown));
+                this.finish(&order, if stops { Ok(()) } else { answer })
+            })),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Carries an order out, if whoever was to be asked agrees.
+    fn finish(&mut self, order: &Order, agreed: Result<(), OrderError>) -> Result<(), OrderError> {
+        let result = agreed.and_then(|()| {
+            self.create_missing(order);
+            self.carry_out(order)
+        });
         if let Err(error) = &result {
             self.recorder.record(EventKind::OrderRefused(error.clone()));
         }

@@ -100,7 +100,8 @@ impl Catalogue {
     }
 
     /// Adds a file whose uuid and name are free.
-    pub(super) fn insert(&mut self, uuid: Uuid, file: File) {
+    pub(super) fn insert(&mut self, uuid: Uuid, mut file: File) {
+        file.sum_up(uuid);
         self.journal.note(uuid, || None);
         self.put(uuid, Arc::new(file));
     }
@@ -120,28 +121,30 @@ impl Catalogue {
     ) -> Result<&File, Refusal> {
         self.journal.note(uuid, || self.files.get(uuid).cloned());
         let file = self.files.get_mut(uuid).ok_or(Refusal::Gone { uuid })?;
-        let (bytes, sum) = (file.size(), file.sum(uuid));
+        let (bytes, sum) = (file.size(), file.sum);
         file.grow(index, grow);
+        file.sum_up(uuid);
         self.bytes += file.size() - bytes;
-        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum(uuid));
+        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum);
         Ok(file)
     }
 
-    /// Gives the file a name that is free. Answers its revision now.
+    /// Gives the file a name that is free.
     pub(super) fn rename(
         &mut self,
         uuid: Uuid,
         name: FileName,
         index: u64,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<&File, Refusal> {
         self.journal.note(uuid, || self.files.get(uuid).cloned());
         let file = self.files.get_mut(uuid).ok_or(Refusal::Gone { uuid })?;
-        let sum = file.sum(uuid);
+        let sum = file.sum;
         self.names.remove(&file.name);
         self.names.insert(name.clone(), uuid);
         file.rename(name, index);
-        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum(uuid));
-        Ok(file.revision())
+        file.sum_up(uuid);
+        self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum);
+        Ok(file)
     }
 
     /// What follows can be undone.
@@ -169,7 +172,7 @@ impl Catalogue {
 
     fn put(&mut self, uuid: Uuid, file: Arc<File>) {
         self.bytes += file.size();
-        self.sum = self.sum.wrapping_add(file.sum(uuid));
+        self.sum = self.sum.wrapping_add(file.sum);
         self.names.insert(file.name.clone(), uuid);
         self.files.insert(uuid, file);
     }
@@ -178,7 +181,7 @@ impl Catalogue {
         let file = self.files.remove(uuid)?;
         self.names.remove(&file.name);
         self.bytes -= file.size();
-        self.sum = self.sum.wrapping_sub(file.sum(uuid));
+        self.sum = self.sum.wrapping_sub(file.sum);
         Some(file)
     }
 }

@@ -216,7 +216,7 @@ impl Command {
     /// What must hold before all else; empty if nothing must.
     fn condition(&self) -> String {
         match self {
-            Self::If { file, revision: 0, .. } => format!("if no {}: ", printable(file)),
+            Self::If { file, revision: 0, .. } => format!("unless {} exists: ", printable(file)),
             Self::If { file, revision, .. } => {
                 format!("if {} is at revision {revision}: ", printable(file))
             }
@@ -405,13 +405,16 @@ mod tests {
     /// Nested without bound, a command of 8 KiB would overflow the stack of every server.
     #[test]
     fn what_is_nested_too_deep_is_malformed() {
+        let innermost = request(Command::Discard { upload: UPLOAD }).encode(b"");
+        let one = request(Command::Discard { upload: UPLOAD }.if_revision("", 0)).encode(b"");
+        let (before, command) = innermost.split_at(innermost.len() - 18);
+        let condition = &one[before.len()..one.len() - command.len()];
         let nested = |depth: usize| {
-            let command = Command::Discard { upload: UPLOAD };
-            let command = (0..depth).fold(command, |inner, _| inner.if_revision("", 0));
-            Operation::decode(&request(command).encode(b"")).map(|_| ())
+            let payload = [before, &condition.repeat(depth), command].concat();
+            Operation::decode(&payload.into()).map(|_| ())
         };
         assert_eq!(nested(nested::MAX_DEPTH), Ok(()));
-        for depth in [nested::MAX_DEPTH + 1, 2000] {
+        for depth in [nested::MAX_DEPTH + 1, 2500] {
             assert!(matches!(nested(depth), Err(Refusal::Malformed { .. })));
         }
         assert_eq!(nested(nested::MAX_DEPTH), Ok(()), "the depth is counted anew each time");
@@ -447,7 +450,7 @@ mod tests {
             ),
             (
                 request(Command::Discard { upload: UPLOAD }.if_revision("a", 0)).encode(b""),
-                "if no a: discard 0f3a…",
+                "unless a exists: discard 0f3a…",
             ),
             (batch_of(2), "batch of 2: append a +1 B; append a +1 B"),
             (batch_of(4), "batch of 4: append a +1 B; append a +1 B; append a +1 B; …"),

@@ -1,20 +1,21 @@
 //! What each command does. Every check comes before the first change, so that a refused command
 //! leaves no trace; a batch is undone if one of its commands is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::catalogue::Catalogue;
-use super::command::{Command, Part};
+use super::command::Command;
 use super::content::Content;
 use super::file::File;
-use super::history::{Before, Change, ChangeKind, Record};
-use super::limits::{Limits, MAX_BATCH};
+use super::history::{Before, ChangeKind, Record};
+use super::limits::Limits;
 use super::name::FileName;
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
 use super::upload::{Staged, Uploads};
-use crate::museum::{Bug, on};
 
 /// The files and what is staged: the store without its sessions.
 #[derive(Debug, Default)]
@@ -59,69 +60,6 @@ impl Files {
                 self.execute(entry, *command)
             }
             Command::Batch { parts } => self.batch(entry, parts),
-        }
-    }
-
-    fn check_revision(&self, file: String, expected: u64) -> Result<(), Refusal> {
-        let found = match self.catalogue.resolve(&file) {
-            Ok((_, found)) => found.revision(),
-            Err(Refusal::NoSuchFile { .. }) => 0,
-            Err(refusal) => return Err(refusal),
-        };
-        let later = on(Bug::ConditionTakesLaterRevisions) && found > expected;
-        if found != expected && !later {
-            return Err(Refusal::RevisionChanged { file, expected, found });
-        }
-        Ok(())
-    }
-
-    fn batch(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Reply {
-        let (commands, limit) = (parts.len() as u64, MAX_BATCH as u64);
-        if commands > limit {
-            return Err(Refusal::BatchTooLong { commands, limit });
-        }
-        let (size, received) =
-            (parts.iter().map(|part| u64::from(part.bytes)).sum(), entry.data.len() as u64);
-        if size != received {
-            return Err(Refusal::SizeMismatch { size, received });
-        }
-        self.catalogue.begin();
-        self.uploads.begin();
-        let done = self.each(entry, parts);
-        if done.is_ok() || on(Bug::BatchNotUndone) {
-            self.catalogue.commit();
-            self.uploads.commit();
-        } else {
-            self.catalogue.undo();
-            self.uploads.undo();
-            self.changes.clear();
-        }
-        done.map(Answer::Batch)
-    }
-
-    fn each(&mut self, entry: Entry<'_>, parts: Vec<Part>) -> Result<Vec<Answer>, Refusal> {
-        let mut answers = Vec::with_capacity(parts.len());
-        let mut start = 0;
-        for (place, Part { command, bytes }) in (1..).zip(parts) {
-            let data = entry.data.slice(start..start + bytes as usize);
-            start += data.len();
-            let reply = if command.holds_batch() {
-                Err(Refusal::NestedBatch)
-            } else {
-                self.execute(Entry { data: &data, ..entry }, command)
-            };
-            let in_batch = |reason| Refusal::InBatch { place, reason: Box::new(reason) };
-            answers.push(reply.map_err(in_batch)?);
-        }
-        Ok(answers)
-    }
-
-    /// Notes what became of the file `uuid`, which is there.
-    fn note(&mut self, index: u64, uuid: Uuid, kind: ChangeKind, before: Before) {
-        if let Some(file) = self.catalogue.get(uuid) {
-            let (name, revision) = (file.name.clone(), file.revision());
-            let change = Change { index, uuid, name, revision, kind };
-            self.changes.push(Record { change, before });
         }
     }
 
@@ -177,44 +115,56 @@ impl Files {
         let removed = replaced.and_then(|uuid| self.catalogue.remove(uuid));
         let file = File::new(name, content, entry.index);
         let info = file.info(uuid);
-        self.catalogue.insert(uuid, file);
         let before = removed.map_or(Before::Nothing, Before::Removed);
-        self.note(entry.index, uuid, ChangeKind::Created { size, replaced }, before);
+        let kind = ChangeKind::Created { size, replaced };
+        self.changes.push(Record::new(entry.index, uuid, &file, kind, before));
+        self.catalogue.insert(uuid, file);
         Ok(Answer::Created { file: info, replaced })
     }
 
     fn append(&mut self, entry: Entry<'_>, file: &str) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
-        let added = entry.data.len() as u64;
+        let (added, before) = (entry.data.len() as u64, file.index());
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
         self.check_room(added)?;
-        let before = Before::Changed(file.index());
-        let file = self.catalogue.grow(uuid, entry.index, |content| content.append(entry.data))?;
-        let (size, answer) = (file.size(), appended(uuid, file, added));
-        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
-        Ok(answer)
+        self.grow(entry.index, uuid, added, before, |content| content.append(entry.data))
     }
 
     fn append_staged(&mut self, entry: Entry<'_>, file: &str, upload: Uuid, added: u64) -> Reply {
         let (uuid, file) = self.catalogue.resolve(file)?;
+        let before = file.index();
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
-        let before = Before::Changed(file.index());
         let staged = self.uploads.take(entry.session, upload, added, file.content())?;
-        let file = self.catalogue.grow(uuid, entry.index, |content| {
+        let append = |content: &mut Content| {
             content.append_content(staged.content, staged.follows);
-        })?;
-        let (size, answer) = (file.size(), appended(uuid, file, added));
-        self.note(entry.index, uuid, ChangeKind::Appended { added, size }, before);
-        Ok(answer)
+        };
+        self.grow(entry.index, uuid, added, before, append)
+    }
+
+    /// Lets `append` add bytes to a file that was last changed at index `before`.
+    fn grow(
+        &mut self,
+        index: u64,
+        uuid: Uuid,
+        added: u64,
+        before: u64,
+        append: impl FnOnce(&mut Content),
+    ) -> Reply {
+        let file = self.catalogue.grow(uuid, index, append)?;
+        let (size, revision) = (file.size(), file.revision());
+        let kind = ChangeKind::Appended { added, size };
+        self.changes.push(Record::new(index, uuid, file, kind, Before::Changed(before)));
+        Ok(Answer::Appended { uuid, name: file.name.clone(), size, revision, added })
     }
 
     fn delete(&mut self, entry: Entry<'_>, file: &str) -> Reply {
         let (uuid, _) = self.catalogue.resolve(file)?;
         let file = self.catalogue.remove(uuid).ok_or(Refusal::Gone { uuid })?;
-        let (name, size, revision) = (file.name.clone(), file.size(), file.revision());
+        let (name, size) = (file.name.clone(), file.size());
         let kind = ChangeKind::Deleted { size };
-        let change = Change { index: entry.index, uuid, name: name.clone(), revision, kind };
-        self.changes.push(Record { change, before: Before::Removed(file) });
+        let record =
+            Record::new(entry.index, uuid, &file, kind, Before::Removed(Arc::clone(&file)));
+        self.changes.push(record);
         Ok(Answer::Deleted { uuid, size, name })
     }
 
@@ -225,8 +175,9 @@ impl Files {
         if let Some((uuid, _)) = self.catalogue.named(name.as_str()) {
             return Err(Refusal::NameExists { name, uuid });
         }
-        let revision = self.catalogue.rename(uuid, name.clone(), entry.index)?;
-        self.note(entry.index, uuid, ChangeKind::Renamed { from: from.clone() }, before);
+        let file = self.catalogue.rename(uuid, name.clone(), entry.index)?;
+        let (revision, kind) = (file.revision(), ChangeKind::Renamed { from: from.clone() });
+        self.changes.push(Record::new(entry.index, uuid, file, kind, before));
         Ok(Answer::Renamed { uuid, from, name, revision })
     }
 
@@ -253,11 +204,6 @@ impl Files {
 
 fn file_name(name: &str) -> Result<FileName, Refusal> {
     FileName::new(name).map_err(|reason| Refusal::BadName { name: name.to_owned(), reason })
-}
-
-fn appended(uuid: Uuid, file: &File, added: u64) -> Answer {
-    let (size, revision) = (file.size(), file.revision());
-    Answer::Appended { uuid, name: file.name.clone(), size, revision, added }
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(super) struct File {
     content: Content,
     revision: u64,
     index: u64,
+    /// What the file adds to the sum of the state, once it is in the catalogue.
+    pub(super) sum: u64,
 }
 
 impl File {
@@ -67,7 +69,7 @@ impl File {
     /// A file as a snapshot says it was.
     pub(super) fn restored(name: FileName, content: Content, revision: u64, index: u64) -> Self {
         let name_sum = sum::of(name.as_str().as_bytes());
-        Self { name, name_sum, content, revision, index }
+        Self { name, name_sum, content, revision, index, sum: 0 }
     }
 
     pub(super) fn content(&self) -> &Content {
@@ -87,11 +89,11 @@ impl File {
         self.index
     }
 
-    /// What the file adds to the sum of the state.
-    pub(super) fn sum(&self, uuid: Uuid) -> u64 {
+    /// Sums the file up anew.
+    pub(super) fn sum_up(&mut self, uuid: Uuid) {
         let (high, low) = uuid.as_u64_pair();
         let Self { name_sum, revision, index, .. } = *self;
-        sum::of_words(&[high, low, name_sum, revision, index, self.content.sum()])
+        self.sum = sum::of_words(&[high, low, name_sum, revision, index, self.content.sum()]);
     }
 
     pub(super) fn info(&self, uuid: Uuid) -> FileInfo {

@@ -194,11 +194,11 @@ impl<'a> Past<'a> {
     fn named(self, name: &str, index: u64) -> Option<Uuid> {
         let now = self.catalogue.named(name).map(|(uuid, _)| uuid);
         self.since(index).fold(now, |holder, Record { change, .. }| {
-            let has_name = change.name.as_str() == name;
+            let has_name = || change.name.as_str() == name;
             match &change.kind {
-                ChangeKind::Created { replaced, .. } if has_name => *replaced,
-                ChangeKind::Deleted { .. } if has_name => Some(change.uuid),
-                ChangeKind::Renamed { .. } if has_name => None,
+                ChangeKind::Created { replaced, .. } if has_name() => *replaced,
+                ChangeKind::Deleted { .. } if has_name() => Some(change.uuid),
+                ChangeKind::Renamed { .. } if has_name() => None,
                 ChangeKind::Renamed { from } if from.as_str() == name => Some(change.uuid),
                 _ => holder,
             }
@@ -229,5 +229,223 @@ impl<'a> Past<'a> {
         let mut all: Vec<_> = stayed.into_iter().chain(went.filter(in_range)).collect();
         all.sort_unstable();
         all.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Bench, append, cases, create, uuid};
+    use super::super::{Answer, Command, Query, Reply};
+    use super::*;
+
+    fn rename(file: &str, name: &str) -> Command {
+        Command::Rename { file: file.into(), name: name.into() }
+    }
+
+    fn delete(file: &str) -> Command {
+        Command::Delete { file: file.into() }
+    }
+
+    fn stat_at(bench: &Bench, file: &str, index: u64) -> Result<VersionInfo, Refusal> {
+        match bench.query(&Query::StatAt { file: file.to_owned(), index })? {
+            Answer::Version(info) => Ok(info),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn content(reply: Reply) -> Result<Bytes, Refusal> {
+        match reply? {
+            Answer::Content { bytes, .. } => Ok(bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn cat_at(bench: &Bench, file: &str, index: u64) -> Result<Bytes, Refusal> {
+        let file = file.to_owned();
+        content(bench.query(&Query::ReadAt { file, index, offset: 0, limit: u64::MAX }))
+    }
+
+    fn read(bench: &Bench, number: u128, revision: u64, offset: u64) -> Result<Bytes, Refusal> {
+        let (uuid, limit) = (uuid(number), 2);
+        content(bench.query(&Query::ReadRevision { uuid, revision, offset, limit }))
+    }
+
+    #[test]
+    fn a_version_is_found_by_the_name_it_had_then() {
+        let mut bench = Bench::new();
+        bench.create(1 << 100, "a", b"one").unwrap();
+        bench.append("a", b"!").unwrap();
+        bench.run(rename("a", "b"), b"").unwrap();
+        bench.create(2 << 100, "a", b"two").unwrap();
+        bench.run(delete("b"), b"").unwrap();
+        let found: Vec<_> = (1..=6)
+            .map(|index| [cat_at(&bench, "a", index).ok(), cat_at(&bench, "b", index).ok()])
+            .map(|pair| pair.map(|bytes| String::from_utf8(bytes.unwrap_or_default().into())))
+            .map(|[a, b]| format!("{}/{}", a.unwrap(), b.unwrap()))
+            .collect();
+        assert_eq!(found, ["/", "one/", "one!/", "/one!", "two/one!", "two/"]);
+        let name = FileName::new("a").unwrap();
+        let (uuid, size, revision) = (uuid(1 << 100), 4, 2);
+        let info = VersionInfo { uuid, name, size, revision, index: 3 };
+        assert_eq!(stat_at(&bench, "a", 3), Ok(info));
+        // By uuid, and by its beginning, though it is gone by now.
+        let whole = uuid.to_string();
+        for reference in [whole.as_str(), &whole[..8]] {
+            assert_eq!(stat_at(&bench, reference, 5).unwrap().revision, 3);
+            assert!(stat_at(&bench, reference, 6).is_err());
+            assert!(stat_at(&bench, reference, 1).is_err());
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_ambiguous_if_it_was_then() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"").unwrap();
+        bench.create(2, "b", b"").unwrap();
+        bench.run(delete("a"), b"").unwrap();
+        bench.create(3, "c", b"").unwrap();
+        assert_eq!(stat_at(&bench, "0000", 2).unwrap().uuid, uuid(1));
+        match stat_at(&bench, "0000", 3) {
+            Err(Refusal::Ambiguous { candidates, more: false, .. }) => {
+                let uuids: Vec<_> = candidates.iter().map(|(uuid, _)| *uuid).collect();
+                assert_eq!(uuids, [uuid(1), uuid(2)]);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(stat_at(&bench, "0000", 4).unwrap().uuid, uuid(2));
+    }
+
+    #[test]
+    fn beyond_both_ends_of_history_is_refused() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"1").unwrap();
+        bench.append("a", b"2").unwrap();
+        assert_eq!(cat_at(&bench, "a", 4), Err(Refusal::NotYet { index: 4, applied: 3 }));
+        bench.store.note_applied(4);
+        assert_eq!(cat_at(&bench, "a", 4).unwrap(), "12");
+        bench.store.forget_before(3);
+        assert_eq!(cat_at(&bench, "a", 2), Err(Refusal::HistoryGone { first: 3 }));
+        assert_eq!(cat_at(&bench, "a", 3).unwrap(), "12");
+    }
+
+    #[test]
+    fn after_a_restore_history_begins_at_the_snapshot() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"1").unwrap();
+        bench.append("a", b"2").unwrap();
+        bench.restart_from_snapshot();
+        bench.append("a", b"3").unwrap();
+        assert_eq!(cat_at(&bench, "a", 2), Err(Refusal::HistoryGone { first: 3 }));
+        assert_eq!(cat_at(&bench, "a", 3).unwrap(), "12");
+        assert_eq!(cat_at(&bench, "a", 4).unwrap(), "123");
+    }
+
+    #[test]
+    fn pages_of_a_revision_are_of_that_revision() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"123").unwrap();
+        assert_eq!(read(&bench, 1, 1, 0).unwrap(), "12");
+        bench.append("a", b"456").unwrap();
+        assert_eq!(read(&bench, 1, 1, 2).unwrap(), "3");
+        assert_eq!(read(&bench, 1, 2, 2).unwrap(), "34");
+        bench.run(delete("a"), b"").unwrap();
+        assert_eq!(read(&bench, 1, 1, 2).unwrap(), "3");
+        assert_eq!(read(&bench, 1, 3, 2), Err(Refusal::Gone { uuid: uuid(1) }));
+        bench.store.forget_before(4);
+        assert_eq!(read(&bench, 1, 1, 2), Err(Refusal::Gone { uuid: uuid(1) }));
+    }
+
+    #[test]
+    fn a_revision_out_of_reach_is_refused() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"123").unwrap();
+        bench.append("a", b"456").unwrap();
+        let changed =
+            |expected| Err(Refusal::RevisionChanged { file: "a".into(), expected, found: 2 });
+        assert_eq!(read(&bench, 1, 3, 0), changed(3));
+        bench.store.forget_before(3);
+        assert_eq!(read(&bench, 1, 1, 0), changed(1));
+        assert_eq!(read(&bench, 1, 2, 0).unwrap(), "12");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Create(u8, u8, bool),
+        Append(u8),
+        Delete(u8),
+        Rename(u8, u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let name = || 0..4_u8;
+        prop_oneof![
+            2 => (1..5_u8, name(), any::<bool>()).prop_map(|(u, n, r)| Step::Create(u, n, r)),
+            3 => name().prop_map(Step::Append),
+            1 => name().prop_map(Step::Delete),
+            1 => (name(), name()).prop_map(|(from, to)| Step::Rename(from, to)),
+        ]
+    }
+
+    fn command(step: &Step, place: usize) -> (Command, Vec<u8>) {
+        let text = |name: &u8| format!("f{name}");
+        match step {
+            Step::Create(number, name, replace) => {
+                let mut command = create(u128::from(*number) << 100, &text(name), place % 7);
+                if let Command::Create { replace: flag, .. } = &mut command {
+                    *flag = *replace;
+                }
+                (command, vec![place as u8; place % 7])
+            }
+            Step::Append(name) => (append(&text(name)), vec![place as u8; 3]),
+            Step::Delete(name) => (delete(&text(name)), Vec::new()),
+            Step::Rename(from, to) => (rename(&text(from), &text(to)), Vec::new()),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(128))]
+
+        /// At every index, the files are what they were when that index was the last; uuids that
+        /// are used again and batches included.
+        #[test]
+        fn the_past_is_what_the_present_was(
+            entries in prop::collection::vec(prop::collection::vec(step(), 1..4), 1..30),
+        ) {
+            let mut bench = Bench::new();
+            let mut presents = Vec::new();
+            let references: Vec<_> = (0..4)
+                .map(|name| format!("f{name}"))
+                .chain((1..5_u128).map(|number| uuid(number << 100).to_string()[..8].to_owned()))
+                .collect();
+            let info = |bench: &Bench, reference: &String| {
+                let file = bench.stat(reference).ok()?;
+                let revision = bench.cat(reference).unwrap();
+                Some((file.uuid, file.name, file.revision, file.index, revision))
+            };
+            for (place, steps) in entries.iter().enumerate() {
+                let commands: Vec<_> = steps.iter().map(|step| command(step, place)).collect();
+                if let [(command, data)] = &commands[..] {
+                    let _ = bench.run(command.clone(), data);
+                } else {
+                    let all = commands.iter().map(|(command, data)| (command.clone(), &data[..]));
+                    let (command, data) = Command::batch(all);
+                    let _ = bench.run(command, &data);
+                }
+                presents.push(references.iter().map(|file| info(&bench, file)).collect::<Vec<_>>());
+            }
+            for (index, present) in (2..).zip(presents) {
+                for (reference, expected) in references.iter().zip(present) {
+                    let found = stat_at(&bench, reference, index).ok().map(|version| {
+                        let bytes = cat_at(&bench, reference, index).unwrap();
+                        let VersionInfo { uuid, name, size, revision, index } = version;
+                        assert_eq!(size, bytes.len() as u64);
+                        (uuid, name, revision, index, bytes.to_vec())
+                    });
+                    prop_assert_eq!(found, expected, "{} at {}", reference, index);
+                }
+            }
+        }
     }
 }

@@ -22,15 +22,25 @@ pub(super) struct Session {
     replies: BTreeMap<u64, Bytes>,
     /// The sums of `replies`, added up.
     replies_sum: u64,
+    /// What the session adds to the sum of the state.
+    sum: u64,
 }
 
 /// What the table says of a request.
 #[derive(Debug)]
-pub(super) enum Admission {
-    /// It is new: carry it out and [`record`](Sessions::record) the answer.
-    New,
+pub(super) enum Admission<'a> {
+    /// It is new: carry it out and record the answer here.
+    New(Admitted<'a>),
     /// It was applied before, with this answer.
     Applied(Bytes),
+}
+
+/// The session of a request that is being carried out.
+#[derive(Debug)]
+pub(super) struct Admitted<'a> {
+    id: u64,
+    session: &'a mut Session,
+    sum: &'a mut u64,
 }
 
 /// All sessions, by id. Log order decides everything, so the table is the same on all servers. A
@@ -45,10 +55,10 @@ pub(super) struct Sessions {
 impl Session {
     /// A session without answers.
     pub(super) fn new(last_used: u64, acknowledged: u64) -> Self {
-        Self { last_used, acknowledged, replies: BTreeMap::new(), replies_sum: 0 }
+        Self { last_used, acknowledged, replies: BTreeMap::new(), replies_sum: 0, sum: 0 }
     }
 
-    pub(super) fn record(&mut self, serial: u64, reply: Bytes) {
+    fn record(&mut self, serial: u64, reply: Bytes) {
         self.replies_sum = self.replies_sum.wrapping_add(reply_sum(serial, &reply));
         if let Some(before) = self.replies.insert(serial, reply) {
             self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &before));
@@ -70,8 +80,19 @@ impl Session {
         }
     }
 
-    fn sum(&self, id: u64) -> u64 {
-        sum::of_words(&[id, self.last_used, self.acknowledged, self.replies_sum])
+    /// Sums the session up anew, as part of `total`.
+    fn sum_up(&mut self, id: u64, total: &mut u64) {
+        let before = self.sum;
+        self.sum = sum::of_words(&[id, self.last_used, self.acknowledged, self.replies_sum]);
+        *total = total.wrapping_sub(before).wrapping_add(self.sum);
+    }
+}
+
+impl Admitted<'_> {
+    /// Keeps the answer to the request.
+    pub(super) fn record(self, serial: u64, reply: Bytes) {
+        self.session.record(serial, reply);
+        self.session.sum_up(self.id, self.sum);
     }
 }
 
@@ -103,20 +124,22 @@ impl Sessions {
 
     /// Adds an answer to the session with the highest id.
     pub(super) fn restore_reply(&mut self, serial: u64, reply: Bytes) {
-        if let Some((&id, _)) = self.sessions.last_key_value() {
-            self.record(id, serial, reply);
+        if let Some(mut last) = self.sessions.last_entry() {
+            let id = *last.key();
+            let session = Arc::make_mut(last.get_mut());
+            Admitted { id, session, sum: &mut self.sum }.record(serial, reply);
         }
     }
 
     /// Adds a session that is not there.
-    pub(super) fn insert(&mut self, id: u64, session: Session) {
-        self.sum = self.sum.wrapping_add(session.sum(id));
+    pub(super) fn insert(&mut self, id: u64, mut session: Session) {
+        session.sum_up(id, &mut self.sum);
         self.sessions.insert(id, Arc::new(session));
     }
 
     fn remove(&mut self, id: u64) -> Option<Arc<Session>> {
         let session = self.sessions.remove(&id)?;
-        self.sum = self.sum.wrapping_sub(session.sum(id));
+        self.sum = self.sum.wrapping_sub(session.sum);
         Some(session)
     }
 
@@ -155,40 +178,26 @@ impl Sessions {
         index: u64,
         request: &Request,
         limits: &Limits,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<Admission<'_>, Refusal> {
         let Request { session: id, serial, acknowledged, .. } = *request;
-        self.change(id, |session| {
-            session.last_used = index;
-            session.acknowledge(acknowledged);
-            if serial < session.acknowledged {
-                let acknowledged = session.acknowledged;
-                return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
-            }
-            if let Some(reply) = session.replies.get(&serial)
-                && !on(Bug::AppliesRetries)
-            {
-                return Ok(Admission::Applied(reply.clone()));
-            }
-            if session.replies.len() >= limits.unacknowledged {
-                return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
-            }
-            Ok(Admission::New)
-        })?
-    }
-
-    /// Keeps the answer to a request that was admitted.
-    pub(super) fn record(&mut self, id: u64, serial: u64, reply: Bytes) {
-        let kept = self.change(id, |session| session.record(serial, reply));
-        debug_assert!(kept.is_ok(), "an admitted request has a session");
-    }
-
-    fn change<T>(&mut self, id: u64, change: impl FnOnce(&mut Session) -> T) -> Result<T, Refusal> {
         let session = self.sessions.get_mut(&id).ok_or(Refusal::SessionExpired { session: id })?;
         let session = Arc::make_mut(session);
-        let before = session.sum(id);
-        let result = change(session);
-        self.sum = self.sum.wrapping_sub(before).wrapping_add(session.sum(id));
-        Ok(result)
+        session.last_used = index;
+        session.acknowledge(acknowledged);
+        session.sum_up(id, &mut self.sum);
+        if serial < session.acknowledged {
+            let acknowledged = session.acknowledged;
+            return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
+        }
+        if let Some(reply) = session.replies.get(&serial)
+            && !on(Bug::AppliesRetries)
+        {
+            return Ok(Admission::Applied(reply.clone()));
+        }
+        if session.replies.len() >= limits.unacknowledged {
+            return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
+        }
+        Ok(Admission::New(Admitted { id, session, sum: &mut self.sum }))
     }
 }
 
@@ -211,9 +220,8 @@ mod tests {
     ) -> Result<Option<Bytes>, Refusal> {
         match sessions.admit(index, request, &SMALL())? {
             Admission::Applied(reply) => Ok(Some(reply)),
-            Admission::New => {
-                let reply = Bytes::from(vec![request.serial as u8]);
-                sessions.record(request.session, request.serial, reply);
+            Admission::New(session) => {
+                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
                 Ok(None)
             }
         }

@@ -3,7 +3,9 @@
 use super::configuration::VoteCount;
 use super::node::{Context, Node};
 use super::role::Role;
-use super::{Message, Position, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why};
+use super::{
+    Force, Message, Position, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why,
+};
 use crate::museum::{Bug, on};
 
 impl Node {
@@ -29,10 +31,11 @@ impl Node {
         &mut self,
         from: ServerId,
         request: RequestVote,
+        objection: Option<VoteRefusal>,
         early: bool,
         context: &mut Context<'_>,
     ) {
-        let vote = match self.reason_to_refuse(from, &request, context) {
+        let vote = match self.reason_to_refuse(from, &request, objection) {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         };
@@ -43,7 +46,7 @@ impl Node {
         // would take it for news of a higher term (TRAPS 48).
         let granted_pre_vote = vote.is_ok() && request.pre_vote;
         let term: Term = if granted_pre_vote { request.term } else { self.current_term };
-        let early = early && vote.is_ok();
+        let early = early && vote.is_ok() && request.forced == Some(Force::Operator);
         let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote, early };
         context.send(from, Message::RequestVoteReply(reply));
     }
@@ -52,16 +55,13 @@ impl Node {
         &self,
         candidate: ServerId,
         request: &RequestVote,
-        context: &Context<'_>,
+        objection: Option<VoteRefusal>,
     ) -> Option<VoteRefusal> {
         if self.recovery.is_some() {
             return Some(VoteRefusal::Recovering);
         }
-        if let Some(leader) = self.defended_leader(candidate, request, context.now) {
-            return Some(VoteRefusal::LeaderAlive(leader));
-        }
-        if request.forced.is_none() && self.is_bound(context.now) {
-            return Some(VoteRefusal::JustStarted);
+        if objection.is_some() {
+            return objection;
         }
         if self.is_ahead_of(request.last_log) && !on(Bug::VotesForAnyLog) {
             return Some(VoteRefusal::LogBehind);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::disk::{DiskError, FileId};
 use super::segments::Identity;
-use crate::raft::ChunkId;
+use crate::raft::{ChunkId, Index};
 
 /// Why a server must not start, or must not go on.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -48,6 +48,19 @@ pub enum StorageError {
         /// there is one.
         unreadable: Option<(FileId, u64)>,
     },
+    /// The chunks of the snapshot are what they were, and make no state.
+    #[error(
+        "the snapshot on its disk makes no state: {0}. It was taken by another version of jangada, \
+         or by one that errs; a new server, under a new number, must take its place"
+    )]
+    Snapshot(String),
+    /// A majority of the servers agrees on another state.
+    #[error(
+        "its state differs from that of a majority from entry {0} on: its disk or its memory is \
+         damaged, or it runs another version. Started again, it applies its log anew; if it fails \
+         again, a new server, under a new number, must take its place"
+    )]
+    Diverged(Index),
     /// The log is another server's.
     #[error("{file} is of {found}, and this is {expected}: its disk was given to the wrong server")]
     Foreign {

@@ -1,6 +1,6 @@
 //! Harm to what is on a disk: what a flipped bit, a lost write or a misdirected one leaves behind.
 
-use super::segments::{Files, Identity, Record};
+use super::segments::{Files, Identity, Record, named_once};
 use super::simulated::SimulatedDisk;
 use super::{FileId, StorageError};
 
@@ -14,15 +14,20 @@ pub(super) enum Harm {
 
 /// Whether there is a place to harm a log where recovery will notice.
 pub(super) fn can_harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) -> bool {
-    let is_place = |(_, record): &(FileId, Record)| harm == Harm::Flip || is_data(record);
+    let is_place = |(_, record): &(FileId, Record)| harm == Harm::Flip || record.kind.is_data();
     protected(disk, identity).is_ok_and(|records| records.iter().any(is_place))
 }
 
 /// Harms a log where recovery will notice, if there is such a place.
 pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) {
-    let Ok(records) = protected(disk, identity) else { return };
+    let Ok(mut records) = protected(disk, identity) else { return };
     match harm {
         Harm::Flip => {
+            // The chunks of its snapshot are few, and hit as often as not.
+            let chunks = named_once(disk, identity).unwrap_or_default();
+            if !chunks.is_empty() && disk.draw(2) == 0 {
+                records = chunks;
+            }
             if records.is_empty() {
                 return;
             }
@@ -31,7 +36,7 @@ pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) {
             disk.harm(file, |bytes| bytes[record.at + bit / 8] ^= 1 << (bit % 8));
         }
         Harm::Lose | Harm::Misdirect => {
-            let last = records.iter().rfind(|(_, record)| is_data(record));
+            let last = records.iter().rfind(|(_, record)| record.kind.is_data());
             let Some((file, record)) = last else { return };
             let mut bytes = Vec::new();
             disk.harm(*file, |file| {
@@ -45,10 +50,6 @@ pub(super) fn harm(disk: &SimulatedDisk, identity: &Identity, harm: Harm) {
             }
         }
     }
-}
-
-fn is_data(record: &Record) -> bool {
-    record.kind.is_data()
 }
 
 /// The records of a log that a later one protects.

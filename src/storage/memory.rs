@@ -197,9 +197,14 @@ impl Storage for MemoryDisk {
 
     fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
         let disk = &mut *self.0.borrow_mut();
+        assert!(
+            snapshot.chunks.iter().all(|id| disk.chunks.contains_key(id)),
+            "invariant: every chunk was put before"
+        );
         let last_included = snapshot.meta.last_included;
         let replaced = (!disk.log.keeps(last_included, keep_log)).then(|| {
             disk.appended_in = disk.state.term;
+            disk.snapshots.expect(BTreeSet::new());
             std::mem::replace(&mut disk.log, MemoryLog::behind(last_included))
         });
         let write = disk.wrote(Undo::Snapshot(replaced));
@@ -221,10 +226,11 @@ impl Storage for MemoryDisk {
         }
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
         let disk = &mut *self.0.borrow_mut();
+        disk.snapshots.expect(except);
         let named = disk.snapshots.named();
-        disk.chunks.retain(|id, _| named.contains(id) || except.contains(id));
+        disk.chunks.retain(|id, _| named.contains(id));
     }
 
     fn sync(&mut self, now: Time) {
@@ -396,6 +402,39 @@ mod tests {
             Ok(Durable { write: vote, term: Term(1), last: Index(3), ..Durable::default() }),
             "1 to 3 as term 1 wrote them; 2 as term 2 did is not there yet"
         );
+    }
+
+    /// TRAPS 7: a snapshot that replaces the log does so as one write.
+    #[test]
+    fn trap_07_a_crash_takes_back_a_snapshot_and_what_it_replaced_together() {
+        let mut disk = new_disk();
+        let snapshot = |index, id: u8| {
+            let last_included = Position::new(Term(1), Index(index));
+            let meta = SnapshotMeta { last_included, ..SnapshotMeta::default() };
+            Snapshot { meta, chunks: [ChunkId([id; 32])].into() }
+        };
+        disk.append(Index(1), entries(1, &["a", "b", "c", "d"]));
+        disk.put_chunk(ChunkId([1; 32]), Bytes::from_static(b"a chunk"));
+        disk.save_snapshot(snapshot(3, 1), true);
+        disk.compact(Index(2));
+        disk.put_chunk(ChunkId([2; 32]), Bytes::from_static(b"one that has arrived"));
+        disk.sync(ms(0));
+        let kept = disk.load();
+        assert_eq!((kept.persistent.base.index, kept.persistent.log.len()), (Index(2), 2));
+        assert!(disk.read(Index(1), Index(4), u64::MAX).is_empty(), "not from before the base");
+
+        disk.set_speed(DiskSpeed::Stalled);
+        disk.save_recovered();
+        disk.compact(Index(3));
+        let install = disk.save_snapshot(snapshot(9, 2), false);
+        disk.append(Index(10), entries(3, &["x"]));
+        disk.put_chunk(ChunkId([3; 32]), Bytes::from_static(b"another"));
+        assert_eq!(disk.snapshot(), Some(snapshot(9, 2)));
+        assert_eq!(disk.load().persistent.base, Position::new(Term(1), Index(9)));
+        disk.crash();
+        assert_eq!((disk.load(), disk.snapshot()), (kept, Some(snapshot(3, 1))));
+        assert!(disk.has_chunk(&ChunkId([1; 32])) && !disk.has_chunk(&ChunkId([3; 32])));
+        assert!(disk.durable(ms(1)).unwrap().write < install);
     }
 
     #[test]

@@ -18,19 +18,21 @@ use crate::raft::{
 
 /// The disk of a server.
 pub(crate) enum ServerDisk {
-    Memory(MemoryDisk),
-    Simulated(Simulated),
+    Memory(MemoryDisk, Identity),
+    Simulated(Box<Simulated>),
 }
 
 /// A simulated disk and the log on it.
 pub(crate) struct Simulated {
-    disk: SimulatedDisk,
-    identity: Identity,
+    pub(super) disk: SimulatedDisk,
+    pub(super) identity: Identity,
     /// What the disk was formatted with.
     founding: Persistent,
     /// The log that the server writes to; of a server that is down, what it would start from.
-    log: Result<Rc<RefCell<SegmentLog<SimulatedDisk>>>, StorageError>,
+    log: Opened,
 }
+
+type Opened = Result<Rc<RefCell<SegmentLog<SimulatedDisk>>>, StorageError>;
 
 /// Why something cannot be done to a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +70,8 @@ pub(crate) struct Salvage {
     pub(crate) snapshot: Position,
     /// How many entries lie behind the snapshot.
     pub(crate) behind_snapshot: u64,
-    /// The cluster it belonged to; not known of a disk in memory.
-    pub(crate) old_cluster: Option<Uuid>,
+    /// The cluster it belonged to.
+    pub(crate) old_cluster: Uuid,
 }
 
 /// Why nothing can be salvaged from a disk; then nothing was changed.
@@ -98,28 +100,38 @@ impl ServerDisk {
         luck: ChaCha8Rng,
     ) -> Self {
         match kind {
-            DiskKind::Memory => Self::Memory(MemoryDisk::new(&founding)),
+            DiskKind::Memory => Self::Memory(MemoryDisk::new(&founding), identity),
             DiskKind::Simulated => {
                 let disk = SimulatedDisk::new(luck);
-                let log = format(&disk, &identity, &founding).and_then(|()| open(&disk, identity));
-                Self::Simulated(Simulated { disk, identity, founding, log })
+                let log = Err(StorageError::NotFormatted);
+                let mut simulated = Simulated { disk, identity, founding, log };
+                simulated.log = simulated.format();
+                Self::Simulated(Box::new(simulated))
             }
         }
     }
 
-    /// Formats the disk of a server that lost it: it is to join the cluster again, and neither
+    /// Formats the disk of a server that is to join `cluster` again, or another one: it neither
     /// votes nor acknowledges anything until it has recovered from a quorum.
     ///
     /// # Errors
-    /// If its server runs, or could start from what is there. Then nothing was changed.
-    pub(crate) fn reformat(&mut self, running: bool) -> Result<(), Refused> {
+    /// If its server runs, or could go on in that cluster with what is there. Then nothing was
+    /// changed.
+    pub(crate) fn reformat(&mut self, cluster: Uuid, running: bool) -> Result<(), Refused> {
+        let joining = Persistent::joining();
         match self {
             _ if running => Err(Refused::Running),
-            Self::Simulated(it) if it.log.is_err() => {
+            Self::Memory(disk, identity) if identity.cluster != cluster => {
+                let speed = disk.speed();
+                *disk = MemoryDisk::new(&joining);
+                disk.set_speed(speed);
+                identity.cluster = cluster;
+                Ok(())
+            }
+            Self::Simulated(it) if it.log.is_err() || it.identity.cluster != cluster => {
                 it.disk.destroy();
-                it.founding = Persistent::joining();
-                it.log = format(&it.disk, &it.identity, &it.founding)
-                    .and_then(|()| open(&it.disk, it.identity));
+                (it.identity.cluster, it.founding) = (cluster, joining);
+                it.log = it.format();
                 Ok(())
             }
             _ => Err(Refused::Sound),
@@ -135,16 +147,14 @@ impl ServerDisk {
     pub(crate) fn salvage(
         &mut self,
         new_cluster: Uuid,
-        server: ServerId,
         running: bool,
     ) -> Result<Salvage, Unsalvaged> {
-        if running {
-            return Err(Unsalvaged::Running);
-        }
         match self {
-            Self::Memory(disk) => {
-                let salvage = found_alone(&mut disk.clone(), server)?;
+            _ if running => Err(Unsalvaged::Running),
+            Self::Memory(disk, identity) => {
+                let salvage = found_alone(disk, identity)?;
                 disk.flush();
+                identity.cluster = new_cluster;
                 Ok(salvage)
             }
             Self::Simulated(it) => it.salvage(new_cluster),
@@ -154,7 +164,7 @@ impl ServerDisk {
     /// How much room it takes; nothing of what cannot be read.
     pub(crate) fn sizes(&self) -> Sizes {
         match self {
-            Self::Memory(disk) => disk.sizes(),
+            Self::Memory(disk, _) => disk.sizes(),
             Self::Simulated(it) => {
                 it.log.as_ref().map(|log| log.borrow().sizes()).unwrap_or_default()
             }
@@ -167,7 +177,7 @@ impl ServerDisk {
     /// If it must not start.
     pub(crate) fn storage(&self) -> Result<Box<dyn Storage>, StorageError> {
         match self {
-            Self::Memory(disk) => Ok(Box::new(disk.clone())),
+            Self::Memory(disk, _) => Ok(Box::new(disk.clone())),
             Self::Simulated(it) => Ok(Box::new(it.log.clone()?)),
         }
     }
@@ -175,8 +185,8 @@ impl ServerDisk {
     /// Its server has ended, and synced everything if it had the time for it.
     pub(crate) fn ended(&mut self, orderly: bool, now: Time) {
         match self {
-            Self::Memory(disk) if orderly => disk.flush(),
-            Self::Memory(disk) => disk.crash(),
+            Self::Memory(disk, _) if orderly => disk.flush(),
+            Self::Memory(disk, _) => disk.crash(),
             Self::Simulated(it) => {
                 if let (Ok(log), true) = (&it.log, orderly) {
                     log.borrow_mut().flush(now);
@@ -190,7 +200,7 @@ impl ServerDisk {
     /// The term, the vote and the last entry, as written.
     pub(crate) fn summary(&self) -> (Term, Option<ServerId>, Position) {
         match self {
-            Self::Memory(disk) => disk.summary(),
+            Self::Memory(disk, _) => disk.summary(),
             Self::Simulated(it) => {
                 it.log.as_ref().map(|log| log.borrow().summary()).unwrap_or_default()
             }
@@ -200,7 +210,7 @@ impl ServerDisk {
     /// Entries of its log, as [`Storage::read`].
     pub(crate) fn read(&self, after: Index, last: Index, max_bytes: u64) -> Entries {
         match self {
-            Self::Memory(disk) => disk.read(after, last, max_bytes),
+            Self::Memory(disk, _) => disk.read(after, last, max_bytes),
             Self::Simulated(it) => {
                 let read = |log: &Rc<RefCell<SegmentLog<_>>>| log.read(after, last, max_bytes);
                 it.log.as_ref().map(read).unwrap_or_default()
@@ -211,7 +221,7 @@ impl ServerDisk {
     /// How long syncs take.
     pub(crate) fn speed(&self) -> DiskSpeed {
         match self {
-            Self::Memory(disk) => disk.speed(),
+            Self::Memory(disk, _) => disk.speed(),
             Self::Simulated(it) => it.disk.speed(),
         }
     }
@@ -219,7 +229,7 @@ impl ServerDisk {
     /// Changes how long syncs take, the one under way included.
     pub(crate) fn set_speed(&self, speed: DiskSpeed) {
         match self {
-            Self::Memory(disk) => disk.set_speed(speed),
+            Self::Memory(disk, _) => disk.set_speed(speed),
             Self::Simulated(it) => it.disk.set_speed(speed),
         }
     }
@@ -232,7 +242,7 @@ impl ServerDisk {
     /// Whether something can happen to the disk now. Changes nothing.
     pub(crate) fn can_suffer(&self, fault: DiskFault, running: bool) -> Result<(), Refused> {
         match (self, harm_of(fault)) {
-            (Self::Memory(_), _) if fault != DiskFault::Mend => Err(Refused::Memory),
+            (Self::Memory(..), _) if fault != DiskFault::Mend => Err(Refused::Memory),
             (Self::Simulated(_), _) if fault == DiskFault::Destroy && running => {
                 Err(Refused::Running)
             }
@@ -251,7 +261,7 @@ impl ServerDisk {
         self.can_suffer(fault, running)?;
         let it = match self {
             Self::Simulated(it) => it,
-            Self::Memory(disk) => {
+            Self::Memory(disk, _) => {
                 disk.set_speed(DiskSpeed::default());
                 return Ok(());
             }
@@ -280,13 +290,22 @@ impl ServerDisk {
 }
 
 impl Simulated {
+    fn format(&self) -> Opened {
+        SegmentLog::format(
+            &mut self.disk.clone(),
+            &self.identity,
+            &self.founding,
+            Options::default(),
+        )?;
+        open(&self.disk, self.identity)
+    }
+
     fn reopen(&mut self) {
-        if on(Bug::FormatsALostDisk) && self.disk.files().is_ok_and(|files| files.is_empty()) {
-            self.log = format(&self.disk, &self.identity, &self.founding)
-                .and_then(|()| open(&self.disk, self.identity));
-        } else {
-            self.log = open(&self.disk, self.identity);
-        }
+        let lost = || self.disk.files().is_ok_and(|files| files.is_empty());
+        self.log = match on(Bug::FormatsALostDisk) && lost() {
+            true => self.format(),
+            false => open(&self.disk, self.identity),
+        };
     }
 
     /// Writes all that is there to an empty disk, as the new cluster's, and takes that over when
@@ -297,8 +316,8 @@ impl Simulated {
         let kept = old.load().persistent;
         let mut founding = Persistent { snapshot: kept.snapshot, ..Persistent::default() };
         (founding.current_term, founding.voted_for) = (kept.current_term, kept.voted_for);
-        let disk = self.disk.blank();
-        format(&disk, &identity, &founding)?;
+        let mut disk = self.disk.blank();
+        SegmentLog::format(&mut disk, &identity, &founding, Options::default())?;
         let mut fresh = SegmentLog::open(disk.clone(), identity, Options::default())?;
         if let Some(snapshot) = old.snapshot() {
             for id in &*snapshot.chunks {
@@ -313,10 +332,9 @@ impl Simulated {
         if !behind.is_empty() {
             fresh.append(last_included.next(), behind);
         }
-        let mut salvage = found_alone(&mut fresh, identity.server)?;
+        let salvage = found_alone(&mut fresh, &self.identity)?;
         fresh.flush(Time::default());
         fresh.durable(Time::default())?;
-        salvage.old_cluster = Some(self.identity.cluster);
         self.disk.take_files(&disk);
         self.identity = identity;
         self.log = open(&self.disk, identity);
@@ -324,8 +342,8 @@ impl Simulated {
     }
 }
 
-/// Makes `server` the only member of its cluster, in a term of its own, and says what it has.
-fn found_alone(storage: &mut impl Storage, server: ServerId) -> Result<Salvage, Unsalvaged> {
+/// Makes a server the only member of its cluster, in the next term, and says what it has.
+fn found_alone(storage: &mut impl Storage, old: &Identity) -> Result<Salvage, Unsalvaged> {
     let kept = storage.load().persistent;
     let last = match kept.log.last() {
         Some(entry) => Position::new(entry.term, Index(kept.base.index.0 + kept.log.len() as u64)),
@@ -337,12 +355,12 @@ fn found_alone(storage: &mut impl Storage, server: ServerId) -> Result<Salvage, 
     }
     let term = Term(kept.current_term.0 + 1);
     storage.save_vote(term, None);
-    let alone = Configuration::new([server]);
+    let alone = Configuration::new([old.server]);
     let entry = Entry { term, payload: Payload::Configuration(alone.into()) };
     storage.append(last.index.next(), vec![entry].into());
     storage.save_recovered();
     let (term, behind_snapshot) = (kept.current_term, last.index - snapshot.index);
-    Ok(Salvage { term, last, snapshot, behind_snapshot, old_cluster: None })
+    Ok(Salvage { term, last, snapshot, behind_snapshot, old_cluster: old.cluster })
 }
 
 /// The faults that need something that recovery would miss.
@@ -355,18 +373,7 @@ fn harm_of(fault: DiskFault) -> Option<Harm> {
     }
 }
 
-fn format(
-    disk: &SimulatedDisk,
-    identity: &Identity,
-    founding: &Persistent,
-) -> Result<(), StorageError> {
-    SegmentLog::format(&mut disk.clone(), identity, founding, Options::default())
-}
-
-fn open(
-    disk: &SimulatedDisk,
-    identity: Identity,
-) -> Result<Rc<RefCell<SegmentLog<SimulatedDisk>>>, StorageError> {
+fn open(disk: &SimulatedDisk, identity: Identity) -> Opened {
     let log = SegmentLog::open(disk.clone(), identity, Options::default())?;
     Ok(Rc::new(RefCell::new(log)))
 }

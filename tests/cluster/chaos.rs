@@ -51,7 +51,7 @@ fn whatever_happens_what_was_answered_holds() {
     // A run in which nothing is done shows nothing.
     assert!(total.done > 50 * count, "{total:?}");
     assert!(total.unknown > count && total.refused > count, "{total:?}");
-    assert!(total.torn > count / 10 && total.failed > count / 10, "{total:?}");
+    assert!(total.torn >= count / 10 && total.failed > count / 10, "{total:?}");
     assert!(total.reads > 20 * count && total.elections > 5 * count, "{total:?}");
 }
 

@@ -4,7 +4,7 @@
 use jangada::actors::{
     Condition, Event, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers,
 };
-use jangada::raft::{Index, ServerId};
+use jangada::raft::{HandoverReason, Index, ServerId};
 use jangada::storage::{DiskFault, DiskKind, StorageError};
 
 use crate::support::*;
@@ -44,16 +44,26 @@ fn trap_55_stalled_disks_cause_no_election() {
     });
 }
 
-/// TRAPS 56: the leader's own disk stands still; the others' majority commits without it.
+/// TRAPS 56: the leader's own disk stands still; the others' majority commits without it, and after
+/// an election timeout it gives way to one whose disk works.
 #[test]
-fn trap_56_a_leader_with_a_stalled_disk_commits_through_the_others() {
+fn trap_56_a_leader_with_a_stalled_disk_gives_way() {
     cluster(async |sandbox| {
         let client = journal(sandbox).await;
         let first = leader(sandbox).await;
         order(sandbox, Order::DiskStall(only(first))).await;
         append(&client, "on the others' disks").await.unwrap();
-        sleep(ms(5000)).await;
         assert_eq!((sandbox.leader(), elections(sandbox)), (Some(first), 1));
+        sleep(ms(1000)).await;
+        assert_ne!(sandbox.leader(), Some(first));
+        let why = HandoverReason::DiskStalled;
+        let gave_way = |event: &Event| {
+            matches!(event.kind, EventKind::HandingOver { server, why: told, .. }
+                if (server, told) == (first, why))
+        };
+        assert!(sandbox.events().latest(100).iter().any(gave_way));
+        sleep(ms(5000)).await;
+        assert_eq!(elections(sandbox), 2, "the next one stays");
         // Its copy is on no disk, and nobody needs it.
         order(sandbox, Order::Crash(only(first))).await;
         assert_eq!(lines(&client).await.unwrap(), ["on the others' disks"]);

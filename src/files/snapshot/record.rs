@@ -82,7 +82,6 @@ impl<'a> Parts<'a> {
 }
 
 /// Bytes at once, not one by one.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn raw<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }

@@ -1,7 +1,5 @@
 //! What is given to the disk when.
 
-use std::collections::BTreeSet;
-
 use super::record::{self, HEADER_BYTES, Kind};
 use super::{Batch, MARK_DELAY, RETRY, Segment, SegmentLog};
 use crate::museum::{Bug, on};
@@ -56,10 +54,15 @@ impl<D: Disk> SegmentLog<D> {
         let mut changes = std::mem::take(&mut self.queue);
         let removed = self.unneeded.len().min(REMOVALS);
         changes.extend(self.unneeded.drain(..removed).map(|file| Change::Remove { file }));
-        self.packs.fill(&mut changes);
+        let chunks_last = on(Bug::SnapshotBeforeItsChunks) && !changes.is_empty();
+        if !chunks_last {
+            self.packs.fill(&mut changes);
+        }
         let durable = self.all_written();
         let bytes = std::mem::take(&mut self.queued_bytes);
-        let (sequence, protects) = (self.sequence, self.synced);
+        let sequence = self.sequence;
+        // Chunks and removals alone protect nothing.
+        let protects = if sequence > self.synced { self.synced } else { self.protected };
         self.batch = Some(Batch { sequence, durable, protects, bytes });
         if on(Bug::ReportsBeforeSync) {
             self.durable = durable;
@@ -91,7 +94,7 @@ impl<D: Disk> SegmentLog<D> {
                 self.packs.landed();
                 self.durable.chunks = self.packs.durable;
                 if let Some(age) = self.snapshots.settle(self.durable.write) {
-                    self.drop_unnamed(age, &BTreeSet::new());
+                    self.drop_unnamed(age);
                 }
                 self.tidy();
                 if self.queue.is_empty() && self.protected < self.written.0 {
@@ -118,9 +121,9 @@ impl<D: Disk> SegmentLog<D> {
         }
         let segments = self.segments.take_unneeded(self.synced);
         self.unneeded.extend(segments.into_iter().map(FileId::Log));
-        self.unneeded.extend(self.packs.take_dead().into_iter().map(FileId::Pack));
-        if let Err(error) = self.packs.rewrite_worst(&self.disk) {
-            self.failure = Some(error);
+        match self.packs.tidy(&self.disk) {
+            Ok(dead) => self.unneeded.extend(dead.into_iter().map(FileId::Pack)),
+            Err(error) => self.failure = Some(error),
         }
         self.wanted |= !self.unneeded.is_empty() || self.packs.is_waiting();
     }

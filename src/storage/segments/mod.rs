@@ -42,6 +42,7 @@ use uuid::Uuid;
 
 use compaction::Segments;
 use packs::Packs;
+pub(super) use packs::named_once;
 use payload::{Saved, Vote};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
@@ -207,12 +208,13 @@ impl<D: Disk> SegmentLog<D> {
     ///
     /// # Errors
     /// If the server must not start from this disk.
-    pub(crate) fn open(disk: D, identity: Identity, options: Options) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        disk: D,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StorageError> {
         let found = recovery::recover(&disk, &identity)?;
-        let mut packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
-        let left_over = found.left_over.into_iter().map(FileId::Log);
-        let unneeded: VecDeque<_> =
-            left_over.chain(packs.take_dead().into_iter().map(FileId::Pack)).collect();
+        let packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
         // Entries are never written before their own term; to claim a later one, as that of a vote
         // written since, could speak for what replaces them in it.
         let Position { term: appended_in, index: last } = found.log.last;
@@ -230,7 +232,7 @@ impl<D: Disk> SegmentLog<D> {
         let segments =
             Segments::new(found.segments, found.beginning, found.homes, found.snapshot_file);
         let durable = Durable { write: written, term: appended_in, last, chunks: ChunkWrite(0) };
-        Ok(Self {
+        let mut log = Self {
             disk,
             identity,
             options,
@@ -249,13 +251,15 @@ impl<D: Disk> SegmentLog<D> {
             protected,
             queue: Vec::new(),
             queued_bytes: 0,
-            wanted: !unneeded.is_empty(),
-            unneeded,
+            wanted: false,
+            unneeded: found.left_over.into_iter().map(FileId::Log).collect(),
             batch: None,
             retry: None,
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
-        })
+        };
+        log.tidy();
+        Ok(log)
     }
 
     /// The term, the vote and the last entry, as written.
@@ -272,15 +276,14 @@ impl<D: Disk> SegmentLog<D> {
         }
     }
 
-    fn save_vote(&mut self, vote: Vote) -> WriteId {
+    fn write_vote(&mut self, vote: Vote) -> WriteId {
         self.vote = vote;
         self.write(Kind::Vote, payload::VOTE_LENGTH, |out| vote.encode(out));
         self.written
     }
 
-    fn drop_unnamed(&mut self, age: u64, except: &BTreeSet<ChunkId>) {
-        let named = self.snapshots.named();
-        self.packs.drop_unnamed(age, |id| named.contains(id) || except.contains(id));
+    fn drop_unnamed(&mut self, age: u64) {
+        self.packs.drop_unnamed(age, &self.snapshots.named());
     }
 }
 
@@ -312,11 +315,11 @@ impl<D: Disk> Storage for SegmentLog<D> {
     }
 
     fn save_vote(&mut self, term: Term, voted_for: Option<ServerId>) -> WriteId {
-        self.save_vote(Vote { term, voted_for, ..self.vote })
+        self.write_vote(Vote { term, voted_for, ..self.vote })
     }
 
     fn save_recovered(&mut self) -> WriteId {
-        self.save_vote(Vote { recovering: false, ..self.vote })
+        self.write_vote(Vote { recovering: false, ..self.vote })
     }
 
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
@@ -349,8 +352,10 @@ impl<D: Disk> Storage for SegmentLog<D> {
     }
 
     fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
-        let there = |id| self.packs.has(id);
-        assert!(snapshot.chunks.iter().all(there), "invariant: every chunk was put before");
+        assert!(
+            snapshot.chunks.iter().all(|id| self.packs.has(id)),
+            "invariant: every chunk was put before"
+        );
         let last_included = snapshot.meta.last_included;
         let keep_log = self.log.keeps(last_included, keep_log);
         let snapshot = self.snapshots.next(snapshot);
@@ -361,6 +366,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         self.segments.snapshot = self.segment.number;
         if !keep_log {
             self.log = MemoryLog::behind(last_included);
+            self.snapshots.expect(BTreeSet::new());
             self.appended_in = self.vote.term;
             self.tidy();
         }
@@ -379,8 +385,9 @@ impl<D: Disk> Storage for SegmentLog<D> {
         }
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
-        self.drop_unnamed(u64::MAX, except);
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
+        self.snapshots.expect(except);
+        self.drop_unnamed(u64::MAX);
         self.tidy();
     }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::payload::{CHUNK_NAME, chunk_of, write_chunk};
 use super::record::{self, HEAD, Kind, Record, Seal};
+use super::recovery::recover;
 use super::{Identity, Options};
 use crate::raft::ChunkId;
 use crate::storage::disk::{Change, Disk};
@@ -43,6 +44,8 @@ pub(super) struct Packs {
     next_pack: u64,
     put: ChunkWrite,
     pub(super) durable: ChunkWrite,
+    /// Chunks were dropped or moved since [`tidy`](Self::tidy) looked.
+    untidy: bool,
 }
 
 /// Where a chunk is.
@@ -75,9 +78,8 @@ fn record_bytes(chunk: usize) -> u64 {
 }
 
 impl Packs {
-    /// Reads the packs of a disk. Packs without a chunk that is kept are returned as well, to be
-    /// removed: of the chunks that `snapshot` does not name, as many are kept as fit into
-    /// `spare_bytes`.
+    /// Reads the packs of a disk. Of the chunks that `snapshot` does not name, as many are kept as
+    /// fit into `spare_bytes`.
     ///
     /// # Errors
     /// If a chunk of the snapshot is not there.
@@ -101,6 +103,7 @@ impl Packs {
             next_pack: 1,
             put: ChunkWrite(0),
             durable: ChunkWrite(0),
+            untidy: true,
         };
         let named: BTreeSet<_> = snapshot.chunks.iter().copied().collect();
         let (mut spare, mut unreadable) = (options.spare_bytes, None);
@@ -112,7 +115,8 @@ impl Packs {
             let pack = Pack { bytes: bytes.len() as u64, used: found.end, live: 0 };
             packs.packs.insert(number, pack);
             packs.next_pack = number + 1;
-            for (id, at, length) in found.chunks {
+            for (id, record) in found.chunks {
+                let (at, length) = (record.at as u64, record.length - CHUNK_NAME);
                 let place = Place { pack: number, at, length, age: 0 };
                 if !named.contains(&id) {
                     let Some(rest) = spare.checked_sub(place.record_bytes()) else { continue };
@@ -243,58 +247,61 @@ impl Packs {
     }
 
     fn land(&mut self, id: ChunkId, place: Place) {
-        let before = self.places.insert(id, place);
-        self.count(place, true);
-        if let Some(before) = before {
-            self.count(before, false);
+        if let Some(pack) = self.packs.get_mut(&place.pack) {
+            pack.live += place.record_bytes();
+        }
+        if let Some(before) = self.places.insert(id, place) {
+            self.dropped(before);
         }
     }
 
-    fn count(&mut self, place: Place, alive: bool) {
+    fn dropped(&mut self, place: Place) {
+        self.untidy = true;
         if let Some(pack) = self.packs.get_mut(&place.pack) {
-            match alive {
-                true => pack.live += place.record_bytes(),
-                false => pack.live -= place.record_bytes(),
-            }
+            pack.live -= place.record_bytes();
         }
     }
 
     /// Drops the chunks of a lower age than this that are not named.
-    pub(super) fn drop_unnamed(&mut self, age: u64, named: impl Fn(&ChunkId) -> bool) {
+    pub(super) fn drop_unnamed(&mut self, age: u64, named: &BTreeSet<ChunkId>) {
         let mut dropped = Vec::new();
         self.places.retain(|id, place| {
-            let keep = place.age >= age || named(id);
+            let keep = place.age >= age || named.contains(id);
             if !keep {
                 dropped.push(*place);
             }
             keep
         });
         for place in dropped {
-            self.count(place, false);
+            self.dropped(place);
         }
     }
 
-    /// The packs of which nothing is kept, each once.
-    pub(super) fn take_dead(&mut self) -> Vec<u64> {
-        if !self.under_way.is_empty() {
-            return Vec::new();
+    /// The packs of which nothing is kept, each once. When more is dead than alive, some of it is
+    /// written again.
+    ///
+    /// # Errors
+    /// If that is damaged.
+    pub(super) fn tidy(&mut self, disk: &impl Disk) -> Result<Vec<u64>, StorageError> {
+        if !self.under_way.is_empty() || !std::mem::take(&mut self.untidy) {
+            return Ok(Vec::new());
         }
         let dead = self.packs.iter().filter(|(_, pack)| pack.live == 0);
         let dead: Vec<_> = dead.map(|(number, _)| *number).collect();
         self.packs.retain(|_, pack| pack.live > 0);
         self.open.take_if(|open| dead.contains(open));
-        dead
+        if self.waiting.is_empty() {
+            self.rewrite_worst(disk)?;
+        } else {
+            // Later.
+            self.untidy = true;
+        }
+        Ok(dead)
     }
 
-    /// Has the chunks of the worst pack written again, if more is dead than alive and nothing
-    /// waits. What waits then is no more than one pack holds.
-    ///
-    /// # Errors
-    /// If one of them is damaged.
-    pub(super) fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
-        if !self.waiting.is_empty() {
-            return Ok(());
-        }
+    /// Has the chunks of the worst pack written again, if more is dead than alive: that is no more
+    /// than one pack holds.
+    fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
         let closed = || self.packs.iter().filter(|(number, _)| Some(**number) != self.open);
         let (mut dead, mut live) = (0, 0);
         for (_, pack) in closed() {
@@ -316,8 +323,7 @@ impl Packs {
 
 /// What stands in a pack.
 struct PackContents {
-    /// Each chunk, where its record begins, and its length.
-    chunks: Vec<(ChunkId, u64, usize)>,
+    chunks: Vec<(ChunkId, Record)>,
     /// Behind the last.
     end: u64,
     /// The first place where something stands that is no chunk.
@@ -339,9 +345,29 @@ fn read_pack(identity: &Identity, file: FileId, bytes: &[u8]) -> PackContents {
         });
         let Some(record) = next else { return contents };
         if let Some(id) = chunk_of(&record, bytes).filter(|_| record.kind == Kind::Chunk) {
-            let length = record.payload(bytes).len() - CHUNK_NAME;
-            contents.chunks.push((id, record.at as u64, length));
+            contents.chunks.push((id, record));
         }
         (at, contents.end) = (record.end, record.end as u64);
     }
+}
+
+/// The records of the chunks that the snapshot of a disk names, of those that are there once.
+///
+/// # Errors
+/// If the disk is damaged already.
+pub(in crate::storage) fn named_once(
+    disk: &impl Disk,
+    identity: &Identity,
+) -> Result<Vec<(FileId, Record)>, StorageError> {
+    let snapshot = recover(disk, identity)?.snapshot;
+    let mut records = BTreeMap::<ChunkId, Vec<(FileId, Record)>>::new();
+    for file in disk.files()? {
+        if matches!(file, FileId::Pack(_)) {
+            for (id, record) in read_pack(identity, file, &disk.read(file)?).chunks {
+                records.entry(id).or_default().push((file, record));
+            }
+        }
+    }
+    records.retain(|id, copies| copies.len() == 1 && snapshot.chunks.contains(id));
+    Ok(records.into_values().flatten().collect())
 }

@@ -4,8 +4,9 @@
 //! | kind | payload |
 //! |---|---|
 //! | vote | term (8), server or 0 (8), whether recovering (8) |
-//! | entries | index of the first (8), how many (4), zeros (4); of each: term (8), length (4), kind (4), bytes |
-//! | snapshot | a vote; whether the log stays (4); length of what it covers (4), that; its chunks (32 each) |
+//! | entries | index of the first (8), how many (4), zeros (4), each |
+//! | an entry | term (8), length (4), kind (4), bytes |
+//! | snapshot | a vote, whether the log stays (4), length (4), what it covers, its chunks (32 each) |
 //! | chunk | its name (32), its bytes |
 //!
 //! Configurations, and what a snapshot covers, are in the wire format of postcard.

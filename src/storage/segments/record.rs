@@ -64,7 +64,8 @@ pub(in crate::storage) struct Record {
     /// Where it begins and ends, its padding included.
     pub(in crate::storage) at: usize,
     pub(in crate::storage) end: usize,
-    length: usize,
+    /// The bytes of its payload.
+    pub(super) length: usize,
 }
 
 /// What the first record of a segment says.

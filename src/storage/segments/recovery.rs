@@ -225,7 +225,7 @@ impl State {
             Kind::Vote => Vote::of(record, bytes).map(|vote| self.vote = vote),
             Kind::Entries => entries_of(record, bytes)
                 .filter(|(first, _)| *first > Index(0))
-                .map(|(first, entries)| self.append(file, first, entries)),
+                .map(|(first, entries)| self.append(file, first, &entries)),
             Kind::Snapshot => Saved::of(record, bytes).map(|saved| self.save(file, saved)),
             Kind::Chunk => None,
         };
@@ -233,7 +233,7 @@ impl State {
         understood.is_some()
     }
 
-    fn append(&mut self, file: u64, first: Index, entries: Entries) {
+    fn append(&mut self, file: u64, first: Index, entries: &Entries) {
         self.gap = first > self.log.last.index.next();
         if self.gap {
             return;

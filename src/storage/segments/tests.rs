@@ -1,11 +1,14 @@
 //! The log on a disk that does exactly what a test says.
 
+mod crashes;
+mod snapshots;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::raft::{Entry, Payload};
+use crate::raft::{Configuration, Entry, Payload};
 use crate::storage::DiskError;
 
 /// A disk whose batches end when and how a test says.
@@ -23,6 +26,8 @@ enum Does {
     #[default]
     Finish,
     Hold,
+    /// Finishes one batch and holds the next.
+    Step,
     Full,
     Fail,
 }
@@ -39,6 +44,9 @@ impl Plate {
                 assert!(there.iter().all(|byte| *byte == 0), "written twice: {file} at {at}");
                 there.copy_from_slice(&bytes);
             }
+            Change::Remove { file } => {
+                self.files.remove(&file);
+            }
         }
     }
 }
@@ -50,6 +58,10 @@ impl Disk for Plate {
 
     fn read(&self, file: FileId) -> Result<Bytes, DiskError> {
         Ok(Bytes::copy_from_slice(&self.files[&file]))
+    }
+
+    fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
+        Ok(self.read(file)?.slice(at as usize..at as usize + length))
     }
 
     fn commit(&mut self, changes: Vec<Change>, _: Time) {
@@ -65,6 +77,10 @@ impl Disk for Plate {
         match self.does {
             Does::Full => return Some(Outcome::Full(changes)),
             Does::Fail => return Some(Outcome::Failed(DiskError::Sync)),
+            Does::Step => {
+                self.does = Does::Hold;
+                changes.into_iter().for_each(|it| self.carry_out(it));
+            }
             Does::Finish | Does::Hold => changes.into_iter().for_each(|it| self.carry_out(it)),
         }
         Some(Outcome::Done)
@@ -83,15 +99,26 @@ type Log = SegmentLog<Plate>;
 /// Term, vote, and the entries as `term:text`.
 type State = (u64, Option<u64>, Vec<String>);
 
-const SMALL: Options = Options { segment_bytes: 256, backlog_bytes: 4096 };
+const SMALL: Options = Options {
+    segment_bytes: 256,
+    backlog_bytes: 4096,
+    pack_bytes: 256,
+    chunk_backlog_bytes: 4096,
+    spare_bytes: 1024,
+};
 
 fn identity() -> Identity {
     Identity { cluster: Uuid::from_u128(7), server: ServerId(2) }
 }
 
+fn members(count: u64) -> Configuration {
+    Configuration::new((1..=count).map(ServerId))
+}
+
 fn new_log() -> Log {
     let mut plate = Plate::default();
-    SegmentLog::format(&mut plate, &identity(), SMALL).unwrap();
+    let founding = Persistent::founding(members(3));
+    SegmentLog::format(&mut plate, &identity(), &founding, SMALL).unwrap();
     open(plate).unwrap()
 }
 
@@ -120,14 +147,15 @@ fn entries(term: u64, texts: &[&str]) -> Entries {
 }
 
 fn state(log: &Log) -> State {
-    let read = log.read(Index(0), Index(u64::MAX), u64::MAX);
+    let read = log.read(log.log.base.index, Index(u64::MAX), u64::MAX);
     let text = |entry: &Entry| match &entry.payload {
         Payload::NoOp => format!("{}:", entry.term),
+        Payload::Configuration(members) => format!("{}:{:?}", entry.term, members.voters()),
         Payload::Command(bytes) => format!("{}:{}", entry.term, String::from_utf8_lossy(bytes)),
     };
     let metas = log.load().persistent.log;
     assert_eq!(metas, read.iter().map(Entry::meta).collect::<Vec<_>>());
-    (log.term.0, log.voted_for.map(|id| id.0), read.iter().map(text).collect())
+    (log.vote.term.0, log.vote.voted_for.map(|id| id.0), read.iter().map(text).collect())
 }
 
 /// Writes that fill several segments, replace what was written, and have a record larger than a
@@ -187,6 +215,7 @@ fn trap_04_every_crash_point_recovers_to_a_prefix() {
         let mut furthest = durable;
         for change in under_way {
             let partial: Vec<Plate> = match &change {
+                Change::Remove { .. } => panic!("nothing is compacted"),
                 Change::Create { file, bytes } => [0, 1, *bytes as usize - 1]
                     .into_iter()
                     .map(|size| {
@@ -309,21 +338,21 @@ fn trap_45_a_disk_that_is_not_this_servers_is_refused() {
         assert!(matches!(opened, Err(StorageError::Foreign { expected, .. }) if expected == other));
     }
     let mut plate = log.disk.clone();
-    let refused = SegmentLog::format(&mut plate, &identity(), SMALL);
-    assert_eq!(refused, Err(StorageError::NotEmpty(FileId(1))));
+    let refused = SegmentLog::format(&mut plate, &identity(), &Persistent::joining(), SMALL);
+    assert_eq!(refused, Err(StorageError::NotEmpty(FileId::Log(1))));
 }
 
 #[test]
 fn a_log_of_a_later_format_is_refused_as_such() {
     let mut log = new_log();
-    let bytes = log.disk.files.get_mut(&FileId(1)).unwrap();
+    let bytes = log.disk.files.get_mut(&FileId::Log(1)).unwrap();
     bytes[32] = 2;
     let mut sum = crc32fast::Hasher::new();
     sum.update(&0u64.to_le_bytes());
     sum.update(&bytes[4..HEADER_BYTES]);
     let sum = sum.finalize();
     bytes[..4].copy_from_slice(&sum.to_le_bytes());
-    let format = StorageError::Format { file: FileId(1), found: 2, expected: 1 };
+    let format = StorageError::Format { file: FileId::Log(1), found: 2, expected: 1 };
     assert_eq!(reopened(&log).err(), Some(format));
 }
 
@@ -341,7 +370,7 @@ fn trap_73_a_log_inside_a_log_proves_nothing() {
         log.disk.carry_out(change);
     }
     // The head is torn; the copied records behind it are all there.
-    log.disk.files.get_mut(&FileId(2)).unwrap()[HEADER_BYTES] ^= 1;
+    log.disk.files.get_mut(&FileId::Log(2)).unwrap()[HEADER_BYTES] ^= 1;
     let again = reopened(&log).unwrap();
     assert!(again.torn.is_some() && again.log.last.index == Index(0));
 }
@@ -439,7 +468,7 @@ fn trap_15_a_recovered_vote_does_not_speak_for_the_entries_of_its_term() {
     log.sync(ms(1));
     log.append(Index(2), entries(2, &["x"]));
     log.disk.does = Does::Finish;
-    let durable = Durable { write: vote, term: Term(1), last: Index(3) };
+    let durable = Durable { write: vote, term: Term(1), last: Index(3), ..Durable::default() };
     assert_eq!(log.durable(ms(2)), Ok(durable));
 }
 
@@ -447,18 +476,19 @@ fn trap_15_a_recovered_vote_does_not_speak_for_the_entries_of_its_term() {
 #[test]
 fn what_was_written_last_is_protected_by_a_mark() {
     let mut log = new_log();
+    let at = log.segment.at;
     log.append(Index(1), entries(1, &["a"]));
     log.sync(ms(10));
     assert_eq!(log.deadline(), Some(ms(60)));
     let mut plate = log.disk.clone();
-    plate.files.get_mut(&FileId(1)).unwrap()[HEADER_BYTES + 40] ^= 1;
+    plate.files.get_mut(&FileId::Log(1)).unwrap()[at as usize + 40] ^= 1;
     let cut = open(plate).unwrap();
     assert!(cut.torn.is_some() && cut.log.last.index == Index(0), "as if a crash had torn it");
     log.durable(ms(60)).unwrap();
     assert_eq!((log.protected, log.deadline()), (log.written.0, None));
     let mut plate = log.disk.clone();
-    plate.files.get_mut(&FileId(1)).unwrap()[HEADER_BYTES + 40] ^= 1;
-    let place = StorageError::Damaged { file: FileId(1), at: HEADER_BYTES as u64, sequence: 2 };
+    plate.files.get_mut(&FileId::Log(1)).unwrap()[at as usize + 40] ^= 1;
+    let place = StorageError::Damaged { file: FileId::Log(1), at, sequence: 3 };
     assert_eq!(open(plate).err(), Some(place));
     let again = reopened(&log).unwrap();
     assert_eq!(again.deadline(), None, "it is protected already");

@@ -1,6 +1,10 @@
 //! One server: a shell around [`raft::Node`](crate::raft::Node). A handler steps the node and
 //! performs what it asks for; it decides nothing about the protocol, and waits for nothing.
 
+mod audit;
+mod members;
+mod snapshots;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,20 +15,28 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
-use super::call::{Call, CallError, Inbox, Reply, Request, answer};
+pub(crate) use audit::{Audit, AuditFrom};
+
+use audit::Auditor;
+use members::Asking;
+use snapshots::Snapshots;
+
+use super::SnapshotPolicy;
+use super::call::{Call, CallError, Consistency, Inbox, Reply, Request, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Tick, Transfer, Wake,
+    Tick, Wake,
 };
 use super::network::{Cargo, Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
+use super::supervisor::OrderError;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
 use crate::raft::{
-    Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload, Refusal, RoleKind,
-    ServerId, Ticket, Time,
+    Configuration, Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload,
+    Refusal, RoleKind, ServerId, Ticket, Time,
 };
 use crate::storage::{Durable, Storage, StorageError, WriteId};
 
@@ -51,10 +63,16 @@ pub(crate) struct Server {
     next_ticket: Ticket,
     /// Every entry up to here has been handed to the state machine.
     handed_over: Index,
+    /// How far the node was told that the state machine is.
+    told_applied: Index,
     /// A query waits for the state machine to be here.
     wanted: Index,
     /// What the node has been told is durable.
-    durable: WriteId,
+    durable: Durable,
+    snapshots: Snapshots,
+    /// Who waits for the leader's word.
+    asking: Asking,
+    auditor: Auditor,
     /// The write of a vote that is not durable yet: nothing may be said before it is.
     gate: Option<WriteId>,
     /// Something was written that no sync was asked for yet.
@@ -82,6 +100,7 @@ pub(crate) struct Parts {
     pub(crate) luck: ChaCha8Rng,
     pub(crate) machine: Addr<StateMachine>,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) policy: SnapshotPolicy,
 }
 
 /// Buffers that are used again and again.
@@ -105,6 +124,7 @@ struct Proposals {
 enum Source<'a> {
     Nothing,
     Message(&'a Entries),
+    Part(&'a Bytes),
     Proposals { commands: &'a mut Vec<Bytes>, replies: &'a mut Vec<Reply> },
 }
 
@@ -124,12 +144,13 @@ const MAX_OUTBOX: usize = 1024;
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
-        let Parts { life, mut luck, machine, inbox, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, policy, .. } = parts;
         life.set_role(node.role(), node.term());
         let handed_over = match on(Bug::LastAppliedSurvives) {
             true => node.last_log_index(),
             false => Index(0),
         };
+        let snapshots = Snapshots::new(policy, storage.snapshot());
         Self {
             id,
             node,
@@ -141,15 +162,22 @@ impl Server {
             local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
-            next_ticket: Ticket(luck.next_u64() >> 1),
+            next_ticket: Ticket(match on(Bug::ReusesReadIds) {
+                true => 0,
+                false => luck.next_u64() >> 1,
+            }),
             luck,
             machine,
             inbox,
             pending: VecDeque::new(),
             reads: BTreeMap::new(),
             handed_over,
+            told_applied: Index(0),
             wanted: Index(0),
-            durable: WriteId(0),
+            durable: Durable::default(),
+            snapshots,
+            asking: Asking::default(),
+            auditor: Auditor::default(),
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
@@ -165,9 +193,19 @@ impl Server {
             return;
         }
         let now = self.clock.now();
+        self.tell_applied(now);
         self.step_once(now, input, source);
         self.settle(now);
         self.rest(ctx);
+    }
+
+    /// Tells the node how far the state machine is.
+    fn tell_applied(&mut self, now: Time) {
+        let applied = self.life.applied();
+        if applied > self.told_applied {
+            self.told_applied = applied;
+            self.step_once(now, Input::Applied(applied), Source::Nothing);
+        }
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
@@ -196,19 +234,38 @@ impl Server {
                     return;
                 }
             };
-            if durable.write == self.durable {
+            let news = durable != self.durable;
+            if durable.write > self.durable.write {
+                self.durable = durable;
+                self.tell_durable(durable.write);
+                if self.gate.is_some_and(|vote| vote <= durable.write) {
+                    self.gate = None;
+                    for (to, message) in std::mem::take(&mut self.outbox) {
+                        self.send(to, message);
+                    }
+                }
+                let Durable { term, last, .. } = durable;
+                self.step_once(now, Input::Persisted { term, last }, Source::Nothing);
+            }
+            self.durable = durable;
+            self.mind_snapshots(now);
+            if !news && !self.wrote {
                 return;
             }
-            self.durable = durable.write;
-            self.tell_durable(durable.write);
-            if self.gate.is_some_and(|vote| vote <= durable.write) {
-                self.gate = None;
-                for (to, message) in std::mem::take(&mut self.outbox) {
-                    self.send(to, message);
+        }
+    }
+
+    /// Lets nothing be said before this write is durable.
+    fn save(&mut self, write: WriteId, now: Time) {
+        self.storage.sync(now);
+        match self.storage.durable(now) {
+            Ok(durable) => {
+                self.tell_durable(durable.write);
+                if durable.write < write && !on(Bug::VoteToldBeforeDurable) {
+                    self.gate = Some(write);
                 }
             }
-            let Durable { term, last, .. } = durable;
-            self.step_once(now, Input::Persisted { term, last }, Source::Nothing);
+            Err(error) => self.failure = Some(error),
         }
     }
 
@@ -218,22 +275,20 @@ impl Server {
                 let vote = self.storage.save_vote(term, voted_for);
                 let (server, write) = (self.id, vote.0);
                 self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
-                self.storage.sync(now);
-                match self.storage.durable(now) {
-                    Ok(durable) => {
-                        self.tell_durable(durable.write);
-                        if durable.write < vote && !on(Bug::VoteToldBeforeDurable) {
-                            self.gate = Some(vote);
-                        }
-                    }
-                    Err(error) => self.failure = Some(error),
-                }
+                self.save(vote, now);
+            }
+            Effect::SaveRecovered => {
+                let write = self.storage.save_recovered();
+                let server = self.id;
+                self.recorder.tell(&Fact::WroteRecovered { server, write: write.0 });
+                self.recorder.record(EventKind::Recovered { server });
+                self.save(write, now);
             }
             Effect::Append { first, entries } => {
                 let appended = match source {
                     Source::Message(message) => message.slice(entries.start, entries.end),
                     Source::Proposals { commands, .. } => self.entries_of(commands.drain(entries)),
-                    Source::Nothing => return,
+                    Source::Nothing | Source::Part(_) => return,
                 };
                 self.append(first, appended);
             }
@@ -246,7 +301,34 @@ impl Server {
                 let payload = Payload::Configuration(configuration);
                 self.append(position.index, vec![Entry { term: position.term, payload }].into());
             }
-            _ => {}
+            Effect::Install(meta) => self.install(meta),
+            Effect::Compact(to) => self.storage.compact(to),
+            Effect::Offered { last_included } => self.snapshots.offered(last_included),
+            Effect::Arrived { part, .. } => {
+                if let Source::Part(bytes) = source {
+                    self.arrived(part, bytes, now);
+                }
+            }
+            Effect::ChangeAccepted(_) => self.asking.answer(Ok(())),
+            Effect::ChangeRefused(refusal) => {
+                self.asking.answer(Err(OrderError::Change(refusal)));
+            }
+            Effect::Configured { at, configuration } => {
+                let server = self.id;
+                self.recorder.record(EventKind::Configured { server, at, configuration });
+            }
+            Effect::HandingOver { to, why } => {
+                self.asking.answer(Ok(()));
+                self.recorder.record(EventKind::HandingOver { server: self.id, to, why });
+            }
+            Effect::HandoverRefused(refusal) => {
+                self.asking.answer(Err(OrderError::Handover(refusal)));
+                self.asking.stay();
+            }
+            Effect::HandoverAborted { to } => {
+                self.asking.stay();
+                self.recorder.record(EventKind::HandoverAborted { server: self.id, to });
+            }
             Effect::Commit(index) => {
                 self.recorder.tell(&Fact::Committed { server: self.id, index });
                 self.recorder.trace(format_args!("{} commit_index {index}", self.id));
@@ -294,6 +376,9 @@ impl Server {
                 for (_, reply) in self.pending.drain(..lost) {
                     answer(reply, Err(outcome));
                 }
+                if role != RoleKind::Leader {
+                    self.asking.left();
+                }
                 let server = self.id;
                 self.recorder.tell(&Fact::Became { server, role, term });
                 self.recorder.record(EventKind::Became { server, role, term, leader, why });
@@ -306,9 +391,17 @@ impl Server {
             true => entries.iter().map(Stamp::of).collect(),
             false => SmallVec::new(),
         };
+        let configurations: SmallVec<[_; 1]> = match self.recorder.monitors() {
+            true => configurations(first, &entries).collect(),
+            false => SmallVec::new(),
+        };
         let write = self.storage.append(first, entries).0;
         let (server, entries) = (self.id, &stamps);
         self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
+        for (at, configuration) in configurations {
+            let configuration = &configuration;
+            self.recorder.tell(&Fact::Configures { server, at, configuration });
+        }
         self.wrote = true;
     }
 
@@ -343,6 +436,7 @@ impl Server {
                 let last = append.last;
                 Cargo::Entries(self.storage.read(append.prev_log.index, last, u64::MAX))
             }
+            Message::InstallSnapshot(install) => self.part(install),
             _ => Cargo::Nothing,
         };
         self.network.send(self.id, to, message, cargo);
@@ -359,7 +453,9 @@ impl Server {
 
     /// Writes that are not answered yet.
     fn in_waiting(&self) -> usize {
-        self.pending.len() + (self.handed_over - self.life.applied()) as usize
+        let restoring = self.snapshots.is_restoring();
+        let applying = if restoring { 0 } else { self.handed_over - self.life.applied() };
+        self.pending.len() + applying as usize
     }
 
     /// Hands committed entries to the state machine, in bounded pages, with those who wait for
@@ -449,6 +545,7 @@ impl Server {
         }
         // The node knows whether its deadline is here, or its clock went back.
         self.step(Input::Deadline, Source::Nothing, ctx);
+        self.audit();
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node
@@ -472,11 +569,15 @@ impl Server {
                     commands.push(command);
                     replies.push(reply);
                 }
-                Request::Read(query, _) => {
+                Request::Read(query, Consistency::Stale) => {
+                    self.machine.do_send(Query { query, index: Index(0), reply });
+                }
+                Request::Read(query, consistency) => {
+                    let lease = consistency == Consistency::Lease;
                     let ticket = self.next_ticket;
                     self.next_ticket = Ticket(ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
-                    self.step(Input::Read { ticket, lease: false }, Source::Nothing, ctx);
+                    self.step(Input::Read { ticket, lease }, Source::Nothing, ctx);
                     self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
                 }
             }
@@ -497,6 +598,7 @@ impl Actor for Server {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.recorder.record(EventKind::Started(self.id));
+        self.restore_latest();
         self.set_timer(ctx);
     }
 }
@@ -518,12 +620,6 @@ impl Handler<Replicate> for Server {
     }
 }
 
-impl Handler<Transfer> for Server {
-    type Result = ();
-
-    fn handle(&mut self, _: Transfer, _: &mut Context<Self>) {}
-}
-
 impl Handler<Knock> for Server {
     type Result = ();
 
@@ -542,6 +638,17 @@ impl Handler<Applied> for Server {
             self.hand_over();
         }
     }
+}
+
+/// The configurations among these entries, and where they stand.
+fn configurations(
+    first: Index,
+    entries: &Entries,
+) -> impl Iterator<Item = (Index, Arc<Configuration>)> {
+    (first.0..).map(Index).zip(entries.iter()).filter_map(|(at, entry)| match &entry.payload {
+        Payload::Configuration(configuration) => Some((at, configuration.clone())),
+        Payload::NoOp | Payload::Command(_) => None,
+    })
 }
 
 impl Handler<Tick> for Server {

@@ -1,0 +1,356 @@
+//! Snapshots: taken from the state machine, sent to followers, fetched from the leader, restored.
+//!
+//! All of it is done chunk by chunk, each a message of its own, so that whatever else there is to
+//! do has its turn in between: a snapshot of any size holds up neither heartbeats nor writes.
+
+use std::collections::VecDeque;
+
+use actix::prelude::{Context, Handler};
+use bytes::Bytes;
+
+use super::{Server, Source};
+use crate::actors::SnapshotPolicy;
+use crate::actors::messages::{Developed, Picture, Snap, Transfer};
+use crate::actors::network::Cargo;
+use crate::actors::record::EventKind;
+use crate::actors::transfer::{Came, Fetch, page};
+use crate::invariants::Fact;
+use crate::raft::{
+    ChunkId, Index, Input, InstallSnapshot, Message, Part, Position, SnapshotMeta, Time,
+};
+use crate::storage::{ChunkWrite, Snapshot, StorageError, WriteId};
+
+/// Bytes of chunks on their way to the disk at which the next is not taken yet.
+const MAX_UNSYNCED: usize = 4 << 20;
+
+/// Where a server is with its snapshots.
+pub(super) struct Snapshots {
+    policy: SnapshotPolicy,
+    /// The latest, and the one before, which a follower may still be fetching.
+    latest: Option<Snapshot>,
+    before: Option<Snapshot>,
+    taking: Option<Taking>,
+    /// The one that was taken is being written: done with this write.
+    saving: Option<(WriteId, Snapshot)>,
+    fetching: Option<Fetching>,
+    restoring: Option<Restoring>,
+    /// The state machine has none.
+    impossible: bool,
+}
+
+/// A snapshot of this server's own state.
+struct Taking {
+    /// The last entry that it covers; `None` as long as the state machine has not said.
+    index: Option<Index>,
+    chunks: Vec<ChunkId>,
+    /// Chunks that are not durable yet, with their sizes.
+    unsynced: VecDeque<(ChunkWrite, usize)>,
+    /// A chunk was asked for.
+    asked: bool,
+    /// There are no more.
+    all: bool,
+}
+
+/// The leader's snapshot.
+struct Fetching {
+    fetch: Fetch,
+    /// The last chunk that was kept.
+    kept: ChunkWrite,
+    /// The leader waits to hear what is lacking.
+    offered: bool,
+}
+
+/// A snapshot on its way to the state machine.
+struct Restoring {
+    snapshot: Snapshot,
+    next: usize,
+}
+
+impl Snapshots {
+    pub(super) fn new(policy: SnapshotPolicy, latest: Option<Snapshot>) -> Self {
+        Self {
+            policy,
+            latest,
+            before: None,
+            taking: None,
+            saving: None,
+            fetching: None,
+            restoring: None,
+            impossible: false,
+        }
+    }
+
+    pub(super) fn is_restoring(&self) -> bool {
+        self.restoring.is_some()
+    }
+
+    /// The leader offers a snapshot, for the first time or again.
+    pub(super) fn offered(&mut self, last_included: Position) {
+        match &mut self.fetching {
+            Some(it) if it.fetch.last_included() == last_included => it.offered = true,
+            other => {
+                let fetch = Fetch::new(last_included);
+                *other = Some(Fetching { fetch, kept: ChunkWrite::default(), offered: true });
+            }
+        }
+    }
+
+    fn saved(&mut self, snapshot: Snapshot) {
+        self.before = self.latest.replace(snapshot);
+    }
+
+    fn ending_with(&self, last_included: Position) -> Option<&Snapshot> {
+        let known = [&self.latest, &self.before].into_iter().flatten();
+        known.into_iter().find(|it| it.meta.last_included == last_included)
+    }
+}
+
+impl Server {
+    /// Does what there is to do about snapshots, now that the disk may have news.
+    pub(super) fn mind_snapshots(&mut self, now: Time) {
+        self.mind_saved(now);
+        self.mind_taking();
+        self.mind_fetching(now);
+        self.mind_policy(now);
+    }
+
+    /// Takes a snapshot when the log has grown enough. While another server is being sent one, the
+    /// log is kept for it instead, up to four times as long.
+    fn mind_policy(&mut self, now: Time) {
+        let Snapshots { policy, taking, saving, restoring, impossible, .. } = &self.snapshots;
+        if taking.is_some() || saving.is_some() || restoring.is_some() || *impossible {
+            return;
+        }
+        let (entries, bytes) = self.node.behind_snapshot(self.life.applied());
+        let due = |times: u64| {
+            entries >= policy.entries.saturating_mul(times)
+                || bytes >= policy.bytes.saturating_mul(times)
+        };
+        if due(1) && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
+            self.take_snapshot();
+        }
+    }
+
+    fn take_snapshot(&mut self) {
+        let Snapshots { taking, saving, restoring, .. } = &self.snapshots;
+        if taking.is_none() && saving.is_none() && restoring.is_none() {
+            let (chunks, unsynced) = Default::default();
+            let taking = Taking { index: None, chunks, unsynced, asked: false, all: false };
+            self.snapshots.taking = Some(taking);
+            self.machine.do_send(Picture::Take);
+        }
+    }
+
+    /// Asks for the next chunk if the disk keeps up, and saves the snapshot when it has all.
+    fn mind_taking(&mut self) {
+        let Some(taking) = &mut self.snapshots.taking else { return };
+        let Some(index) = taking.index else { return };
+        let durable = self.durable.chunks;
+        while taking.unsynced.front().is_some_and(|(write, _)| *write <= durable) {
+            taking.unsynced.pop_front();
+        }
+        let unsynced: usize = taking.unsynced.iter().map(|(_, bytes)| bytes).sum();
+        if !taking.all {
+            if !taking.asked && unsynced < MAX_UNSYNCED {
+                taking.asked = true;
+                self.machine.do_send(Picture::Next);
+            }
+            return;
+        }
+        if !taking.unsynced.is_empty() {
+            return;
+        }
+        let chunks = std::mem::take(&mut taking.chunks).into();
+        self.snapshots.taking = None;
+        // Nothing, if a later one was installed meanwhile.
+        let Some(meta) = self.node.snapshot_at(index) else { return };
+        let snapshot = Snapshot { meta, chunks };
+        let write = self.storage.save_snapshot(snapshot.clone(), true);
+        self.wrote = true;
+        self.snapshots.saving = Some((write, snapshot));
+    }
+
+    /// A snapshot that was taken is on the disk: the log before it may go.
+    fn mind_saved(&mut self, now: Time) {
+        let durable = self.durable.write;
+        let saved = self.snapshots.saving.take_if(|(write, _)| *write <= durable);
+        let Some((_, snapshot)) = saved else { return };
+        let meta = snapshot.meta.clone();
+        self.snapshots.saved(snapshot);
+        let (server, last_included) = (self.id, meta.last_included);
+        self.recorder.record(EventKind::Snapshotted { server, last_included });
+        self.machine.do_send(Picture::Taken(last_included.index));
+        self.step_once(now, Input::Snapshotted(&meta), Source::Nothing);
+    }
+
+    /// Tells the leader what is lacking, and the node when nothing is.
+    fn mind_fetching(&mut self, now: Time) {
+        let local = self.local.at(now);
+        let Some(fetching) = &mut self.snapshots.fetching else { return };
+        let last_included = fetching.fetch.last_included();
+        if last_included.index <= self.node.commit_index() {
+            // The log has come as far meanwhile.
+            self.snapshots.fetching = None;
+            return;
+        }
+        let wants = fetching.fetch.wants(local);
+        if std::mem::take(&mut fetching.offered) || !wants.is_empty() {
+            let have = fetching.fetch.have();
+            let input = Input::Fetching { last_included, want: &wants, have };
+            self.step_once(now, input, Source::Nothing);
+        }
+        let Some(fetching) = &self.snapshots.fetching else { return };
+        if fetching.kept > self.durable.chunks {
+            return;
+        }
+        let Some(snapshot) = fetching.fetch.complete() else { return };
+        self.step_once(now, Input::Fetched(&snapshot.meta), Source::Nothing);
+        self.snapshots.fetching = None;
+    }
+
+    /// A part of the leader's snapshot came.
+    pub(super) fn arrived(&mut self, part: Part, bytes: &Bytes, now: Time) {
+        let local = self.local.at(now);
+        let Some(fetching) = &mut self.snapshots.fetching else { return };
+        match fetching.fetch.came(part, bytes, local) {
+            Came::Nothing => {}
+            Came::List(ids) => {
+                let lacking = ids.into_iter().filter(|id| !self.storage.has_chunk(id));
+                fetching.fetch.lack(lacking);
+            }
+            Came::Chunk(id, bytes) => {
+                fetching.kept = self.storage.put_chunk(id, bytes);
+                self.wrote = true;
+            }
+        }
+    }
+
+    /// Puts the snapshot that was fetched in the place of the log and of the state.
+    pub(super) fn install(&mut self, meta: SnapshotMeta) {
+        let Some(fetching) = self.snapshots.fetching.take() else { return };
+        let Some(snapshot) = fetching.fetch.complete() else { return };
+        let write = self.storage.save_snapshot(snapshot.clone(), false).0;
+        self.wrote = true;
+        let (server, last_included) = (self.id, meta.last_included);
+        let configuration = (meta.configured_at, &meta.configuration);
+        self.recorder.tell(&Fact::WroteSnapshot { server, write, last_included, configuration });
+        let chunks = fetching.fetch.counts();
+        self.recorder.record(EventKind::Installed { server, last_included, chunks });
+        (self.snapshots.taking, self.snapshots.saving) = (None, None);
+        self.snapshots.saved(snapshot.clone());
+        self.restore(snapshot);
+    }
+
+    /// Begins with the state of the snapshot on the disk, if there is one.
+    pub(super) fn restore_latest(&mut self) {
+        if let Some(snapshot) = self.snapshots.latest.clone() {
+            self.restore(snapshot);
+        }
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        let index = snapshot.meta.last_included.index;
+        self.handed_over = index;
+        self.snapshots.restoring = Some(Restoring { snapshot, next: 0 });
+        self.machine.do_send(Picture::Restore(index));
+    }
+
+    /// The part of a snapshot that goes with this message; nothing, if it is not here any more.
+    pub(super) fn part(&self, install: &InstallSnapshot) -> Cargo {
+        let bytes = match install.part {
+            None => return Cargo::Nothing,
+            Some(Part::List(number)) => self
+                .snapshots
+                .ending_with(install.last_included)
+                .and_then(|snapshot| page(snapshot, number)),
+            Some(Part::Chunk(id)) => self.storage.chunk(&id),
+        };
+        bytes.map_or(Cargo::Nothing, Cargo::Part)
+    }
+
+    fn on_developed(&mut self, message: Developed) {
+        match message {
+            Developed::Began(None) => {
+                (self.snapshots.taking, self.snapshots.impossible) = (None, true);
+            }
+            Developed::Began(index) => {
+                let before = self.snapshots.latest.as_ref().map(|it| it.meta.last_included.index);
+                // Nothing new was applied.
+                if index.unwrap_or_default() <= before.unwrap_or_default() {
+                    self.snapshots.taking = None;
+                } else if let Some(taking) = &mut self.snapshots.taking {
+                    taking.index = index;
+                }
+            }
+            Developed::Chunk(chunk) => {
+                let Some(taking) = &mut self.snapshots.taking else { return };
+                taking.asked = false;
+                let Some((id, bytes)) = chunk else {
+                    taking.all = true;
+                    return;
+                };
+                let size = bytes.len();
+                let write = self.storage.put_chunk(id, bytes);
+                taking.chunks.push(id);
+                taking.unsynced.push_back((write, size));
+                self.wrote = true;
+            }
+            Developed::Hungry => self.feed(),
+            Developed::Restored => {
+                self.snapshots.restoring = None;
+                self.hand_over();
+            }
+            Developed::Inedible(reason) => self.failure = Some(StorageError::Snapshot(reason)),
+        }
+    }
+
+    /// Gives the state machine the next chunk of what it restores.
+    fn feed(&mut self) {
+        let Some(restoring) = &mut self.snapshots.restoring else { return };
+        let id = restoring.snapshot.chunks.get(restoring.next).copied();
+        restoring.next += 1;
+        let Some(id) = id else { return self.machine.do_send(Picture::Feed(None)) };
+        match self.storage.chunk(&id) {
+            Some(bytes) => self.machine.do_send(Picture::Feed(Some(bytes))),
+            None => self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None }),
+        }
+    }
+}
+
+impl Handler<Developed> for Server {
+    type Result = ();
+
+    fn handle(&mut self, message: Developed, ctx: &mut Context<Self>) {
+        if self.life.ended() {
+            return;
+        }
+        self.on_developed(message);
+        if !self.life.paused() {
+            self.settle(self.clock.now());
+        }
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Snap> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Snap, _: &mut Context<Self>) {
+        if !self.life.ended() {
+            // With all that is committed, be it gathered for later.
+            self.hand_over();
+            self.take_snapshot();
+        }
+    }
+}
+
+impl Handler<Transfer> for Server {
+    type Result = ();
+
+    fn handle(&mut self, message: Transfer, ctx: &mut Context<Self>) {
+        let Transfer { from, install, part } = message;
+        let message = Message::InstallSnapshot(install);
+        let input = Input::Message { from, message, entries: &[] };
+        self.step(input, Source::Part(&part), ctx);
+    }
+}
