@@ -85,7 +85,7 @@ impl Node {
         let patience = self.options.timing.election_timeout_max;
         let answers = |voter: &ServerId| match leader.peer(*voter) {
             Some(peer) if self.log.configuration().is_member(*voter) => {
-                peer.is_alive(now, patience)
+                peer.is_alive(now, patience) && peer.counts()
             }
             _ => true,
         };
