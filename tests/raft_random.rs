@@ -16,6 +16,7 @@ use jangada::raft::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use support::cluster::Cluster;
+use support::show::describe;
 
 const SCHEDULES: u64 = 2000;
 const EVENTS: u64 = 300;
@@ -244,17 +245,14 @@ impl Schedule {
             192..195 => self.cluster.heal(),
             195..198 => self.cluster.server_mut(one).disk.stalled = kind > 195,
             198..208 => {
-                if let Some(leader) = leader {
+                if let Some(leader) = leader.filter(|leader| self.all_know_their_past(*leader)) {
                     let change = self.any_change();
                     // Refused or not: both are to be lived with.
                     let _ = self.cluster.change(leader, change);
                 }
             }
             208..214 if up => {
-                let applied = self.cluster.server(one).applied.len() as u64;
-                if Index(applied) > self.cluster.status(one).snapshot {
-                    self.cluster.snapshot(one);
-                }
+                drop(self.cluster.snapshot(one));
             }
             214..218 => {
                 if let Some(leader) = leader {
@@ -296,6 +294,14 @@ impl Schedule {
         self.ids = self.cluster.ids();
     }
 
+    /// Whether no member's disk was lost. The leader may not know it yet, and would let go of those
+    /// who are needed for the others to recover.
+    fn all_know_their_past(&self, leader: ServerId) -> bool {
+        let recovering =
+            |id: &ServerId| self.ids.contains(id) && self.cluster.server(*id).disk.recovering;
+        !self.cluster.status(leader).configuration.members().iter().any(recovering)
+    }
+
     fn any_change(&mut self) -> Change {
         let one = ServerId(1 + self.below(7));
         match self.below(8) {
@@ -321,7 +327,8 @@ impl Schedule {
         let majority = |half: &[ServerId]| {
             half.is_empty() || half.iter().filter(keeps).count() > half.len() / 2
         };
-        let mut logs: Vec<Vec<Entry>> = Vec::new();
+        let packets = self.cluster.network.iter();
+        let mut logs: Vec<Vec<Entry>> = packets.map(|packet| packet.entries.clone()).collect();
         for server in &self.ids {
             logs.push(self.cluster.server(*server).disk.history());
             if self.cluster.is_up(*server) {
@@ -493,9 +500,11 @@ impl Schedule {
             }
         }
         self.check();
-        let leader = self.cluster.leader().expect("a leader when everything is mended");
+        let leader = self.cluster.leader().unwrap_or_else(|| {
+            panic!("a leader when everything is mended:\n{}", self.describe());
+        });
         let configuration = self.cluster.status(leader).configuration;
-        assert!(settled(&self.cluster), "{leader} leads {configuration}");
+        assert!(settled(&self.cluster), "nothing settles:\n{}", self.describe());
         let done = self.cluster.propose(leader, &["last"]);
         assert_eq!(done.accepted.len(), 1, "{:?}", done.refused);
         self.cluster.run(Duration::from_millis(400));
@@ -511,6 +520,13 @@ impl Schedule {
             let ended = read.outcome.is_some() || self.forgotten.contains(ticket);
             assert!(ended, "{ticket:?} at {} never ends", read.server);
         }
+    }
+}
+
+impl Schedule {
+    fn describe(&self) -> String {
+        let lines = self.ids.iter().map(|id| describe(&self.cluster, *id) + "\n");
+        lines.collect()
     }
 }
 

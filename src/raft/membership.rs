@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// Appends a configuration, which holds at once. Returns where.
-    fn append_configuration(
+    pub(super) fn append_configuration(
         &mut self,
         configuration: Configuration,
         context: &mut Context<'_>,

@@ -312,11 +312,12 @@ impl Node {
     }
 
     /// What a snapshot covers that ends with the entry at `index`; `None` if that is not in the
-    /// log any more.
+    /// log any more, or this server does not know who the members were.
     pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
         let term = self.log.term_at(index)?;
         let (configured_at, configuration) = self.log.configuration_at(index);
-        Some(SnapshotMeta {
+        let known = !configuration.incoming().is_empty();
+        known.then(|| SnapshotMeta {
             last_included: Position::new(term, index),
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
