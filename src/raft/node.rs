@@ -645,11 +645,16 @@ impl Node {
     }
 
     /// Whether it may stand for election: as a voter that knows what it promised, and is wanted.
+    /// Whoever leaves may be needed until that is committed, with the longest log of all (thesis
+    /// 4.2.2).
     pub(super) fn may_stand(&self) -> bool {
-        let configuration = self.log.configuration();
-        self.recovery.is_none()
-            && configuration.is_voter(self.id)
-            && configuration.priority(self.id) > 0
+        let wanted = |it: &Configuration| it.is_voter(self.id) && it.priority(self.id) > 0;
+        let at = self.log.configured_at();
+        let leaves = || {
+            let (_, before) = self.log.configuration_at(at.previous());
+            at > self.commit_index && wanted(before)
+        };
+        self.recovery.is_none() && (wanted(self.log.configuration()) || leaves())
     }
 
     /// Leads the current term, which it was elected for. The no-op lets it find out and commit
