@@ -312,11 +312,12 @@ impl Node {
     }
 
     /// What a snapshot covers that ends with the entry at `index`; `None` if that is not in the
-    /// log any more.
+    /// log any more, or this server does not know who the members were.
     pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
         let term = self.log.term_at(index)?;
         let (configured_at, configuration) = self.log.configuration_at(index);
-        Some(SnapshotMeta {
+        let known = !configuration.incoming().is_empty();
+        known.then(|| SnapshotMeta {
             last_included: Position::new(term, index),
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
@@ -656,11 +657,16 @@ impl Node {
     }
 
     /// Whether it may stand for election: as a voter that knows what it promised, and is wanted.
+    /// Whoever leaves may be needed until that is committed, with the longest log of all (thesis
+    /// 4.2.2).
     pub(super) fn may_stand(&self) -> bool {
-        let configuration = self.log.configuration();
-        self.recovery.is_none()
-            && configuration.is_voter(self.id)
-            && configuration.priority(self.id) > 0
+        let wanted = |it: &Configuration| it.is_voter(self.id) && it.priority(self.id) > 0;
+        let at = self.log.configured_at();
+        let leaves = || {
+            let (_, before) = self.log.configuration_at(at.previous());
+            at > self.commit_index && wanted(before)
+        };
+        self.recovery.is_none() && (wanted(self.log.configuration()) || leaves())
     }
 
     /// Leads the current term, which it was elected for. The no-op lets it find out and commit
