@@ -32,6 +32,8 @@ pub struct Monitor {
     acknowledged_is_kept: AcknowledgedIsKept,
     sessions_apply_once: SessionsApplyOnce,
     state_hash: StateHash,
+    /// A server was salvaged.
+    over: bool,
 }
 
 impl Monitor {
@@ -46,6 +48,7 @@ impl Monitor {
             acknowledged_is_kept: AcknowledgedIsKept::default(),
             sessions_apply_once: SessionsApplyOnce::default(),
             state_hash: StateHash::default(),
+            over: false,
         }
     }
 
@@ -54,6 +57,10 @@ impl Monitor {
     /// # Errors
     /// The property that it breaks. What the monitor says of later facts means little.
     pub fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.over |= matches!(fact, Fact::Salvaged { .. });
+        if self.over {
+            return Ok(());
+        }
         let place = match fact {
             Fact::Started { server, .. } => self.cluster.add(*server),
             fact => match self.cluster.place(fact.server()) {
@@ -81,6 +88,7 @@ impl Monitor {
                 let vote = Vote { term, voted_for };
                 self.start(place, &Start { vote, snapshot, configuration, base, log, recovering })
             }
+            Fact::Salvaged { .. } => Ok(()),
             Fact::Ended { .. } => {
                 (server.role, server.runs) = (RoleKind::Follower, false);
                 Ok(())
