@@ -591,6 +591,7 @@ impl Supervisor {
         self.cluster = cluster;
         self.network.set_cluster(id, cluster);
         let last_log = salvage.last;
+        self.recorder.tell(&Fact::Salvaged { server: id });
         self.recorder.record(EventKind::Salvaged { server: id, last_log });
         self.start_or_fail(id);
         Ok(())
