@@ -223,6 +223,7 @@ impl ServerStatus {
             hands_over_to: None,
             commits_from: None,
             durable_index: last_log.index,
+            commits_from: None,
             commit_index: last_log.index,
             deadline: Time::default(),
             peers: Vec::new(),

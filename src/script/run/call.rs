@@ -186,7 +186,8 @@ impl Caller {
             Command::batch(commands.iter().map(|(command, data)| (command.clone(), &data[..])));
         let done = self.client.change(command, &data).await;
         let calls = &mut *self.calls.borrow_mut();
-        for part in parts {
+        let nothing = done.as_ref().is_err_and(|error| outcome_of(error) == Outcome::NotDone);
+        for part in parts.iter().filter(|_| !nothing) {
             match part {
                 FileCommand::Load(load) => {
                     calls.leave_out_all(&name_of(load, &self.base.join(&load.path))?);
