@@ -29,10 +29,11 @@ impl Node {
         &mut self,
         from: ServerId,
         request: RequestVote,
+        objection: Option<VoteRefusal>,
         early: bool,
         context: &mut Context<'_>,
     ) {
-        let vote = match self.reason_to_refuse(from, &request, context) {
+        let vote = match self.reason_to_refuse(from, &request, objection) {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         };
@@ -52,16 +53,13 @@ impl Node {
         &self,
         candidate: ServerId,
         request: &RequestVote,
-        context: &Context<'_>,
+        objection: Option<VoteRefusal>,
     ) -> Option<VoteRefusal> {
         if self.recovery.is_some() {
             return Some(VoteRefusal::Recovering);
         }
-        if let Some(leader) = self.defended_leader(candidate, request, context.now) {
-            return Some(VoteRefusal::LeaderAlive(leader));
-        }
-        if request.forced.is_none() && self.is_bound(context.now) {
-            return Some(VoteRefusal::JustStarted);
+        if objection.is_some() {
+            return objection;
         }
         if self.is_ahead_of(request.last_log) && !on(Bug::VotesForAnyLog) {
             return Some(VoteRefusal::LogBehind);

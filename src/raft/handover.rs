@@ -96,7 +96,8 @@ impl Node {
             true => peer.match_index == last_log.index,
             false => peer.has_been_sent(last_log.index),
         };
-        if !ready {
+        // The lease of a leader that an operator deposed binds its successor's successor too.
+        if !ready || leader.commits_from.is_some() {
             return;
         }
         if !handover.told {
@@ -137,8 +138,11 @@ impl Node {
         context: &mut Context<'_>,
     ) {
         let Role::Follower(follower) = &self.role else { return };
-        // Late: the leader has led on since.
-        let led_on = follower.leader.as_ref().is_some_and(|it| it.round > order.round);
+        // Late: the leader has led on since, or may have.
+        let led_on = match &follower.leader {
+            Some(leader) => leader.round > order.round,
+            None => self.bound_before(from, context.now).is_some(),
+        };
         if led_on || !self.may_stand() || self.log.last() < order.last_log {
             return;
         }

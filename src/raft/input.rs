@@ -144,7 +144,8 @@ pub enum Effect {
     /// Put the snapshot that was fetched in the place of the log and of the state, as one write.
     /// [`Input::Persisted`] speaks for it.
     Install(SnapshotMeta),
-    /// The log up to here is not needed any more; the snapshot covers it.
+    /// The log up to here is not needed any more; the snapshot covers it. Of the snapshots, those
+    /// that end here or later may be on their way to another server.
     Compact(Index),
     /// A leader offers a snapshot: answer with [`Input::Fetching`] what is lacking. Offered again
     /// and again until it is installed.
@@ -301,6 +302,9 @@ pub enum ChangeRefusal {
     /// A cluster needs a voter.
     #[error("a cluster needs at least one voter")]
     NoVoters,
+    /// A cluster needs a voter that may lead.
+    #[error("every voter would have priority 0, and nobody could lead")]
+    NobodyLeads,
     /// More members than a configuration may have.
     #[error("a cluster has at most {0} members")]
     TooMany(usize),

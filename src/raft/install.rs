@@ -166,7 +166,8 @@ impl Node {
     }
 
     /// A snapshot of this server's own state is on its disk: the log before it may go, but for a
-    /// tail, and for what a transfer under way goes on with (TRAPS 59).
+    /// tail, and for what a transfer under way goes on with, or those need who had the last one
+    /// (TRAPS 59). So the log reaches back to the last snapshot at the most.
     pub(super) fn on_snapshotted(&mut self, snapshot: &SnapshotMeta, context: &mut Context<'_>) {
         let end = snapshot.last_included;
         let before = self.snapshot.last_included.index;
@@ -182,15 +183,12 @@ impl Node {
             Role::Leader(leader) => leader
                 .peers
                 .iter()
-                .filter_map(|peer| match peer.flow {
-                    Flow::Snapshot { last_included, .. }
-                        if last_included.index >= before
-                            && peer.is_alive(context.now, patience) =>
-                    {
-                        Some(last_included.index)
-                    }
-                    _ => None,
+                .filter(|peer| peer.is_alive(context.now, patience))
+                .map(|peer| match peer.flow {
+                    Flow::Snapshot { last_included, .. } => last_included.index,
+                    Flow::Probe { .. } | Flow::Pipeline { .. } => peer.match_index,
                 })
+                .filter(|needed| *needed >= before)
                 .min(),
             _ => None,
         };

@@ -61,6 +61,10 @@ impl Node {
         if wanted.members().len() > MAX_MEMBERS {
             return Err(ChangeRefusal::TooMany(MAX_MEMBERS));
         }
+        let voters = if wanted.target().is_empty() { wanted.incoming() } else { wanted.target() };
+        if voters.iter().all(|voter| wanted.priority(*voter) == 0) {
+            return Err(ChangeRefusal::NobodyLeads);
+        }
         self.check_majority(leader, &wanted, now)?;
         if one_by_one && wanted.is_changing() {
             return Ok(wanted.jointly().decided());
@@ -138,6 +142,7 @@ impl Node {
                 true => peer.catching_up.or(Some((last, now))),
                 false => None,
             };
+            peer.caught_up &= joins;
         }
     }
 
@@ -152,9 +157,7 @@ impl Node {
         if !peer.counts() || peer.match_index < goal {
             return;
         }
-        if context.now.since(began) <= quick {
-            peer.caught_up = true;
-        }
+        peer.caught_up = context.now.since(began) <= quick;
         peer.catching_up = Some((last, context.now));
         self.mind_members(context);
     }
@@ -163,7 +166,7 @@ impl Node {
     pub(super) fn mind_members(&mut self, context: &mut Context<'_>) {
         let Role::Leader(leader) = &mut self.role else { return };
         let (at, configuration) = (self.log.configured_at(), self.log.configuration());
-        if at > self.commit_index {
+        if at > self.commit_index || leader.gives_way() {
             return;
         }
         // It has applied the entry, so it knows that it is committed; or it cannot be told.
@@ -177,6 +180,7 @@ impl Node {
             let ready = |voter: &ServerId| {
                 let caught_up = |peer: &Progress| {
                     (peer.caught_up || on(Bug::PromotesLaggards))
+                        && peer.counts()
                         && peer.is_alive(context.now, patience)
                 };
                 configuration.is_voter(*voter) || leader.peer(*voter).is_some_and(caught_up)

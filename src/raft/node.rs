@@ -37,9 +37,19 @@ pub struct Node {
     pub(super) commit_index: Index,
     /// Volatile: the state machine has applied every entry up to here.
     pub(super) applied: Index,
-    /// Until then it keeps what it may have promised to a leader before it started.
-    pub(super) bound_until: Time,
+    /// What it owes to a leader that it follows no more.
+    pub(super) promise: Promise,
     pub(super) role: Role,
+}
+
+/// That a server elects nobody else for a while after it has heard from a leader (leader
+/// stickiness, thesis 4.2.3). The leader's lease rests on it, so it outlives a new term, and a
+/// restart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Promise {
+    /// To whom; `None` if that was before it started, and is not known.
+    to: Option<ServerId>,
+    until: Time,
 }
 
 /// How a server behaves. Equal on all servers of a cluster.
@@ -204,8 +214,7 @@ impl Node {
         let commit_index = if on(Bug::CommitsItsLogAtRestart) { durable_index } else { included };
         let election_deadline = now + draw_election_timeout(&options.timing, luck);
         let lived_before = current_term > Term(0) && !on(Bug::RestartEndsPromises);
-        let promise =
-            if lived_before { options.timing.election_timeout_min } else { Duration::ZERO };
+        let bound = if lived_before { options.timing.election_timeout_min } else { Duration::ZERO };
         let recovery = persistent.recovering.then(|| Recovery::new(Ticket(luck.draw())));
         Self {
             id,
@@ -219,7 +228,7 @@ impl Node {
             truncated_in: Term(0),
             commit_index,
             applied: included,
-            bound_until: now + promise,
+            promise: Promise { to: None, until: now + bound },
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -371,15 +380,19 @@ impl Node {
         if term > Term::LAST {
             return; // As good as lost (TRAPS 21).
         }
-        let early = self.keeps_a_promise(from, context.now);
+        // Both before the term that may come with it makes this server forget whom it follows.
+        let (mut objection, mut early) = (None, false);
+        if let Message::RequestVote(request) = &message {
+            objection = self.objection(from, request, context.now);
+            early = self.bound_to_another(from, context.now).is_some();
+        }
         if term > self.current_term {
             match &message {
                 // Only asks, or only answers about a term that nobody has entered.
                 Message::RequestVote(request) if request.pre_vote => {}
                 Message::RequestVoteReply(reply) if reply.pre_vote && reply.vote.is_ok() => {}
                 // Leader stickiness: whoever hears a leader does not even learn the term.
-                Message::RequestVote(request)
-                    if self.defended_leader(from, request, context.now).is_some() => {}
+                Message::RequestVote(_) if objection.is_some() => {}
                 _ => self.become_follower(term, None, Why::HigherTerm(from), context),
             }
         } else if term < self.current_term && !self.takes_past(&message) {
@@ -387,7 +400,9 @@ impl Node {
             return;
         }
         match message {
-            Message::RequestVote(request) => self.on_request_vote(from, request, early, context),
+            Message::RequestVote(request) => {
+                self.on_request_vote(from, request, objection, early, context);
+            }
             Message::RequestVoteReply(reply) => self.on_request_vote_reply(from, reply, context),
             Message::AppendEntries(append) => {
                 self.on_append_entries(from, append, entries, context);
@@ -459,7 +474,7 @@ impl Node {
     /// own leadership, for longer than the timings allow from now on.
     fn mend_timers(&mut self, context: &mut Context<'_>) {
         let (now, timing) = (context.now, &self.options.timing);
-        self.bound_until = self.bound_until.min(now + timing.election_timeout_min);
+        self.promise.until = self.promise.until.min(now + timing.election_timeout_min);
         let longest = match self.role {
             Role::Leader(_) => timing.heartbeat,
             _ => timing.election_timeout_max,
@@ -484,6 +499,8 @@ impl Node {
             }
             Role::Leader(leader) => {
                 leader.heartbeat_due = now;
+                // How long ago a round began is not known any more (TRAPS 25).
+                leader.no_lease = leader.round;
                 leader.since = now.min(leader.since);
                 leader.settled_until = now.min(leader.settled_until);
                 if let Some(from) = &mut leader.commits_from {
@@ -533,7 +550,7 @@ impl Node {
     /// What an election timeout means to a server that may not stand: its leader is gone, and
     /// with it the answers to its reads.
     fn lose_leader(&mut self, context: &mut Context<'_>) {
-        if self.leader().is_some() {
+        if !matches!(self.role, Role::Follower(Follower { leader: None, .. })) {
             self.become_follower(self.current_term, None, Why::ElectionTimeout, context);
         }
         let deadline = self.new_election_deadline(context);
@@ -552,6 +569,8 @@ impl Node {
             }
             Role::Leader(leader) => {
                 leader.heartbeat_due = leader.heartbeat_due.min(context.now + timing.heartbeat);
+                // What was promised before was promised for another time.
+                leader.no_lease = leader.round;
             }
         }
     }
@@ -576,6 +595,10 @@ impl Node {
             Role::Leader(_) => self.new_election_deadline(context),
         };
         self.refuse_reads(Refusal::ElectionRunning, context);
+        self.note_promise();
+        if let Some(recovery) = &mut self.recovery {
+            recovery.begin_anew();
+        }
         if term > self.current_term {
             let kept = self.voted_for.filter(|_| on(Bug::KeepsVoteAcrossTerms));
             self.save_vote(term, kept, context);
@@ -596,6 +619,7 @@ impl Node {
         assert!(!matches!(self.role, Role::Leader(_)), "invariant: a leader does not stand");
         self.refuse_reads(Refusal::ElectionRunning, context);
         let campaign = self.new_campaign(None, context);
+        self.note_promise();
         self.role = Role::PreCandidate(campaign);
         self.report(Why::ElectionTimeout, context);
         self.solicit_votes(context);
@@ -612,6 +636,7 @@ impl Node {
         assert!(self.may_stand(), "invariant: only voters stand, and know what they promised");
         self.refuse_reads(Refusal::ElectionRunning, context);
         let campaign = self.new_campaign(forced, context);
+        self.note_promise();
         self.save_vote(self.current_term.next(), Some(self.id), context);
         self.role = Role::Candidate(campaign);
         self.report(why, context);
@@ -705,7 +730,7 @@ impl Node {
             votes: vec![(self.id, true)],
             heard_before,
             forced,
-            early: self.keeps_a_promise(self.id, context.now),
+            early: self.bound_to_another(self.id, context.now).is_some(),
         }
     }
 
@@ -736,59 +761,65 @@ impl Node {
         }
     }
 
-    /// A leader other than `candidate` that this server has reason to believe alive: it leads
-    /// itself, or has heard one within the shortest election timeout.
-    pub(super) fn live_leader(&self, candidate: ServerId, now: Time) -> Option<ServerId> {
-        if !self.options.check_quorum {
-            return None;
-        }
+    /// Why electing `candidate` would break a promise: this server leads itself, or has heard from
+    /// another leader within the shortest election timeout, or may have before it started.
+    pub(super) fn bound_to_another(&self, candidate: ServerId, now: Time) -> Option<VoteRefusal> {
         match &self.role {
-            Role::Leader(_) => Some(self.id),
+            _ if !self.options.check_quorum => None,
+            Role::Leader(_) => Some(VoteRefusal::LeaderAlive(self.id)),
             Role::Follower(Follower { leader: Some(leader), .. })
                 if leader.id != candidate
                     && now.since(leader.heard_at) < self.options.timing.election_timeout_min =>
             {
-                Some(leader.id)
+                Some(VoteRefusal::LeaderAlive(leader.id))
             }
-            _ => None,
+            _ => self.bound_before(candidate, now),
         }
     }
 
-    /// Whether a leader other than `candidate` may count on it that it elects nobody: it hears
-    /// from one, or may have before it started.
-    pub(super) fn keeps_a_promise(&self, candidate: ServerId, now: Time) -> bool {
-        self.live_leader(candidate, now).is_some() || self.is_bound(now)
+    /// The same, for the leaders that it follows no more.
+    pub(super) fn bound_before(&self, candidate: ServerId, now: Time) -> Option<VoteRefusal> {
+        let Promise { to, until } = self.promise;
+        let bound = self.options.check_quorum && now < until && to != Some(candidate);
+        bound.then(|| to.map_or(VoteRefusal::JustStarted, VoteRefusal::LeaderAlive))
     }
 
-    pub(super) fn is_bound(&self, now: Time) -> bool {
-        self.options.check_quorum && now < self.bound_until
+    /// Keeps what it promised to the leader whom it is about to forget.
+    fn note_promise(&mut self) {
+        if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role
+            && self.options.check_quorum
+        {
+            let until = leader.heard_at + self.options.timing.election_timeout_min;
+            if until >= self.promise.until {
+                self.promise = Promise { to: Some(leader.id), until };
+            }
+        }
     }
 
-    /// The leader for whose sake a candidate is not even heard: one that is alive, unless the
-    /// candidate was told to stand by it, or by an operator.
-    pub(super) fn defended_leader(
+    /// Why a candidate is not even heard: another leader counts on this server, and did not tell
+    /// the candidate to stand. An operator may overrule it.
+    fn objection(
         &self,
         candidate: ServerId,
         request: &RequestVote,
         now: Time,
-    ) -> Option<ServerId> {
-        let led_on = |last: Round, round: Round| {
-            last > round && request.term == self.current_term.next() && self.options.check_quorum
+    ) -> Option<VoteRefusal> {
+        let round = match request.forced {
+            None => return self.bound_to_another(candidate, now),
+            Some(Force::Operator) => return None,
+            // Whoever hands over in a later term has no other leader's lease to mind.
+            Some(Force::Leader(_)) if request.term != self.current_term.next() => return None,
+            Some(Force::Leader(round)) => round,
         };
-        match request.forced {
-            None => self.live_leader(candidate, now),
-            Some(Force::Operator) => None,
-            // Late: it has led on since, and may have a lease again.
-            Some(Force::Leader(round)) => match &self.role {
-                Role::Leader(leader) if led_on(leader.round, round) => Some(self.id),
-                Role::Follower(Follower { leader: Some(leader), .. })
-                    if led_on(leader.round, round) =>
-                {
-                    Some(leader.id)
-                }
-                _ => None,
-            },
-        }
+        let (leader, latest) = match &self.role {
+            Role::Leader(leader) => (self.id, leader.round),
+            Role::Follower(Follower { leader: Some(leader), .. }) => (leader.id, leader.round),
+            // It may have heard of a later round, and does not know.
+            _ => return self.bound_before(candidate, now),
+        };
+        // Late: the leader has led on since, and may have a lease again.
+        let led_on = self.options.check_quorum && latest > round;
+        led_on.then_some(VoteRefusal::LeaderAlive(leader))
     }
 
     fn quorum_deadline(&self, leader: &Leader) -> Time {

@@ -27,7 +27,7 @@ pub(crate) struct Progress {
     /// What it is to have at the end of this round of catching up, and when that began (thesis
     /// 4.2.1); `None` of others than voters-to-be.
     pub(crate) catching_up: Option<(Index, Time)>,
-    /// A round was quick.
+    /// The latest round was quick.
     pub(crate) caught_up: bool,
     /// It is no member any more, and is told so until then.
     pub(crate) leaving: Option<Time>,
@@ -151,7 +151,15 @@ impl Progress {
     /// Begins anew with a peer that has lost what it had.
     pub(crate) fn forget(&mut self, last: Index) {
         (self.match_index, self.next_index) = (Index(0), last.next());
+        (self.applied, self.caught_up) = (Index(0), false);
         self.flow = Flow::Probe { waiting: false };
+    }
+
+    /// The log holds what comes next for it after all.
+    pub(crate) fn needs_no_snapshot(&mut self) {
+        if matches!(self.flow, Flow::Snapshot { .. }) {
+            self.flow = Flow::Probe { waiting: false };
+        }
     }
 
     /// Notes what an answer says of the peer itself. Returns whether the rest is to be heard.
@@ -168,7 +176,8 @@ impl Progress {
             (false, Standing::Given { entry, .. }) if matched >= Some(entry.index) => {
                 self.standing = Standing::Counts;
             }
-            (false, Standing::Given { .. }) => return false,
+            // Only what agrees may be of the earlier life.
+            (false, Standing::Given { .. }) => return matched.is_none(),
             // Maybe of its earlier life: what it said in this one counted for nothing.
             (false, Standing::Suspended) => {
                 self.forget(last);

@@ -95,8 +95,9 @@ impl Node {
         };
         leader.reads.push_back(PendingRead { ticket, from, round });
         // With a round under way the read joins the next, which begins when this one is answered.
+        // While the leader gives way it waits for how that ends.
         let idle = leader.confirmed.0 == leader.round;
-        if idle {
+        if idle && !leader.gives_way() {
             self.begin_round(context);
         }
         if on(Bug::ReadsWithoutARound) {
@@ -126,7 +127,8 @@ impl Node {
             }
             leader.reads.pop_front();
         }
-        if !leader.reads.is_empty() && leader.confirmed.0 == leader.round {
+        let idle = leader.confirmed.0 == leader.round;
+        if !leader.reads.is_empty() && idle && !leader.gives_way() {
             self.begin_round(context);
         }
     }

@@ -29,6 +29,11 @@ impl Recovery {
     pub(super) fn new(life: Ticket) -> Self {
         Self { life, entry: None }
     }
+
+    /// Another leader may know nothing of the entry, and begins one of its own.
+    pub(super) fn begin_anew(&mut self) {
+        self.entry = None;
+    }
 }
 
 impl Node {
@@ -81,10 +86,13 @@ impl Node {
         if self.commit_index < entry.index {
             return;
         }
-        if !self.log.contains(entry) {
+        // A snapshot that ends with an entry of the same leader has it too.
+        let base = self.log.base();
+        let covered = entry.term == base.term && entry.index <= base.index;
+        if !covered && !self.log.contains(entry) {
             // Another leader's entry stands there, or it is not known what does: ask again.
             if let Some(recovery) = &mut self.recovery {
-                recovery.entry = None;
+                recovery.begin_anew();
             }
             return self.ask_to_rejoin(context);
         }

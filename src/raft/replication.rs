@@ -59,6 +59,7 @@ impl Node {
         }
         let Role::Leader(Leader { peers, round, .. }) = &mut self.role else { return };
         let peer = &mut peers[place];
+        peer.needs_no_snapshot();
         let limits = &self.options.limits;
         let last = self.log.last().index;
         while peer.next_index <= last {
@@ -92,8 +93,7 @@ impl Node {
     pub(super) fn begin_round(&mut self, context: &mut Context<'_>) {
         let heartbeat = self.options.timing.heartbeat;
         let Role::Leader(leader) = &mut self.role else { return };
-        // Whoever was told to stand is elected only by those who have heard of no later round.
-        if leader.handover.is_none_or(|handover| !handover.told) {
+        if !leader.gives_way() {
             leader.round = Round(leader.round.0 + 1);
             if leader.rounds.len() == Leader::ROUNDS {
                 leader.rounds.pop_front();

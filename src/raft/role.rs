@@ -97,7 +97,7 @@ pub(crate) struct Handover {
     pub(crate) why: HandoverReason,
     /// When it is given up.
     pub(crate) until: Time,
-    /// The other was told to stand. From here on no write is taken: it would fall behind.
+    /// The other was told to stand.
     pub(crate) told: bool,
 }
 
@@ -145,6 +145,12 @@ impl Role {
 }
 
 impl Leader {
+    /// Whether another was told to stand. From then on no write is taken, for the other would fall
+    /// behind, and no round begins, for whoever has heard of a later one does not elect it.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.handover.is_some_and(|handover| handover.told)
+    }
+
     /// Rounds that may wait for a quorum's answer. With check-quorum a leader steps down long
     /// before; without it, the oldest are given up and the later ones confirm what they would.
     pub(crate) const ROUNDS: usize = 1024;

@@ -87,7 +87,7 @@ fn place(words: &[&str]) -> &'static [Argument] {
             of_word(EXPECTATIONS, &format!("no {second}"), arguments)
         }
         [no] if is("expect") && no.eq_ignore_ascii_case("no") => {
-            &[Argument::Is("leader"), Argument::Is("file")]
+            &[Argument::Is("leader"), Argument::Is("file"), Argument::Is("learners")]
         }
         [refused, because, _, command @ ..]
             if is("expect")

@@ -35,6 +35,8 @@ pub(crate) struct Cursor<'a> {
     line: &'a str,
     at: usize,
     variables: &'a Variables,
+    /// A `;` ends a word, too.
+    separated: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -60,7 +62,21 @@ impl<'a> Cursor<'a> {
             return Err(ParseError::new(at..at + c.len_utf8(), message));
         }
         let at = if line.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Ok(Self { line, at, variables })
+        Ok(Self { line, at, variables, separated: false })
+    }
+
+    /// From here on a `;` ends a word, too: several commands follow.
+    pub(crate) fn separate(&mut self) {
+        self.separated = true;
+    }
+
+    /// Whether a `;` ends a word, too.
+    pub(crate) fn is_separated(&self) -> bool {
+        self.separated
+    }
+
+    fn ends_word(&self, c: char) -> bool {
+        matches!(c, ' ' | '\t') || self.separated && c == ';'
     }
 
     fn rest(&self) -> &'a str {
@@ -103,9 +119,13 @@ impl<'a> Cursor<'a> {
         ParseError::new(span, format!("expected {what}, found {found}"))
     }
 
-    /// What comes before the next blank.
+    /// What comes before the next blank; a `;` that ends a word is a word of its own.
     fn run(&self) -> &'a str {
-        self.rest().split([' ', '\t']).next().unwrap_or_default()
+        let rest = self.rest();
+        match rest.find(|c| self.ends_word(c)).unwrap_or(rest.len()) {
+            0 if rest.starts_with(';') => &rest[..1],
+            length => &rest[..length],
+        }
     }
 
     /// Takes this symbol if it comes next; a blank after it is not needed.
@@ -130,7 +150,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes the next word; `what` says what it stands for if there is none.
     pub(crate) fn word(&mut self, what: &str) -> Result<Token> {
-        if self.at_end() {
+        if self.at_end() || self.separated && self.rest().starts_with(';') {
             return Err(self.expected(what));
         }
         let start = self.at;
@@ -139,7 +159,7 @@ impl<'a> Cursor<'a> {
         } else if self.rest().starts_with('\'') {
             self.single_quoted()?
         } else {
-            self.bare(|c| c != ' ' && c != '\t')?
+            self.bare_word()?
         };
         let span = start..self.at;
         let text = String::from_utf8(bytes).map_err(|_| {
@@ -187,7 +207,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether a word begins right here, without a blank before it.
     pub(crate) fn touches_word(&self) -> bool {
-        !self.rest().is_empty() && !self.rest().starts_with([' ', '\t'])
+        !self.rest().is_empty() && !self.rest().starts_with(|c| self.ends_word(c))
     }
 
     fn next_char(&mut self) -> Option<char> {
@@ -205,6 +225,11 @@ impl<'a> Cursor<'a> {
             }
         }
         Ok(bytes)
+    }
+
+    fn bare_word(&mut self) -> Result<Vec<u8>> {
+        let separated = self.separated;
+        self.bare(|c| !matches!(c, ' ' | '\t') && !(separated && c == ';'))
     }
 
     fn push_char(&mut self, bytes: &mut Vec<u8>) {

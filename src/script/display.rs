@@ -3,12 +3,12 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::value::{DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
+use super::value::{CONSISTENCIES, DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
-    Binding, Clients, Content, Expectation, FileCall, FileCommand, Inquiry, Load, NoLeader,
-    OneServer, Question, Role, Setting, Statement, Travel, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Follow, Inquiry, Load, NoLeader,
+    OneServer, Question, Role, Setting, Statement, Travel, View, Wait,
 };
-use crate::actors::{Order, Servers, Side};
+use crate::actors::{Consistency, Order, Servers, Side};
 use crate::raft::ServerId;
 
 impl Display for Order {
@@ -145,7 +145,7 @@ pub(crate) struct Bare<'a>(pub(crate) &'a str);
 
 impl Display for Bare<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| !c.is_control() && !matches!(c, ' ' | '$');
+        let plain = |c: char| !c.is_control() && !matches!(c, ' ' | '$' | ';');
         let begins_well = !self.0.starts_with(['"', '\'', '#', '@']);
         if !self.0.is_empty() && begins_well && self.0.chars().all(plain) {
             f.write_str(self.0)
@@ -190,7 +190,46 @@ impl Display for Load {
         if let Some(name) = &self.name {
             write!(f, " as {}", Bare(name))?;
         }
-        if self.replace { f.write_str(" replace") } else { Ok(()) }
+        if self.replace {
+            f.write_str(" replace")?;
+        }
+        Condition(self.revision).fmt(f)
+    }
+}
+
+/// ` if revision 3`, if there is a condition.
+struct Condition(Option<u64>);
+
+impl Display for Condition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |revision| write!(f, " if revision {revision}"))
+    }
+}
+
+/// ` stale`, and nothing for what is usual.
+struct Reading(Consistency);
+
+impl Display for Reading {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 == Consistency::default() {
+            return Ok(());
+        }
+        let word = CONSISTENCIES.iter().find(|(_, known)| *known == self.0);
+        write!(f, " {}", word.expect("invariant: the table has every consistency").0)
+    }
+}
+
+impl Display for View {
+    /// What follows the file, with a blank before it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::At(index) => write!(f, " at {index}"),
+            Self::Bytes { range, revision } => {
+                write!(f, " bytes {}..{}", range.start, range.end)?;
+                revision.map_or(Ok(()), |revision| write!(f, " revision {revision}"))
+            }
+        }
     }
 }
 
@@ -207,13 +246,31 @@ impl Display for FileCommand {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Load(load) => load.fmt(f),
-            Self::List => f.write_str("list"),
-            Self::Get { file, path } => write!(f, "get {} {}", Bare(file), Bare(path)),
-            Self::Cat(file) => write!(f, "cat {}", Bare(file)),
-            Self::Append { file, content } => write!(f, "append {} {content}", Bare(file)),
-            Self::Delete(file) => write!(f, "delete {}", Bare(file)),
-            Self::Rename { file, name } => write!(f, "rename {} {}", Bare(file), Bare(name)),
-            Self::Stat(file) => write!(f, "stat {}", Bare(file)),
+            Self::List(how) => write!(f, "list{}", Reading(*how)),
+            Self::Get { file, path, view, how } => {
+                write!(f, "get {} {}{view}{}", Bare(file), Bare(path), Reading(*how))
+            }
+            Self::Cat { file, view, how } => {
+                write!(f, "cat {}{view}{}", Bare(file), Reading(*how))
+            }
+            Self::Append { file, content, revision } => {
+                write!(f, "append {} {content}{}", Bare(file), Condition(*revision))
+            }
+            Self::Delete { file, revision } => {
+                write!(f, "delete {}{}", Bare(file), Condition(*revision))
+            }
+            Self::Rename { file, name, revision } => {
+                write!(f, "rename {} {}{}", Bare(file), Bare(name), Condition(*revision))
+            }
+            Self::Stat { file, at, how } => {
+                write!(f, "stat {}", Bare(file))?;
+                at.map_or(Ok(()), |at| write!(f, " at {at}"))?;
+                Reading(*how).fmt(f)
+            }
+            Self::Batch(parts) => {
+                let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+                write!(f, "batch {}", parts.join("; "))
+            }
         }
     }
 }
@@ -233,6 +290,10 @@ impl Display for Wait {
             Self::Time(duration) => write!(f, "wait {}", Time(*duration)),
             Self::Leader(None) => f.write_str("wait leader"),
             Self::Leader(Some(limit)) => write!(f, "wait leader within {}", Time(*limit)),
+            Self::Members { voters, within } => {
+                write!(f, "wait members {}", numbers(voters))?;
+                within.map_or(Ok(()), |limit| write!(f, " within {}", Time(limit)))
+            }
             Self::Jobs => f.write_str("wait jobs"),
         }
     }
@@ -267,6 +328,20 @@ impl Display for Expectation {
             }
             Self::NoLeader(NoLeader::For(time)) => write!(f, "no leader for {}", Time(*time)),
             Self::NoLeader(NoLeader::Within(within)) => write!(f, "no leader{}", Within(*within)),
+            Self::Members { voters, within } => {
+                write!(f, "members {}{}", numbers(voters), Within(*within))
+            }
+            Self::Learners { learners, within } if learners.is_empty() => {
+                write!(f, "no learners{}", Within(*within))
+            }
+            Self::Learners { learners, within } => {
+                write!(f, "learners {}{}", numbers(learners), Within(*within))
+            }
+            Self::Snapshot { servers, index, within } => {
+                write!(f, "snapshot {servers}")?;
+                index.map_or(Ok(()), |index| write!(f, " >= {index}"))?;
+                Within(*within).fmt(f)
+            }
             Self::FilesEqual { within } => write!(f, "files equal{}", Within(*within)),
             Self::LogsEqual { within } => write!(f, "logs equal{}", Within(*within)),
             Self::Linearizable => f.write_str("linearizable"),
@@ -288,6 +363,14 @@ impl Display for Expectation {
                 write!(f, "caught-up {servers}{}", Within(*within))
             }
         }
+    }
+}
+
+impl Display for Follow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("watch files")?;
+        self.from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        self.time.map_or(Ok(()), |time| write!(f, " for {}", Time(time)))
     }
 }
 
@@ -340,17 +423,23 @@ impl Display for Statement {
             Self::Order(order) => order.fmt(f),
             Self::BothWays { there, back: _ } => write_order(f, there, "<->"),
             Self::Try(order) => write!(f, "try {order}"),
-            Self::Clients(Clients { count, time, every }) => {
-                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))
+            Self::Clients(Clients { count, time, every, reading }) => {
+                write!(f, "clients {count} for {} every {}", Time(*time), Time(*every))?;
+                match reading {
+                    Consistency::Linearizable => Ok(()),
+                    reading => write!(f, " reading{}", Reading(*reading)),
+                }
             }
             Self::File { call, background: false } => call.fmt(f),
             Self::File { call, background: true } => write!(f, "& {call}"),
             Self::Submit(path) => write!(f, "submit {}", Bare(path)),
             Self::Status => f.write_str("status"),
+            Self::Members => f.write_str("members"),
             Self::Log(servers) => write!(f, "log {servers}"),
             Self::Events(None) => f.write_str("events"),
             Self::Events(Some(count)) => write!(f, "events {count}"),
             Self::Watch => f.write_str("watch"),
+            Self::Follow(follow) => follow.fmt(f),
             Self::Help(None) => f.write_str("help"),
             Self::Help(Some(topic)) => write!(f, "help {}", Bare(topic)),
             Self::Save(path) => write!(f, "save {}", Bare(path)),

@@ -45,6 +45,46 @@ pub(crate) const EXPECTATIONS: &[Word] = &[
         grammar: Grammar::Statement(role),
     },
     Word {
+        name: "members",
+        aliases: &["voters"],
+        category: Category::Scenarios,
+        usage: "expect members SERVERS [within DURATION]",
+        help: "These vote and no others, it is committed, and no change is under way",
+        example: "expect members 1,2,3 within 5s",
+        arguments: &[&[Numbers], &[Is("within")]],
+        grammar: Grammar::Statement(members),
+    },
+    Word {
+        name: "learners",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "expect learners SERVERS [within DURATION]",
+        help: "These members receive the log and do not vote, and no others, and it is committed",
+        example: "expect learners 4 within 5s",
+        arguments: &[&[Numbers], &[Is("within")]],
+        grammar: Grammar::Statement(learners),
+    },
+    Word {
+        name: "no learners",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "expect no learners [within DURATION]",
+        help: "Every member votes, and it is committed",
+        example: "expect no learners",
+        arguments: &[&[Is("within")]],
+        grammar: Grammar::Statement(no_learners),
+    },
+    Word {
+        name: "snapshot",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "expect snapshot SERVERS [>= INDEX] [within DURATION]",
+        help: "Servers have a snapshot on their disks, of the state up to this index or a later one",
+        example: "expect snapshot 2 >= 100 within 2s",
+        arguments: &[&[Servers], &[Is(">="), Is("within")], &[], &[Is("within")]],
+        grammar: Grammar::Statement(snapshot),
+    },
+    Word {
         name: "files",
         aliases: &[],
         category: Category::Scenarios,
@@ -163,6 +203,29 @@ pub(super) fn leader(c: &mut Cursor<'_>) -> Result<Statement> {
         Some(value::server_number(c, "a server's number, or `within`")?)
     };
     expected(Expectation::Leader { server, within: within(c)? })
+}
+
+pub(super) fn members(c: &mut Cursor<'_>) -> Result<Statement> {
+    let voters = value::server_list(c)?;
+    expected(Expectation::Members { voters, within: within(c)? })
+}
+
+pub(super) fn learners(c: &mut Cursor<'_>) -> Result<Statement> {
+    let learners = value::server_list(c)?;
+    expected(Expectation::Learners { learners, within: within(c)? })
+}
+
+pub(super) fn no_learners(c: &mut Cursor<'_>) -> Result<Statement> {
+    expected(Expectation::Learners { learners: Vec::new(), within: within(c)? })
+}
+
+pub(super) fn snapshot(c: &mut Cursor<'_>) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    let index = match c.symbol(">=") {
+        true => Some(Index(value::number(c, "an index", 0, u64::MAX)?)),
+        false => None,
+    };
+    expected(Expectation::Snapshot { servers, index, within: within(c)? })
 }
 
 pub(super) fn no_leader(c: &mut Cursor<'_>) -> Result<Statement> {

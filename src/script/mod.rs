@@ -18,7 +18,8 @@
 //! The text of `append FILE TEXT` and `expect content FILE TEXT` is the rest of the line after the
 //! blanks that follow FILE, byte by byte: blanks at its end, `#` and `$` included. If it starts
 //! with a double quote, it is a quoted text as above; if it starts with `@`, it is a path of the
-//! host whose content is meant.
+//! host whose content is meant. What follows a quoted text or a path, such as `if revision 3`, is
+//! no part of it. In a `batch`, whose commands are separated by `;`, every text is quoted.
 //!
 //! # Files
 //!
@@ -59,8 +60,8 @@ pub use parse::parse;
 pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, read_scenario};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
-    Binding, Clients, Content, Expectation, FileCall, FileCommand, Inquiry, Load, NoLeader,
-    OneServer, Question, Role, Setting, Statement, Travel, Value, Variables, Wait,
+    Binding, Clients, Content, Expectation, FileCall, FileCommand, Follow, Inquiry, Load, NoLeader,
+    OneServer, Question, Role, Setting, Statement, Travel, Value, Variables, View, Wait,
 };
 pub(crate) use value::DISK_KINDS;
 pub use value::duration_of;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::cursor::{Cursor, Result, Token};
+use super::error::quoted;
 use super::value;
 use super::{ParseError, Statement};
 use crate::actors::{Order, Servers, Side};
+use crate::raft::ServerId;
 use crate::storage::DiskFault;
 
 fn about(c: &mut Cursor<'_>, order: fn(Servers) -> Order) -> Result<Statement> {
@@ -168,6 +170,57 @@ pub(super) fn duplicate(c: &mut Cursor<'_>) -> Result<Statement> {
 pub(super) fn reorder(c: &mut Cursor<'_>) -> Result<Statement> {
     let probability = value::probability(c)?;
     Ok(Link::parse_or_all(c)?.order(|from, to| Order::Reorder { from, to, probability }))
+}
+
+pub(super) fn snapshot(c: &mut Cursor<'_>) -> Result<Statement> {
+    about(c, Order::Snapshot)
+}
+
+pub(super) fn add(c: &mut Cursor<'_>) -> Result<Statement> {
+    let server = one_number(c)?;
+    Ok(Statement::Order(Order::Add { server, learner: c.keyword("learner") }))
+}
+
+pub(super) fn remove(c: &mut Cursor<'_>) -> Result<Statement> {
+    about(c, Order::Remove)
+}
+
+/// Without servers it shows the members.
+pub(super) fn members(c: &mut Cursor<'_>) -> Result<Statement> {
+    if c.at_end() {
+        return Ok(Statement::Members);
+    }
+    value::server_list(c).map(Order::Members).map(Statement::Order)
+}
+
+pub(super) fn priority(c: &mut Cursor<'_>) -> Result<Statement> {
+    let servers = value::servers(c)?;
+    let token = c.word("a priority from 0 to 255")?;
+    let digits = token.text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(priority) = token.text.parse().ok().filter(|_| digits) else {
+        let found = quoted(&token.text);
+        return Err(token.error(format!(
+            "{found} is no priority: a whole number from 0, which never leads, to 255; 1 is usual"
+        )));
+    };
+    Ok(Statement::Order(Order::Priority { servers, priority }))
+}
+
+pub(super) fn transfer(c: &mut Cursor<'_>) -> Result<Statement> {
+    let to = if c.at_end() { None } else { Some(one_number(c)?) };
+    Ok(Statement::Order(Order::Transfer(to)))
+}
+
+pub(super) fn rejoin(c: &mut Cursor<'_>) -> Result<Statement> {
+    about(c, Order::Rejoin)
+}
+
+pub(super) fn salvage(c: &mut Cursor<'_>) -> Result<Statement> {
+    one_number(c).map(Order::Salvage).map(Statement::Order)
+}
+
+fn one_number(c: &mut Cursor<'_>) -> Result<ServerId> {
+    value::server_number(c, "the number of one server")
 }
 
 pub(super) fn heal(_: &mut Cursor<'_>) -> Result<Statement> {

@@ -10,7 +10,7 @@ use super::{
     Binding, Clients, FileCall, OneServer, ParseError, Setting, Statement, Variables, Wait, files,
     value,
 };
-use crate::actors::Servers;
+use crate::actors::{Consistency, Servers};
 
 /// Parses one line; `None` if it is blank or only a comment.
 ///
@@ -122,7 +122,7 @@ pub(super) fn file_call(c: &mut Cursor<'_>) -> Result<FileCall> {
 pub(super) fn expect(c: &mut Cursor<'_>) -> Result<Statement> {
     let mut token = c.word("what to expect; `help expect` lists it")?;
     if token.text.eq_ignore_ascii_case("no") {
-        let second = c.word("`leader` or `file` after `no`")?;
+        let second = c.word("`leader`, `file` or `learners` after `no`")?;
         token.text = format!("{} {}", token.text, second.text);
         token.span.end = second.span.end;
     }
@@ -158,6 +158,10 @@ pub(super) fn wait(c: &mut Cursor<'_>) -> Result<Statement> {
     let wait = if c.keyword("leader") {
         let limited = c.keyword("within");
         Wait::Leader(if limited { Some(value::duration(c, None)?) } else { None })
+    } else if c.keyword("members") {
+        let voters = value::server_list(c)?;
+        let within = if c.keyword("within") { Some(value::duration(c, None)?) } else { None };
+        Wait::Members { voters, within }
     } else if c.keyword("jobs") {
         Wait::Jobs
     } else {
@@ -198,7 +202,12 @@ pub(super) fn clients(c: &mut Cursor<'_>) -> Result<Statement> {
     }
     let time = value::duration(c, Some("s"))?;
     let every = if c.keyword("every") { value::duration(c, Some("ms"))? } else { THINKS };
-    Ok(Statement::Clients(Clients { count, time, every }))
+    let mut reading = Consistency::default();
+    if c.keyword("reading") {
+        let given = value::CONSISTENCIES.iter().find(|(word, _)| c.keyword(word));
+        (_, reading) = *given.ok_or_else(|| c.expected("linearizable, lease or stale"))?;
+    }
+    Ok(Statement::Clients(Clients { count, time, every, reading }))
 }
 
 pub(super) fn status(_: &mut Cursor<'_>) -> Result<Statement> {
@@ -217,10 +226,6 @@ pub(super) fn events(c: &mut Cursor<'_>) -> Result<Statement> {
     let most = u64::from(u32::MAX);
     let count = value::number(c, "a number of events", 1, most)?;
     Ok(Statement::Events(usize::try_from(count).ok()))
-}
-
-pub(super) fn watch(_: &mut Cursor<'_>) -> Result<Statement> {
-    Ok(Statement::Watch)
 }
 
 pub(super) fn help(c: &mut Cursor<'_>) -> Result<Statement> {

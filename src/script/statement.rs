@@ -1,11 +1,12 @@
 //! What a line says, as values.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::actors::{Order, Servers};
+use crate::actors::{Consistency, Order, Servers};
 use crate::raft::{Index, ServerId};
 use crate::storage::DiskKind;
 
@@ -37,12 +38,16 @@ pub enum Statement {
     Submit(String),
     /// Shows the table of the servers.
     Status,
+    /// Shows the members of the cluster, and how far they have caught up.
+    Members,
     /// Shows the logs of these servers.
     Log(Servers),
     /// Shows what happened, newest last: this many events, or as many as fit.
     Events(Option<usize>),
     /// Switches the live notices on or off.
     Watch,
+    /// Shows what changes about the files, as it does.
+    Follow(Follow),
     /// Shows the help, of one word if it is given.
     Help(Option<String>),
     /// Writes what was done so far to this path of the host, as a scenario.
@@ -80,6 +85,18 @@ pub struct Clients {
     pub time: Duration,
     /// How long each thinks before its next command, on average.
     pub every: Duration,
+    /// How they read. Stale reads are no part of the history: some are compared with what the files
+    /// were at the index that they saw, and `expect linearizable` fails if one was untrue.
+    pub reading: Consistency,
+}
+
+/// Which changes of the files are shown: each once, in the order of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Follow {
+    /// Those of the entries from this index on; without it, those from now on.
+    pub from: Option<Index>,
+    /// For so long; without it, until someone ends it.
+    pub time: Option<Duration>,
 }
 
 /// A question, and when it is asked.
@@ -144,46 +161,109 @@ pub enum OneServer {
 }
 
 /// What can be done with the replicated files. A `file` is a uuid, a unique prefix of one, or a
-/// name; a `path` is a path of the host.
+/// name; a `path` is a path of the host; with a `revision` the change is made only if the file has
+/// this revision then, or does not exist if it is 0.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FileCommand {
     /// Loads a file of the host.
     Load(Load),
     /// Lists the files.
-    List,
+    List(Consistency),
     /// Writes a file's content to a path of the host.
     Get {
         /// Which file.
         file: String,
         /// Where to.
         path: String,
+        /// What of it.
+        view: View,
+        /// What the read may miss.
+        how: Consistency,
     },
     /// Shows a file's content.
-    Cat(String),
+    Cat {
+        /// Which file.
+        file: String,
+        /// What of it.
+        view: View,
+        /// What the read may miss.
+        how: Consistency,
+    },
     /// Adds bytes to the end of a file.
     Append {
         /// Which file.
         file: String,
         /// The bytes.
         content: Content,
+        /// The revision it must have.
+        revision: Option<u64>,
     },
     /// Deletes a file.
-    Delete(String),
+    Delete {
+        /// Which file.
+        file: String,
+        /// The revision it must have.
+        revision: Option<u64>,
+    },
     /// Gives a file another name.
     Rename {
         /// Which file.
         file: String,
         /// Its new name.
         name: String,
+        /// The revision it must have.
+        revision: Option<u64>,
     },
     /// Shows a file's uuid, name, size, hash and revision.
-    Stat(String),
+    Stat {
+        /// Which file.
+        file: String,
+        /// As it was when this entry had been applied; without it, as it is.
+        at: Option<Index>,
+        /// What the read may miss.
+        how: Consistency,
+    },
+    /// Makes these changes, all of them at once or none.
+    Batch(Vec<FileCommand>),
+}
+
+/// What is read of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum View {
+    /// All of it, as it is.
+    #[default]
+    Whole,
+    /// All of it, as it was when this entry had been applied.
+    At(Index),
+    /// Some of its bytes, all of one revision.
+    Bytes {
+        /// Which ones.
+        range: Range<u64>,
+        /// At this revision; without it, at the present one.
+        revision: Option<u64>,
+    },
 }
 
 impl FileCommand {
     /// Whether it changes nothing, and shows what was asked for.
     pub(crate) fn shows(&self) -> bool {
-        matches!(self, Self::List | Self::Cat(_) | Self::Stat(_))
+        matches!(self, Self::List(_) | Self::Cat { .. } | Self::Stat { .. })
+    }
+
+    /// Whether it changes files.
+    pub(crate) fn changes(&self) -> bool {
+        !self.shows() && !matches!(self, Self::Get { .. })
+    }
+
+    /// What it may miss, if it reads.
+    pub(crate) fn reading(&self) -> Option<Consistency> {
+        match self {
+            Self::List(how)
+            | Self::Get { how, .. }
+            | Self::Cat { how, .. }
+            | Self::Stat { how, .. } => Some(*how),
+            _ => None,
+        }
     }
 }
 
@@ -196,6 +276,8 @@ pub struct Load {
     pub name: Option<String>,
     /// A file that has this name already is replaced; otherwise the command is refused.
     pub replace: bool,
+    /// The revision that the file of this name must have; 0 if there must be none.
+    pub revision: Option<u64>,
 }
 
 /// Bytes, given on the line or by a file of the host.
@@ -214,6 +296,13 @@ pub enum Wait {
     Time(Duration),
     /// A leader that a majority follows, no longer than this.
     Leader(Option<Duration>),
+    /// These voters and no others, with no change under way.
+    Members {
+        /// The voters.
+        voters: Vec<ServerId>,
+        /// No longer than this.
+        within: Option<Duration>,
+    },
     /// The answers of all commands in the background.
     Jobs,
 }
@@ -241,6 +330,31 @@ pub enum Expectation {
     },
     /// No server that a majority follows leads.
     NoLeader(NoLeader),
+    /// These are the voters and nobody else is, the leader knows it to be committed, and no change
+    /// of members is under way.
+    Members {
+        /// The voters.
+        voters: Vec<ServerId>,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// These members learn and do not vote, and nobody else does, by what the leader knows to be
+    /// committed.
+    Learners {
+        /// The learners.
+        learners: Vec<ServerId>,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Each of these servers has a snapshot.
+    Snapshot {
+        /// Whom it concerns.
+        servers: Servers,
+        /// What the snapshots must cover at least.
+        index: Option<Index>,
+        /// How long it may take.
+        within: Duration,
+    },
     /// All servers that are up hold the same files with the same contents.
     FilesEqual {
         /// How long it may take.

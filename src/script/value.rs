@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cursor::{Cursor, Result, Token};
 use super::error::quoted;
 use super::{OneServer, Role};
-use crate::actors::Servers;
+use crate::actors::{Consistency, Servers};
 use crate::raft::ServerId;
 use crate::storage::{DiskFault, DiskKind};
 
@@ -278,6 +278,13 @@ pub(crate) const DISK_FAULTS: [(&str, DiskFault); 9] = [
     ("disk-misdirect", DiskFault::Misdirect),
     ("disk-destroy", DiskFault::Destroy),
     ("disk-mend", DiskFault::Mend),
+];
+
+/// The words for what a read may miss.
+pub(crate) const CONSISTENCIES: [(&str, Consistency); 3] = [
+    ("linearizable", Consistency::Linearizable),
+    ("lease", Consistency::Lease),
+    ("stale", Consistency::Stale),
 ];
 
 /// The words for the kinds of disks.

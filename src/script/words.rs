@@ -54,6 +54,7 @@ pub(crate) enum Argument {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Category {
     Servers,
+    Members,
     Disks,
     Links,
     Files,
@@ -63,8 +64,9 @@ pub(crate) enum Category {
 }
 
 impl Category {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Servers,
+        Self::Members,
         Self::Disks,
         Self::Links,
         Self::Files,
@@ -76,6 +78,7 @@ impl Category {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Servers => "Servers",
+            Self::Members => "Members, leaders, snapshots",
             Self::Disks => "Disks; all but `disk` and `disk-mend` need `disks simulated`",
             Self::Links => "Links between servers",
             Self::Files => "Files",
@@ -94,7 +97,10 @@ impl Word {
 
     /// Whether it begins an order to the supervisor.
     pub(crate) fn is_order(&self) -> bool {
-        matches!(self.category, Category::Servers | Category::Disks | Category::Links)
+        matches!(
+            self.category,
+            Category::Servers | Category::Members | Category::Disks | Category::Links
+        )
     }
 }
 
@@ -141,6 +147,13 @@ const fn disk_fault(
         grammar: Grammar::Statement(parse),
     }
 }
+
+/// What is read of a file, and what the read may miss.
+const VIEW: &[Argument] = &[Is("at"), Is("bytes"), Is("lease"), Is("stale")];
+const READING: &[Argument] = &[Is("lease"), Is("stale")];
+/// On which condition a file is changed.
+const CONDITION: &[Argument] = &[Is("if")];
+const CONDITION_REST: &[Argument] = &[Is("revision")];
 
 /// The words that a line may begin with.
 pub(crate) const WORDS: &[Word] = &[
@@ -273,6 +286,86 @@ pub(crate) const WORDS: &[Word] = &[
         example: "heartbeat 50ms",
         arguments: &[],
         grammar: Grammar::Statement(orders::heartbeat),
+    },
+    Word {
+        name: "members",
+        aliases: &[],
+        category: Category::Members,
+        usage: "members [SERVERS]",
+        help: "Makes these the voters and no others; without them, shows who is a member",
+        example: "members 1,2,3",
+        arguments: &[&[Numbers]],
+        grammar: Grammar::Statement(orders::members),
+    },
+    Word {
+        name: "add",
+        aliases: &[],
+        category: Category::Members,
+        usage: "add SERVER [learner]",
+        help: "Adds a member, which votes once it has caught up; a learner never does",
+        example: "add 6",
+        arguments: &[&[Numbers], &[Is("learner")]],
+        grammar: Grammar::Statement(orders::add),
+    },
+    Word {
+        name: "remove",
+        aliases: &[],
+        category: Category::Members,
+        usage: "remove SERVERS",
+        help: "Makes servers members no longer; they run on",
+        example: "remove 3",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::remove),
+    },
+    Word {
+        name: "priority",
+        aliases: &[],
+        category: Category::Members,
+        usage: "priority SERVERS NUMBER",
+        help: "Says who is wanted as the leader: the highest; 1 is usual, 0 never leads",
+        example: "priority 2 10",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::priority),
+    },
+    Word {
+        name: "transfer",
+        aliases: &[],
+        category: Category::Members,
+        usage: "transfer [SERVER]",
+        help: "Makes the leader hand over to this server, or to the one that does best",
+        example: "transfer 3",
+        arguments: &[&[Numbers]],
+        grammar: Grammar::Statement(orders::transfer),
+    },
+    Word {
+        name: "snapshot",
+        aliases: &[],
+        category: Category::Members,
+        usage: "snapshot SERVERS",
+        help: "Makes servers take a snapshot of their state, and shorten their logs",
+        example: "snapshot all",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::snapshot),
+    },
+    Word {
+        name: "rejoin",
+        aliases: &[],
+        category: Category::Members,
+        usage: "rejoin SERVERS",
+        help: "Formats the lost disks of servers, which join again and recover from a quorum",
+        example: "rejoin 3",
+        arguments: &[&[Servers]],
+        grammar: Grammar::Statement(orders::rejoin),
+    },
+    Word {
+        name: "salvage",
+        aliases: &[],
+        category: Category::Members,
+        usage: "salvage SERVER",
+        help: "The last resort: makes a server a cluster of its own; what it lacks is lost",
+        example: "salvage 1",
+        arguments: &[&[Numbers]],
+        grammar: Grammar::Statement(orders::salvage),
     },
     Word {
         name: "disk",
@@ -421,47 +514,47 @@ pub(crate) const WORDS: &[Word] = &[
         name: "load",
         aliases: &[],
         category: Category::Files,
-        usage: "load PATH [as NAME] [replace]",
+        usage: "load PATH [as NAME] [replace] [if revision NUMBER]",
         help: "Loads a file of the host into the cluster, and says its uuid",
         example: "load notes.txt as diary replace",
-        arguments: &[&[Path], &[Is("as"), Is("replace")], &[], &[Is("replace")]],
+        arguments: &[&[Path], &[Is("as"), Is("replace"), Is("if")], &[], &[Is("replace"), Is("if")]],
         grammar: Grammar::File(files::load),
     },
     Word {
         name: "list",
         aliases: &["files"],
         category: Category::Files,
-        usage: "list",
+        usage: "list [lease|stale]",
         help: "Lists the files: uuid, name, size, revision",
         example: "list",
-        arguments: &[],
+        arguments: &[READING],
         grammar: Grammar::File(files::list),
     },
     Word {
         name: "get",
         aliases: &[],
         category: Category::Files,
-        usage: "get FILE PATH",
-        help: "Writes a file to a path of the host",
-        example: "get notes.txt copy.txt",
-        arguments: &[&[File], &[Path]],
+        usage: "get FILE PATH [at INDEX|bytes FROM..TO [revision NUMBER]] [lease|stale]",
+        help: "Writes a file to a path of the host: as it is, as it was at an index, or a part of it",
+        example: "get notes.txt copy.txt at 17",
+        arguments: &[&[File], &[Path], VIEW, &[], READING],
         grammar: Grammar::File(files::get),
     },
     Word {
         name: "cat",
         aliases: &[],
         category: Category::Files,
-        usage: "cat FILE",
-        help: "Shows the content of a file",
-        example: "cat notes.txt",
-        arguments: &[&[File]],
+        usage: "cat FILE [at INDEX|bytes FROM..TO [revision NUMBER]] [lease|stale]",
+        help: "Shows the content of a file: as it is, as it was at an index, or a part of it",
+        example: "cat notes.txt bytes 0..100",
+        arguments: &[&[File], VIEW, &[], READING],
         grammar: Grammar::File(files::cat),
     },
     Word {
         name: "append",
         aliases: &[],
         category: Category::Files,
-        usage: "append FILE TEXT|@PATH",
+        usage: "append FILE TEXT|@PATH [if revision NUMBER]",
         help: "Adds the rest of the line to a file as it is, or quoted text, or what is at PATH",
         example: "append notes.txt \"one more line\\n\"",
         arguments: &[&[File], &[Content]],
@@ -471,31 +564,41 @@ pub(crate) const WORDS: &[Word] = &[
         name: "delete",
         aliases: &[],
         category: Category::Files,
-        usage: "delete FILE",
+        usage: "delete FILE [if revision NUMBER]",
         help: "Deletes a file",
-        example: "delete notes.txt",
-        arguments: &[&[File]],
+        example: "delete notes.txt if revision 3",
+        arguments: &[&[File], CONDITION, CONDITION_REST],
         grammar: Grammar::File(files::delete),
     },
     Word {
         name: "rename",
         aliases: &[],
         category: Category::Files,
-        usage: "rename FILE NAME",
+        usage: "rename FILE NAME [if revision NUMBER]",
         help: "Gives a file another name",
         example: "rename notes.txt diary",
-        arguments: &[&[File]],
+        arguments: &[&[File], &[], CONDITION, CONDITION_REST],
         grammar: Grammar::File(files::rename),
     },
     Word {
         name: "stat",
         aliases: &[],
         category: Category::Files,
-        usage: "stat FILE",
+        usage: "stat FILE [at INDEX] [lease|stale]",
         help: "Shows uuid, name, size, hash and revision of a file",
         example: "stat notes.txt",
-        arguments: &[&[File]],
+        arguments: &[&[File], &[Is("at"), Is("lease"), Is("stale")], READING, READING],
         grammar: Grammar::File(files::stat),
+    },
+    Word {
+        name: "batch",
+        aliases: &[],
+        category: Category::Files,
+        usage: "batch CHANGE; CHANGE ...",
+        help: "Does all of these loads, appends, deletes and renames at once, or none of them",
+        example: "batch append notes.txt \"moved\\n\"; rename notes.txt diary if revision 2",
+        arguments: &[],
+        grammar: Grammar::File(files::batch),
     },
     Word {
         name: "at",
@@ -561,11 +664,16 @@ pub(crate) const WORDS: &[Word] = &[
         name: "watch",
         aliases: &[],
         category: Category::Looking,
-        usage: "watch",
-        help: "Switches live notices on or off",
-        example: "watch",
-        arguments: &[],
-        grammar: Grammar::Statement(parse::watch),
+        usage: "watch [files [from INDEX] [for DURATION]]",
+        help: "Switches live notices on or off; or shows each change of the files, until Ctrl-C",
+        example: "watch files from 10 for 5s",
+        arguments: &[
+            &[Is("files"), Is("from"), Is("for")],
+            &[Is("from"), Is("for")],
+            &[],
+            &[Is("for")],
+        ],
+        grammar: Grammar::Statement(files::watch),
     },
     Word {
         name: "help",
@@ -697,10 +805,14 @@ pub(crate) const WORDS: &[Word] = &[
         name: "wait",
         aliases: &["sleep"],
         category: Category::Scenarios,
-        usage: "wait DURATION|leader [within DURATION]|jobs",
-        help: "Waits some time (seconds, without a unit), for a leader, or for commands after `&`",
+        usage: "wait DURATION|leader [within DURATION]|members SERVERS [within DURATION]|jobs",
+        help: "Waits some time (in seconds), for a leader, for these voters, or for commands after `&`",
         example: "wait leader within 5s",
-        arguments: &[&[Is("leader"), Is("jobs")], &[Is("within")]],
+        arguments: &[
+            &[Is("leader"), Is("members"), Is("jobs")],
+            &[Is("within"), Numbers],
+            &[Is("within")],
+        ],
         grammar: Grammar::Statement(parse::wait),
     },
     Word {
@@ -727,10 +839,18 @@ pub(crate) const WORDS: &[Word] = &[
         name: "clients",
         aliases: &[],
         category: Category::Files,
-        usage: "clients NUMBER for DURATION [every DURATION]",
+        usage: "clients NUMBER for DURATION [every DURATION] [reading lease|stale]",
         help: "Lets clients use the files at random, in the background",
         example: "clients 4 for 10s",
-        arguments: &[&[], &[Is("for")], &[], &[Is("every")]],
+        arguments: &[
+            &[],
+            &[Is("for")],
+            &[],
+            &[Is("every"), Is("reading")],
+            READING,
+            &[Is("reading")],
+            READING,
+        ],
         grammar: Grammar::Statement(parse::clients),
     },
     Word {
