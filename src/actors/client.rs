@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ pub struct Client {
     shared: Rc<Shared>,
     /// The one server that is asked; otherwise whichever leads.
     pinned: Option<ServerId>,
+    /// What its reads may miss.
+    reading: Consistency,
+    /// The revision that a file must have for any of its changes to be made.
+    condition: Option<(String, u64)>,
 }
 
 struct Shared {
@@ -176,12 +181,25 @@ impl Client {
                 repeats: Cell::new(false),
             }),
             pinned: None,
+            reading: Consistency::default(),
+            condition: None,
         }
     }
 
     /// The same client, asking this server and no other, once.
     pub fn at(&self, server: ServerId) -> Client {
-        Client { shared: self.shared.clone(), pinned: Some(server) }
+        Client { pinned: Some(server), ..self.clone() }
+    }
+
+    /// The same client, whose reads may miss so much.
+    pub fn with(&self, reading: Consistency) -> Client {
+        Client { reading, ..self.clone() }
+    }
+
+    /// The same client, each of whose changes is made only if this file (a name or a uuid) then
+    /// has this revision, or does not exist if it is 0; else it is refused.
+    pub fn if_revision(&self, file: &str, revision: u64) -> Client {
+        Client { condition: Some((file.to_owned(), revision)), ..self.clone() }
     }
 
     /// How long to go on trying from now on.
@@ -324,19 +342,88 @@ impl Client {
         Ok(content.into())
     }
 
+    /// Reads a file as it was when the entry at `index` had been applied, and passes it on chunk by
+    /// chunk.
+    ///
+    /// # Errors
+    /// Refused if the history does not reach back so far; else as [`read`](Self::read).
+    pub async fn read_at(
+        &self,
+        file: &str,
+        index: Index,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Done, ClientError> {
+        let (file, index) = (file.to_owned(), index.0);
+        let stat = self.query(Query::StatAt { file: file.clone(), index }).await?;
+        let Answer::Version(version) = &stat.answer else { return Ok(stat) };
+        let page = |offset, limit| Query::ReadAt { file: file.clone(), index, offset, limit };
+        self.read_pages(0..version.size, page, sink).await?;
+        Ok(stat)
+    }
+
+    /// Reads these bytes of a file, as far as it has them: all of one revision, the present one
+    /// unless another is given. Passes them on chunk by chunk.
+    ///
+    /// # Errors
+    /// Refused if the file does not have the revision any more and the history does not reach
+    /// back so far; else as [`read`](Self::read).
+    pub async fn read_range(
+        &self,
+        file: &str,
+        range: Range<u64>,
+        revision: Option<u64>,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Done, ClientError> {
+        let mut stat = self.query(Query::Stat { file: file.to_owned() }).await?;
+        let Answer::Stat(info) = &mut stat.answer else { return Ok(stat) };
+        info.revision = revision.unwrap_or(info.revision);
+        let (uuid, revision) = (info.uuid, info.revision);
+        let page = |offset, limit| Query::ReadRevision { uuid, revision, offset, limit };
+        self.read_pages(range, page, sink).await?;
+        Ok(stat)
+    }
+
+    /// Reads from page to page, up to the end of the file.
+    async fn read_pages(
+        &self,
+        range: Range<u64>,
+        page: impl Fn(u64, u64) -> Query,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let mut offset = range.start;
+        // Once at least: whether the version is there at all, the answer says.
+        loop {
+            let limit = range.end.saturating_sub(offset).min(CHUNK_BYTES as u64);
+            let answer = self.query(page(offset, limit)).await?.answer;
+            let Answer::Content { bytes, .. } = answer else { return Ok(()) };
+            sink(&bytes)?;
+            offset += bytes.len() as u64;
+            if bytes.is_empty() || offset >= range.end {
+                return Ok(());
+            }
+        }
+    }
+
     /// Every file, by name.
     ///
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn list(&self) -> Result<Vec<files::FileInfo>, ClientError> {
+        self.list_seen().await.map(|(_, files)| files)
+    }
+
+    /// Every file, by name, and an index that every page includes.
+    pub(crate) async fn list_seen(&self) -> Result<(Index, Vec<files::FileInfo>), ClientError> {
         let mut all: Vec<files::FileInfo> = Vec::new();
+        let mut seen = None;
         loop {
             let after = all.last().map(|info| info.name.as_str().to_owned());
             let page = self.query(Query::List { after, limit: files::MAX_PAGE as u64 }).await?;
-            let Answer::List { files, more } = page.answer else { return Ok(all) };
+            let seen = *seen.get_or_insert(page.index);
+            let Answer::List { files, more } = page.answer else { return Ok((seen, all)) };
             all.extend(files);
             if !more {
-                return Ok(all);
+                return Ok((seen, all));
             }
         }
     }
@@ -346,6 +433,14 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn change(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
+        let command = match &self.condition {
+            Some((file, revision)) => command.if_revision(file.clone(), *revision),
+            None => command,
+        };
+        self.request(command, data).await
+    }
+
+    async fn request(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
         let session = self.session().await?;
         let serial = Serial::begin(&self.shared.serials);
         let Serial { number, acknowledged, .. } = serial;
@@ -364,15 +459,17 @@ impl Client {
         result
     }
 
-    /// Asks about the files; the answer includes everything that was answered to anybody before.
+    /// Asks about the files; the answer includes everything that was answered to anybody before,
+    /// unless [`with`](Self::with) says otherwise.
     ///
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn query(&self, query: Query) -> Result<Done, ClientError> {
-        self.call(Request::Read(query.encode(), Consistency::default())).await.done()
+        self.call(Request::Read(query.encode(), self.reading)).await.done()
     }
 
-    fn draw_uuid(&self) -> Uuid {
+    /// A uuid for a new file.
+    pub(crate) fn draw_uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.shared.luck.borrow_mut().fill_bytes(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -402,7 +499,7 @@ impl Client {
                 offset += chunk.len() as u64;
                 let length = chunk.len() as u64;
                 under_way.push_back(actix_rt::spawn(async move {
-                    client.change(command, &chunk).await.map(|_| length)
+                    client.request(command, &chunk).await.map(|_| length)
                 }));
             }
             if offset > size || (ended && offset < size) {
@@ -435,7 +532,7 @@ impl Client {
                 // What became of them does not matter: the upload is given up.
                 let _ = chunk.await;
             }
-            let _ = self.change(Command::Discard { upload }, &[]).await;
+            let _ = self.request(Command::Discard { upload }, &[]).await;
         }
         // Whatever became of the chunk: what the upload was for has not been asked for.
         outcome.map_err(|error| match error {

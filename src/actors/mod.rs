@@ -29,7 +29,7 @@ pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, SnapshotPolicy, run};
 pub use state_machine::{Frozen, Machine, Restoring};
-pub use status::{ClusterStatus, Condition, LogLine, ServerStatus};
+pub use status::{ClusterStatus, Condition, LogLine, Membership, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
 pub use traffic::Traffic;
 pub use virtual_time::VirtualTime;

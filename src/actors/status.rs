@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clock::ClockError;
 use crate::net::LinkRule;
-use crate::raft::{Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
+use crate::raft::{Configuration, Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
 use crate::storage::{DiskSpeed, StorageError};
 
 /// Every server of a sandbox at one moment.
@@ -35,7 +35,7 @@ pub struct ServerStatus {
     pub voted_for: Option<ServerId>,
     /// The leader that it follows.
     pub leader: Option<ServerId>,
-    /// The last entry of its log. The first is always 1, because no log is compacted.
+    /// The last entry of its log.
     pub last_log: Position,
     /// `commit_index`; 0 if it is down, because that is not kept.
     pub commit_index: Index,
@@ -57,6 +57,23 @@ pub struct ServerStatus {
     pub links: Vec<(ServerId, LinkRule)>,
     /// Time left until it does something by itself: an election, or a leader's heartbeat.
     pub timer: Option<Duration>,
+    /// All that it says of itself, if it runs.
+    pub raft: Option<Status>,
+}
+
+/// What a server is to the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Membership {
+    /// It votes.
+    Voter,
+    /// It is to vote, and catches up before.
+    Joining,
+    /// It votes until the change that is under way is done.
+    Leaving,
+    /// It receives the log and does not vote.
+    Learner,
+    /// It is no member.
+    Outsider,
 }
 
 /// Whether a server runs.
@@ -99,6 +116,50 @@ impl ClusterStatus {
         self.servers.iter().find(|server| server.leads() && !server.stale)
     }
 
+    /// The latest configuration that the leader has in its log; without a leader, the latest that
+    /// any server has that runs.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        let known = |server: &'_ &ServerStatus| server.raft.is_some();
+        let leader = self.leader().filter(known);
+        let latest = |server: &&ServerStatus| {
+            server.raft.as_ref().map(|raft| (raft.configured_at, server.term))
+        };
+        let server = leader.or_else(|| self.servers.iter().filter(known).max_by_key(latest))?;
+        server.raft.as_ref().map(|raft| &raft.configuration)
+    }
+
+    /// What a server is, by [`configuration`](Self::configuration); a voter if nobody runs who
+    /// could tell.
+    pub fn membership(&self, id: ServerId) -> Membership {
+        let Some(known) = self.configuration() else { return Membership::Voter };
+        let votes = known.is_voter(id);
+        let will_vote = match known.target() {
+            [] => known.incoming().contains(&id),
+            target => target.contains(&id),
+        };
+        match (votes, will_vote) {
+            (true, true) => Membership::Voter,
+            (true, false) => Membership::Leaving,
+            (false, true) => Membership::Joining,
+            (false, false) if known.is_member(id) => Membership::Learner,
+            (false, false) => Membership::Outsider,
+        }
+    }
+
+    /// How many servers vote, how many of them run and are not frozen, and whether these are a
+    /// quorum.
+    pub fn voters(&self) -> (usize, usize, bool) {
+        let up = |id: ServerId| self.server(id).is_some_and(ServerStatus::is_up);
+        match self.configuration() {
+            Some(known) => {
+                let voters = known.voters();
+                let running = voters.iter().filter(|id| up(**id)).count();
+                (voters.len(), running, known.reached_by_quorum(up))
+            }
+            None => (self.servers.len(), self.up(), self.up() > self.servers.len() / 2),
+        }
+    }
+
     /// How many servers run and are not frozen.
     pub fn up(&self) -> usize {
         self.servers.iter().filter(|server| server.is_up()).count()
@@ -135,5 +196,6 @@ impl ServerStatus {
         self.commit_index = raft.commit_index;
         self.applied_index = applied;
         self.timer = Some(timer);
+        self.raft = Some(raft.clone());
     }
 }

@@ -766,6 +766,7 @@ impl Supervisor {
             clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),
             links: links.filter(|(_, rule)| !rule.is_clear()).collect(),
             timer: None,
+            raft: None,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! order.
 
 mod helper;
+mod members;
 mod notices;
 mod options;
 mod paint;

@@ -20,7 +20,9 @@ pub(crate) fn log(server: &ServerStatus, entries: &[LogLine], paint: Paint) -> S
         .map(|([index, term], line)| vec![index.as_str(), term, &line.command])
         .collect();
     let lines = table::lines(&COLUMNS.each_ref(), &rows);
-    let mut text = format!("{}: log 1..{}", server.id, server.last_log.index);
+    let base = server.raft.as_ref().map(|raft| raft.log_base);
+    let begin = base.map_or(String::new(), |base| base.next().to_string());
+    let mut text = format!("{}: log {begin}..{}", server.id, server.last_log.index);
     match server.role {
         Some(_) => text.push_str(&format!(", committed up to {}\n", server.commit_index)),
         None => text.push_str("; it is down, and its disk does not say what is committed\n"),
@@ -29,8 +31,9 @@ pub(crate) fn log(server: &ServerStatus, entries: &[LogLine], paint: Paint) -> S
     if let Some(titles) = lines.next() {
         text.push_str(&format!("{}\n", paint.paint(Color::Bold, titles)));
     }
-    if first.index.0 > 1 {
-        text.push_str(&format!("  ... {} before these\n", first.index.previous()));
+    let hidden = first.index.previous() - base.unwrap_or_default();
+    if hidden > 0 {
+        text.push_str(&format!("  ... {hidden} before these\n"));
     }
     let mut open = false;
     for (line, entry) in lines.zip(entries) {

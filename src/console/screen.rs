@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::notices::{Notice, Notices};
 use super::paint::{Color, Paint};
-use super::{render, status};
+use super::{members, render, status};
 use crate::actors::{ClusterStatus, Event, LogLine, ServerStatus};
 use crate::files::FileInfo;
 use crate::script::{Failure, Progress, Screen, Step};
@@ -192,6 +192,10 @@ impl Screen for Terminal {
 
     fn status(&self, cluster: &ClusterStatus) {
         self.show(&status::status(cluster, self.columns.get(), self.output));
+    }
+
+    fn members(&self, cluster: &ClusterStatus) {
+        self.show(&members::members(cluster, self.output));
     }
 
     fn files(&self, files: &[FileInfo]) {

@@ -14,10 +14,10 @@ use super::paint::{Color, Paint};
 use super::prompt::{self, Prompt};
 use super::screen::{Bar, Terminal, Way};
 use super::{Options, travel};
-use crate::actors::{self, Client, ClockKind, Event, Sandbox, SandboxOptions};
+use crate::actors::{self, Client, ClockKind, Event, Sandbox, SandboxOptions, Servers};
 use crate::files::{Answer, Query};
 use crate::raft::ServerId;
-use crate::script::{self, Failure, FileCommand, Flow, Runner, Screen, Statement, Variables, Wait};
+use crate::script::{self, Failure, Flow, Runner, Screen, Statement, Variables, Wait};
 use crate::why::{self, Live};
 
 /// A line could not be carried out.
@@ -149,7 +149,11 @@ impl Session {
             flow = self.answer(text) => flow,
         };
         let variables = self.runner.variables().keys().cloned().collect();
-        self.known.update(|known| known.variables = variables);
+        let servers = self.runner.sandbox().resolve(&Servers::All).unwrap_or_default();
+        self.known.update(|known| {
+            known.variables = variables;
+            known.servers = servers;
+        });
         if changes && self.typed {
             self.ask_for_names();
         }
@@ -164,7 +168,7 @@ impl Session {
         let sandbox = self.runner.sandbox();
         let status = sandbox.status().await?;
         let live = Live {
-            settings: (status.servers.len() as u64, sandbox.seed(), sandbox.disks()),
+            settings: (self.runner.founders(), sandbox.seed(), sandbox.disks()),
             lines: self.runner.carried_out(),
             events: sandbox.events().latest(usize::MAX).iter().map(Event::traced).collect(),
             status,
@@ -204,7 +208,7 @@ impl Session {
 pub(super) fn changes_files(text: &str, variables: &Variables) -> bool {
     match script::parse(text, variables) {
         Ok(Some(Statement::File { call, .. })) => {
-            !call.command.shows() && !matches!(call.command, FileCommand::Get { .. })
+            call.command.changes()
         }
         Ok(Some(statement)) => matches!(
             statement,

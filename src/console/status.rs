@@ -6,17 +6,18 @@ use super::paint::{Color, Paint};
 use super::table::{self, Column};
 use crate::actors::{ClusterStatus, Condition, ServerStatus};
 use crate::net::LinkRule;
-use crate::raft::{RoleKind, ServerId};
-use crate::script::{NORMAL, Percent, SLOW, Time};
+use crate::raft::{Index, RoleKind, ServerId};
+use crate::script::{NORMAL, Percent, SLOW, Time, members};
 use crate::storage::DiskSpeed;
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column::left("server"),
     Column::left("role"),
     Column::right("term"),
     Column::left("vote"),
     Column::left("leader"),
     Column::left("log"),
+    Column::right(SNAPSHOT),
     Column::right("commit"),
     Column::right("applied"),
     Column::right("timer"),
@@ -30,6 +31,9 @@ const COLUMNS: [Column; 13] = [
 /// anything are then told below the table.
 const DISPENSABLE: [&str; 7] = ["links", "apply", "disk", "speed", "vote", "timer", "applied"];
 
+/// The title of a column that is left out where nobody has any.
+const SNAPSHOT: &str = "snapshot";
+
 /// Where the role stands.
 const ROLE: usize = 1;
 
@@ -38,8 +42,12 @@ pub(crate) fn status(cluster: &ClusterStatus, width: usize, paint: Paint) -> Str
     let cells: Vec<[String; COLUMNS.len()]> =
         cluster.servers.iter().map(|server| cells(server, cluster)).collect();
     let mut left_out = 0;
+    let snapshots = cluster.servers.iter().any(|server| snapshot(server) > Index(0));
     let lines = loop {
-        let shown = |at: &usize| !DISPENSABLE[..left_out].contains(&COLUMNS[*at].title());
+        let shown = |at: &usize| {
+            let title = COLUMNS[*at].title();
+            !DISPENSABLE[..left_out].contains(&title) && (snapshots || title != SNAPSHOT)
+        };
         let shown: Vec<usize> = (0..COLUMNS.len()).filter(shown).collect();
         let columns: Vec<&Column> = shown.iter().map(|at| &COLUMNS[*at]).collect();
         let rows: Vec<Vec<&str>> =
@@ -79,10 +87,10 @@ pub(crate) fn status(cluster: &ClusterStatus, width: usize, paint: Paint) -> Str
 
 /// `3 of 5 up; S2 leads term 4; election timeout 150ms..350ms, heartbeat 50ms`.
 fn summary(cluster: &ClusterStatus) -> String {
-    let (up, servers) = (cluster.up(), cluster.servers.len());
+    let (up, servers, (.., quorum)) = (cluster.up(), cluster.servers.len(), cluster.voters());
     let leads = match cluster.leader() {
         Some(leader) => format!("{} leads term {}", leader.id, leader.term),
-        None if up <= servers / 2 => "no quorum".to_owned(),
+        None if !quorum => "no quorum".to_owned(),
         None => "nobody leads".to_owned(),
     };
     let timing = &cluster.timing;
@@ -101,11 +109,17 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
     let last = server.last_log.index;
     [
         server.id.to_string(),
-        role(server),
+        role(server, cluster),
         server.term.to_string(),
         someone(server.voted_for),
         someone(server.leader),
-        if last.0 == 0 { "empty".to_owned() } else { format!("1..{last}") },
+        match &server.raft {
+            _ if last.0 == 0 => "empty".to_owned(),
+            Some(raft) if raft.log_base == last => "empty".to_owned(),
+            Some(raft) => format!("{}..{last}", raft.log_base.next()),
+            None => format!("..{last}"),
+        },
+        volatile(snapshot(server).to_string()),
         volatile(server.commit_index.to_string()),
         volatile(server.applied_index.to_string()),
         server.timer.map_or("-".to_owned(), |left| format!("{} ms", left.as_millis())),
@@ -120,17 +134,28 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
     ]
 }
 
-fn role(server: &ServerStatus) -> String {
-    let role = server.role.map_or(String::new(), |role| role.to_string());
-    match server.condition {
-        Condition::Running if server.stale => format!("{role} (stale)"),
-        Condition::Running => role,
-        Condition::Paused if server.stale => format!("{role} (stale, paused)"),
-        Condition::Paused => format!("{role} (paused)"),
+/// The last entry that its snapshot covers.
+fn snapshot(server: &ServerStatus) -> Index {
+    server.raft.as_ref().map_or(Index(0), |raft| raft.snapshot)
+}
+
+fn role(server: &ServerStatus, cluster: &ClusterStatus) -> String {
+    let mut notes = members::notes(server, cluster);
+    let role = match server.condition {
+        Condition::Running | Condition::Paused => {
+            server.role.map_or(String::new(), |role| role.to_string())
+        }
         Condition::Crashed => "crashed".to_owned(),
         Condition::Stopped => "stopped".to_owned(),
         Condition::Failed => "failed".to_owned(),
+    };
+    if server.stale {
+        notes.insert(0, "stale".to_owned());
     }
+    if server.condition == Condition::Paused {
+        notes.push("paused".to_owned());
+    }
+    if notes.is_empty() { role } else { format!("{role} ({})", notes.join(", ")) }
 }
 
 fn speed(latency: Duration) -> String {

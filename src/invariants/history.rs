@@ -34,6 +34,22 @@ pub enum Operation {
         /// The bytes to add. The check is sharpest when no two calls add the same bytes.
         content: Content,
     },
+    /// Adds bytes at the end of a file that still is as it was seen.
+    AppendIf {
+        /// The name of the file.
+        name: String,
+        /// What it must hold, exactly.
+        holds: Content,
+        /// The bytes to add.
+        content: Content,
+    },
+    /// Adds the same bytes at the end of two different files, or of neither.
+    AppendBoth {
+        /// The names of the files.
+        names: [String; 2],
+        /// The bytes to add.
+        content: Content,
+    },
     /// Reads all of a file, linearizably: a stale read has no place in a history.
     Read {
         /// The name of the file.
@@ -176,11 +192,13 @@ impl History {
 }
 
 impl Operation {
-    /// The file that the operation is about; of a rename, the present name.
+    /// The file that the operation is about; of a rename, the present name, and of two the first.
     pub fn name(&self) -> &str {
         match self {
             Self::Create { name, .. }
             | Self::Append { name, .. }
+            | Self::AppendIf { name, .. }
+            | Self::AppendBoth { names: [name, _], .. }
             | Self::Read { name }
             | Self::Delete { name }
             | Self::Rename { from: name, .. } => name,
@@ -241,6 +259,12 @@ impl fmt::Display for Operation {
             Self::Create { name, content, replace: false } => write!(f, "create {name} {content}"),
             Self::Create { name, content, replace: true } => write!(f, "replace {name} {content}"),
             Self::Append { name, content } => write!(f, "append {name} {content}"),
+            Self::AppendIf { name, holds, content } => {
+                write!(f, "append {name} {content} if it holds {holds}")
+            }
+            Self::AppendBoth { names: [one, other], content } => {
+                write!(f, "append {one} and {other} {content}")
+            }
             Self::Read { name } => write!(f, "read {name}"),
             Self::Delete { name } => write!(f, "delete {name}"),
             Self::Rename { from, to } => write!(f, "rename {from} {to}"),

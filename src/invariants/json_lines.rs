@@ -115,14 +115,21 @@ fn parse(text: &str) -> Result<Call, UnreadableCall> {
 /// The contents that a call carries.
 fn contents(call: &Call) -> impl Iterator<Item = &Content> {
     let written = match &call.operation {
-        Operation::Create { content, .. } | Operation::Append { content, .. } => Some(content),
+        Operation::Create { content, .. }
+        | Operation::Append { content, .. }
+        | Operation::AppendIf { content, .. }
+        | Operation::AppendBoth { content, .. } => Some(content),
         Operation::Read { .. } | Operation::Delete { .. } | Operation::Rename { .. } => None,
+    };
+    let expected = match &call.operation {
+        Operation::AppendIf { holds, .. } => Some(holds),
+        _ => None,
     };
     let observed = match call.outcome() {
         Outcome::Observed(content) => Some(content),
         _ => None,
     };
-    written.into_iter().chain(observed)
+    written.into_iter().chain(expected).chain(observed)
 }
 
 #[cfg(test)]
@@ -139,7 +146,8 @@ mod tests {
             Operation::Read { name: name() },
             Operation::Delete { name: name() },
             Operation::Rename { from: name(), to: "b".to_owned() },
-            Operation::Read { name: name() },
+            Operation::AppendBoth { names: [name(), "b".to_owned()], content: "x".into() },
+            Operation::AppendIf { name: name(), holds: "a".into(), content: "b".into() },
         ];
         let outcomes = [
             Outcome::Done,

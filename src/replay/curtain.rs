@@ -55,6 +55,10 @@ impl Screen for Curtain {
         self.show(|screen| screen.status(status));
     }
 
+    fn members(&self, status: &ClusterStatus) {
+        self.show(|screen| screen.members(status));
+    }
+
     fn files(&self, files: &[FileInfo]) {
         self.show(|screen| screen.files(files));
     }

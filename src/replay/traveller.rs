@@ -11,7 +11,7 @@ use super::tap::Told;
 use super::timeline::{LONGEST, Timeline};
 use crate::actors::Event;
 use crate::raft::Time;
-use crate::script::{Failure, FileCommand, Flow, Screen, Statement, Variables};
+use crate::script::{Failure, Flow, Screen, Statement, Variables};
 
 /// Is called with every event of one run, and whether it is shown or only done again.
 pub(crate) type Watcher = Box<dyn FnMut(&Event, bool)>;
@@ -310,6 +310,7 @@ fn looks(statement: &Statement) -> bool {
     matches!(
         statement,
         Statement::Status
+            | Statement::Members
             | Statement::Log(_)
             | Statement::Events(_)
             | Statement::Watch
@@ -322,7 +323,7 @@ fn looks(statement: &Statement) -> bool {
 fn reads(statement: &Statement) -> bool {
     match statement {
         Statement::File { call, background: false } => {
-            call.command.shows() || matches!(call.command, FileCommand::Get { .. })
+            !call.command.changes()
         }
         _ => false,
     }

@@ -37,6 +37,7 @@ mod error;
 mod expect;
 mod files;
 mod help;
+pub(crate) mod members;
 mod orders;
 mod parse;
 #[cfg(test)]

@@ -124,6 +124,7 @@ impl Screen for Watch {
     fn say(&self, _: &str) {}
     fn confirm(&self, _: &str) {}
     fn status(&self, _: &ClusterStatus) {}
+    fn members(&self, _: &ClusterStatus) {}
     fn files(&self, _: &[FileInfo]) {}
     fn log(&self, _: &ServerStatus, _: &[LogLine]) {}
     fn events(&self, _: &[Event]) {}

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::faults::{Faults, Script};
 use super::{Fault, Profile};
-use crate::actors::{Order, Servers};
+use crate::actors::{Consistency, Order, Servers};
 use crate::script::{Clients, Expectation, Scenario, Setting, Statement, Wait};
 use crate::storage::{DiskFault, DiskKind};
 
@@ -68,7 +68,7 @@ impl World {
 
         let mut script = Script::default();
         let begin = luck.millis(0, 2000);
-        let first = Clients { count: clients, time: trouble, every };
+        let first = Clients { count: clients, time: trouble, every, reading: Consistency::default() };
         script.add(Duration::ZERO, Statement::Clients(first));
         let mut misfortunes = Faults::new(servers, luck);
         let mut now = begin;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::invariants::history::{Call, Operation, Outcome};
+use crate::invariants::history::{Call, Content, Operation, Outcome};
 
 /// One file, as far as the history can tell.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,6 +32,10 @@ pub(super) enum Effect<'h> {
     Create { name: usize, slot: Slot, replace: bool },
     /// Adds these bytes; `None` if no observed content has them anywhere.
     Append { name: usize, piece: Option<&'h [u8]> },
+    /// Adds these bytes to a file that holds the observed content of this rank.
+    AppendIf { name: usize, rank: usize, piece: Option<&'h [u8]> },
+    /// Adds these bytes to both files.
+    AppendBoth { names: [usize; 2], piece: Option<&'h [u8]> },
     /// Removes the file.
     Delete { name: usize },
     /// Moves the file.
@@ -60,7 +64,7 @@ pub(super) struct Model<'h> {
     pub(super) answered: Vec<Step<'h>>,
     /// Calls that may have changed a file or not, in the order of invocation.
     pub(super) unknown: Vec<Step<'h>>,
-    /// The contents that reads observed, sorted.
+    /// The contents that reads observed, or that appends were conditional on, sorted.
     observed: Vec<&'h [u8]>,
 }
 
@@ -70,8 +74,9 @@ impl<'h> Model<'h> {
         let names: Vec<_> = names.into_iter().collect();
         let observed: BTreeSet<&[u8]> = calls
             .iter()
-            .filter_map(|call| match call.outcome() {
-                Outcome::Observed(content) => Some(&content.0[..]),
+            .filter_map(|call| match (&call.operation, call.outcome()) {
+                (_, Outcome::Observed(content)) => Some(&content.0[..]),
+                (Operation::AppendIf { holds, .. }, _) => Some(&holds.0[..]),
                 _ => None,
             })
             .collect();
@@ -88,7 +93,7 @@ impl<'h> Model<'h> {
                 // A call that changes nothing need not be placed, nor one whose only trace would
                 // be to hide a content from reads.
                 _ if effect.changes_nothing() => {}
-                _ if matches!(effect, Effect::Append { piece: None, .. }) => {}
+                _ if effect.hides() => {}
                 _ => model.unknown.push(Step { call, effect, invoked, returned: u64::MAX }),
             }
         }
@@ -114,6 +119,14 @@ impl<'h> Model<'h> {
             Effect::Append { name, piece } => {
                 (exists(name), [Some((name, self.extend(slots[name], piece))), None])
             }
+            Effect::AppendIf { name, rank, piece } => (
+                self.is_observed(slots[name], rank),
+                [Some((name, self.extend(slots[name], piece))), None],
+            ),
+            Effect::AppendBoth { names, piece } => (
+                names.into_iter().all(exists),
+                names.map(|name| Some((name, self.extend(slots[name], piece)))),
+            ),
             Effect::Delete { name } => (exists(name), [Some((name, Slot::Absent)), None]),
             Effect::Rename { from, to } if from == to => (exists(from), [None, None]),
             Effect::Rename { from, to } => {
@@ -138,7 +151,10 @@ impl<'h> Model<'h> {
             (Operation::Create { replace: false, .. }, Outcome::NameExists) => {
                 Effect::Exists { name, exists: true }
             }
-            (Operation::Create { .. }, Outcome::NoSuchFile) => Effect::Impossible { name },
+            // Which of the two is not there, nobody is told.
+            (Operation::Create { .. } | Operation::AppendBoth { .. }, Outcome::NoSuchFile) => {
+                Effect::Impossible { name }
+            }
             (_, Outcome::NoSuchFile) => Effect::Exists { name, exists: false },
             (Operation::Read { .. }, Outcome::Observed(content)) => {
                 let rank = self.observed.binary_search(&&content.0[..]);
@@ -153,8 +169,24 @@ impl<'h> Model<'h> {
                 if content.0.is_empty() {
                     return Effect::Exists { name, exists: true };
                 }
-                let piece = windows.may_hold(&content.0).then_some(&content.0[..]);
+                let piece = windows.piece(content);
                 Effect::Append { name, piece }
+            }
+            (
+                Operation::AppendIf { holds, content, .. },
+                Outcome::Done | Outcome::Unknown,
+            ) => {
+                let rank = self.observed.binary_search(&&holds.0[..]);
+                let rank = rank.expect("invariant: observed holds every condition");
+                let piece = windows.piece(content);
+                Effect::AppendIf { name, rank, piece }
+            }
+            (
+                Operation::AppendBoth { names: [_, other], content },
+                Outcome::Done | Outcome::Unknown,
+            ) => {
+                let piece = windows.piece(content);
+                Effect::AppendBoth { names: [name, place(other)], piece }
             }
             (Operation::Delete { .. }, Outcome::Done | Outcome::Unknown) => Effect::Delete { name },
             (Operation::Rename { to, .. }, Outcome::Done | Outcome::Unknown) => {
@@ -199,11 +231,33 @@ impl Effect<'_> {
             | Self::Read { name, .. }
             | Self::Create { name, .. }
             | Self::Append { name, .. }
+            | Self::AppendIf { name, .. }
             | Self::Delete { name }
             | Self::Impossible { name } => (name, None),
+            Self::AppendBoth { names: [name, other], .. } => (name, Some(other)),
             Self::Rename { from, to } => (from, Some(to)),
         };
         std::iter::once(name).chain(other)
+    }
+
+    /// Whether all that it can do is to hide a content from reads.
+    fn hides(&self) -> bool {
+        matches!(
+            self,
+            Self::Append { piece: None, .. }
+                | Self::AppendIf { piece: None, .. }
+                | Self::AppendBoth { piece: None, .. }
+        )
+    }
+
+    /// Whether it adds bytes.
+    pub(super) fn appends(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::AppendIf { .. } | Self::AppendBoth { .. })
+    }
+
+    /// Whether it changes two files at once.
+    pub(super) fn ties(&self) -> bool {
+        matches!(self, Self::Rename { .. } | Self::AppendBoth { .. })
     }
 
     /// Whether the call leaves every state as it is.
@@ -237,6 +291,9 @@ pub(super) fn touched(call: &Call) -> impl Iterator<Item = &str> {
         (Operation::Rename { to, .. }, Outcome::NameExists) => (to.as_str(), None),
         (Operation::Rename { from, .. }, Outcome::NoSuchFile) => (from.as_str(), None),
         (Operation::Rename { from, to }, _) => (from.as_str(), Some(to.as_str())),
+        (Operation::AppendBoth { names: [one, other], .. }, _) => {
+            (one.as_str(), Some(other.as_str()))
+        }
         (operation, _) => (operation.name(), None),
     };
     std::iter::once(name).chain(other)
@@ -262,6 +319,12 @@ impl Windows {
         windows.sort_unstable();
         windows.dedup();
         Self(windows)
+    }
+
+    /// The bytes; `None` if no observed content has them anywhere.
+    fn piece<'h>(&self, content: &'h Content) -> Option<&'h [u8]> {
+        let bytes = &content.0[..];
+        (bytes.is_empty() || self.may_hold(bytes)).then_some(bytes)
     }
 
     /// False only if no observed content has these bytes anywhere.

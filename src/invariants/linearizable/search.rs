@@ -39,7 +39,8 @@ pub(super) struct Search<'m, 'h> {
     reads: Vec<Reads>,
     /// The calls that put an observable content into a file from nothing.
     creates: Vec<usize>,
-    renames: Vec<usize>,
+    /// The calls that change two files.
+    ties: Vec<usize>,
     /// For each rank, how many reads of that content are unplaced, and how many unplaced creates
     /// begin it.
     awaited: Vec<usize>,
@@ -99,12 +100,12 @@ impl<'m, 'h> Search<'m, 'h> {
     pub(super) fn new(model: &'m Model<'h>, supply: Supply) -> Self {
         let steps: Vec<_> = model.answered.iter().chain(&model.unknown).copied().collect();
         let mut reads: Vec<Reads> = model.names.iter().map(|_| Reads::default()).collect();
-        let (mut creates, mut renames) = (Vec::new(), Vec::new());
+        let (mut creates, mut ties) = (Vec::new(), Vec::new());
         for (place, step) in steps.iter().enumerate() {
             match step.effect {
                 Effect::Read { name, .. } => reads[name].steps.push(place),
                 Effect::Create { slot: Slot::Prefix { .. }, .. } => creates.push(place),
-                Effect::Rename { .. } => renames.push(place),
+                effect if effect.ties() => ties.push(place),
                 _ => {}
             }
         }
@@ -136,7 +137,7 @@ impl<'m, 'h> Search<'m, 'h> {
             steps,
             reads,
             creates,
-            renames,
+            ties,
         }
     }
 
@@ -302,7 +303,7 @@ impl<'m, 'h> Search<'m, 'h> {
     /// from reads never is.
     fn helps(&self, effect: Effect<'h>) -> bool {
         let changes = self.model.apply(effect, &self.slots).into_iter().flatten().flatten();
-        let hides = |slot| matches!(effect, Effect::Append { .. }) && slot == Slot::Unobserved;
+        let hides = |slot| effect.appends() && slot == Slot::Unobserved;
         changes.into_iter().any(|(name, slot)| self.slots[name] != slot && !hides(slot))
     }
 
@@ -310,10 +311,11 @@ impl<'m, 'h> Search<'m, 'h> {
     ///
     /// A call with unknown outcome that was just placed could as well be placed later, as long as
     /// nothing placed touches what it touched: so what comes next does, or touches the other name
-    /// of a rename that does. Such a rename may need more than one call before it.
+    /// of a rename, or of an append to two files, that does. Such a call may need more than one
+    /// before it.
     ///
     /// Otherwise some call has to be placed before the first answer that is due, and those on names
-    /// that no rename ties to its own could as well be placed after it.
+    /// that none of these ties to its own could as well be placed after it.
     fn scope(&self, unused: Option<usize>) -> Vec<bool> {
         let mut scope = vec![false; self.slots.len()];
         let due = self.events.first_answered();
@@ -321,13 +323,13 @@ impl<'m, 'h> Search<'m, 'h> {
         from.names().for_each(|name| scope[name] = true);
         let first_answer = self.steps[due].returned;
         let open = |step: &&usize| self.is_open(**step, first_answer);
-        let renames: Vec<_> = self.renames.iter().filter(open).collect();
+        let ties: Vec<_> = self.ties.iter().filter(open).collect();
         let mut size = 0;
         while size != scope.iter().filter(|inside| **inside).count() {
             size = scope.iter().filter(|inside| **inside).count();
             let tied = scope.clone();
-            for rename in &renames {
-                let effect = self.steps[**rename].effect;
+            for tie in &ties {
+                let effect = self.steps[**tie].effect;
                 if effect.names().any(|name| tied[name]) {
                     effect.names().for_each(|name| scope[name] = true);
                 }
@@ -395,7 +397,7 @@ impl<'m, 'h> Search<'m, 'h> {
     /// that begins the observed one.
     fn can_be_put(&self, name: usize, rank: usize, before: u64) -> bool {
         let open = |step: &usize| self.is_open(*step, before);
-        let renamed = self.renames.iter().any(|step| {
+        let renamed = self.ties.iter().any(|step| {
             open(step)
                 && matches!(self.steps[*step].effect, Effect::Rename { to, .. } if to == name)
         });
@@ -451,8 +453,13 @@ fn contents(placed: &[Call]) -> BTreeMap<String, Content> {
             Operation::Create { name, content, .. } => {
                 files.insert(name, content.0.to_vec());
             }
-            Operation::Append { name, content } => {
+            Operation::Append { name, content } | Operation::AppendIf { name, content, .. } => {
                 files.entry(name).or_default().extend_from_slice(&content.0);
+            }
+            Operation::AppendBoth { names, content } => {
+                for name in names {
+                    files.entry(name).or_default().extend_from_slice(&content.0);
+                }
             }
             Operation::Read { .. } => {}
             Operation::Delete { name } => {

@@ -44,6 +44,14 @@ fn append(name: &str, content: &str) -> Operation {
     Operation::Append { name: name.into(), content: content.into() }
 }
 
+fn append_if(name: &str, holds: &str, content: &str) -> Operation {
+    Operation::AppendIf { name: name.into(), holds: holds.into(), content: content.into() }
+}
+
+fn append_both(one: &str, other: &str, content: &str) -> Operation {
+    Operation::AppendBoth { names: [one.into(), other.into()], content: content.into() }
+}
+
 fn read(name: &str) -> Operation {
     Operation::Read { name: name.into() }
 }
@@ -120,6 +128,48 @@ not linearizable: no order of the calls on a explains their answers.
 After them, a holds \"xy\". Of these one had to come next, and none fits:
   client 3: read a: saw \"x\", 0.000006 ms to 0.000007 ms";
     assert_eq!(violation.to_string(), expected);
+}
+
+#[test]
+fn a_conditional_append_finds_the_file_as_it_was_seen() {
+    let begun = [done(create("a", "x"), 0..1), done(append_if("a", "x", "y"), 2..3)];
+    good(&[&begun[..], &[saw("a", "xy", 4..5)]].concat());
+    // Nothing came between: not another conditional append that saw the same,
+    bad(&[&begun[..], &[done(append_if("a", "x", "z"), 4..5)]].concat());
+    // not a concurrent one either,
+    bad(&[done(create("a", "x"), 0..1), done(append_if("a", "x", "y"), 2..9)]
+        .into_iter()
+        .chain([done(append_if("a", "x", "z"), 3..8)])
+        .collect::<Vec<_>>());
+    // unless the file was put back.
+    good(&[
+        &begun[..],
+        &[done(replace("a", "x"), 4..5), done(append_if("a", "x", "z"), 6..7)],
+    ]
+    .concat());
+    // One that was refused says nothing.
+    good(&[&begun[..], &[call(1, append_if("a", "x", "z"), 4..5, Outcome::NotDone)]].concat());
+    bad(&[call(1, append_if("a", "", "z"), 0..1, Outcome::Done)]);
+}
+
+#[test]
+fn an_append_to_two_files_is_seen_in_both_or_in_none() {
+    let begun = [done(create("a", ""), 0..1), done(create("b", ""), 0..1)];
+    let both = |outcome| call(1, append_both("a", "b", "x"), 2..9, outcome);
+    let reads = |a: &str, b: &str| [saw("a", a, 10..11), saw("b", b, 12..13)];
+    good(&[&begun[..], &[both(Outcome::Done)], &reads("x", "x")].concat());
+    bad(&[&begun[..], &[both(Outcome::Done)], &reads("x", "")].concat());
+    good(&[&begun[..], &[both(Outcome::NotDone)], &reads("", "")].concat());
+    bad(&[&begun[..], &[both(Outcome::NotDone)], &reads("x", "x")].concat());
+    for (a, b, holds) in [("x", "x", true), ("", "", true), ("", "x", true), ("x", "", false)] {
+        let calls = [&begun[..], &[unknown(append_both("a", "b", "x"), 2)], &reads(a, b)].concat();
+        assert_eq!(check(&calls).is_ok(), holds, "{a} {b}");
+        assert_eq!(explicable(&calls), holds, "{a} {b}");
+    }
+    // The second read may see what happened after the first.
+    let while_it_runs = |a: &str, b: &str| [saw("a", a, 3..4), saw("b", b, 5..6)];
+    good(&[&begun[..], &[both(Outcome::Done)], &while_it_runs("", "x")].concat());
+    bad(&[&begun[..], &[both(Outcome::Done)], &while_it_runs("x", "")].concat());
 }
 
 #[test]
@@ -476,6 +526,7 @@ fn explicable(calls: &[Call]) -> bool {
                 let either = match (&call.operation, call.outcome()) {
                     // Of two reasons to refuse a rename, either may be given.
                     (Operation::Rename { to, .. }, Outcome::NameExists) => files.contains_key(to),
+                    // What could not be done had no effect, and need not be placed.
                     (_, Outcome::Unknown) => true,
                     (_, outcome) => *outcome == told,
                 };
@@ -494,8 +545,19 @@ fn perform(operation: &Operation, files: &mut Files) -> Outcome {
         Operation::Create { name, content, .. } => {
             files.insert(name.clone(), content.0.to_vec());
         }
+        Operation::AppendBoth { names, content } => {
+            if !names.iter().all(|name| files.contains_key(name)) {
+                return Outcome::NotDone;
+            }
+            for name in names {
+                files.entry(name.clone()).or_default().extend_from_slice(&content.0);
+            }
+        }
         _ if !exists => return Outcome::NoSuchFile,
-        Operation::Append { name, content } => {
+        Operation::AppendIf { name, holds, .. } if files[name] != holds.0 => {
+            return Outcome::NotDone;
+        }
+        Operation::Append { name, content } | Operation::AppendIf { name, content, .. } => {
             files.entry(name.clone()).or_default().extend_from_slice(&content.0);
         }
         Operation::Read { name } => return Outcome::Observed(files[name].clone().into()),
@@ -608,7 +670,9 @@ fn random_operation(rng: &mut ChaCha8Rng, number: usize, world: &World) -> Opera
         Mix::Renames | Mix::WildRenames => 100,
     };
     match rng.random_range(0..kinds) {
-        0..45 => Operation::Append { name, content },
+        0..38 => Operation::Append { name, content },
+        38..45 if name != to => Operation::AppendBoth { names: [name, to], content },
+        38..45 => Operation::Append { name, content },
         45..85 => Operation::Read { name },
         85..94 => Operation::Create { name, content, replace: rng.random_ratio(1, 5) },
         94..97 => Operation::Delete { name },
@@ -623,8 +687,13 @@ fn small_history(rng: &mut impl Rng) -> Vec<Call> {
         .map(|client| {
             let name = ["a", "b"][rng.random_range(0..2) * rng.random_range(0..2)].to_owned();
             let content = Content::from(["", "x", "y", "xy", "yx"][rng.random_range(0..5)]);
-            let operation = match rng.random_range(0..12) {
+            let operation = match rng.random_range(0..14) {
                 0..4 => Operation::Append { name, content },
+                12 => append_both("a", "b", &String::from(content)),
+                13 => {
+                    let holds = ["", "x", "y", "xy"][rng.random_range(0..4)];
+                    append_if(&name, holds, &String::from(content))
+                }
                 4..7 => Operation::Read { name },
                 7..10 => Operation::Create { name, content, replace: rng.random_ratio(1, 3) },
                 10 => Operation::Delete { name },

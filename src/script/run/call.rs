@@ -11,10 +11,11 @@ use super::calls::{Calls, MAX_CONTENT, Ticket, outcome_of};
 use super::failure::Failure;
 use super::host::{Chunks, HostError, Input, Output};
 use super::screen::{Progress, Screen};
-use crate::actors::{Client, ClientError, Clock, ClockKind, Done};
-use crate::files::{Answer, Command, FileInfo, Query, Refusal, Size};
+use crate::actors::{Client, ClientError, Clock, ClockKind, Consistency, Done};
+use crate::files::{Answer, Command, FileInfo, MAX_DATA, Query, Refusal, Size, VersionInfo};
 use crate::invariants::{self, Operation, Outcome};
-use crate::script::{Content, FileCommand, Load};
+use crate::raft::Index;
+use crate::script::{Content, FileCommand, Load, View};
 
 /// Carries file commands out, in the foreground or in the background.
 #[derive(Clone)]
@@ -48,49 +49,76 @@ impl From<Bytes> for Data {
     }
 }
 
+/// What a read saw.
+pub(super) struct Seen {
+    pub(super) file: FileInfo,
+    /// All of it, if it is not too long to keep.
+    pub(super) content: Option<Bytes>,
+    /// The index that the answer includes; of a stale read, exactly the one that it saw.
+    pub(super) index: Index,
+}
+
 impl Caller {
     /// Carries a command out and shows what it asked for. Returns what came of it, for people.
     pub(super) async fn call(&self, command: &FileCommand) -> Result<String, Failure> {
         match command {
             FileCommand::Load(load) => self.load(load).await.map(|file| loaded(&file)),
-            FileCommand::List => {
-                let files = self.client.list().await?;
+            FileCommand::List(how) => {
+                let (index, files) = self.client.with(*how).list_seen().await?;
                 self.screen.files(&files);
-                Ok(format!("{} files", files.len()))
+                Ok(format!("{} files{}", files.len(), as_of(*how, index)))
             }
-            FileCommand::Get { file, path } => self.get(file, path).await,
-            FileCommand::Cat(file) => {
+            FileCommand::Get { file, path, view, how } => self.get(file, path, view, *how).await,
+            FileCommand::Cat { file, view, how } => {
                 let screen = self.screen.clone();
                 let show = |bytes: &[u8]| {
                     screen.content(bytes);
                     Ok(())
                 };
-                let (file, _) = self.read(file, show).await?;
-                Ok(format!("that was `{}`: {}", file.name, Size(file.size)))
+                Ok(format!("that was {}", self.view(file, view, *how, show).await?))
             }
-            FileCommand::Append { file, content } => self.append(file, content).await,
-            FileCommand::Delete(file) => {
+            FileCommand::Append { file, content, revision } => {
+                self.append(file, content, *revision).await
+            }
+            FileCommand::Delete { file, revision } => {
                 let operation = |_| Operation::Delete { name: file.clone() };
                 let command = Command::Delete { file: file.clone() };
-                let done = self.change(command, operation).await?;
-                let Answer::Deleted { uuid, name, .. } = done.answer else { return Err(strange()) };
-                Ok(format!("deleted `{name}`, uuid {uuid}"))
+                let done = self.conditional(file, *revision).change(command, operation).await?;
+                told(&done.answer)
             }
-            FileCommand::Rename { file, name } => {
+            FileCommand::Rename { file, name, revision } => {
                 let operation = |_| Operation::Rename { from: file.clone(), to: name.clone() };
                 let command = Command::Rename { file: file.clone(), name: name.clone() };
-                let done = self.change(command, operation).await?;
-                let Answer::Renamed { from, name, .. } = done.answer else { return Err(strange()) };
-                Ok(format!("`{from}` is `{name}` now"))
+                let done = self.conditional(file, *revision).change(command, operation).await?;
+                told(&done.answer)
             }
-            FileCommand::Stat(file) => {
-                let file = self.stat(file).await?;
+            FileCommand::Stat { file, at: None, how } => {
+                let (file, index) = self.stat(file, *how).await?;
                 self.screen.say(&format!(
                     "name      {}\nuuid      {}\nsize      {} bytes\nblake3    {}\nrevision  {}",
                     file.name, file.uuid, file.size, file.hash, file.revision
                 ));
-                Ok(format!("that was `{}`", file.name))
+                Ok(format!("that was `{}`{}", file.name, as_of(*how, index)))
             }
+            FileCommand::Stat { file, at: Some(at), how } => {
+                let version = self.version(file, *at, *how).await?;
+                self.screen.say(&format!(
+                    "name      {}\nuuid      {}\nsize      {} bytes\nrevision  {}, since entry {}",
+                    version.name, version.uuid, version.size, version.revision, version.index
+                ));
+                Ok(format!("that was `{}` at entry {at}", version.name))
+            }
+            FileCommand::Batch(parts) => self.batch(parts).await,
+        }
+    }
+
+    /// The same caller, whose change is made only if the file has this revision.
+    fn conditional(&self, file: &str, revision: Option<u64>) -> Self {
+        match revision {
+            Some(revision) => {
+                Self { client: self.client.if_revision(file, revision), ..self.clone() }
+            }
+            None => self.clone(),
         }
     }
 
@@ -98,12 +126,9 @@ impl Caller {
     pub(super) async fn load(&self, load: &Load) -> Result<FileInfo, Failure> {
         let path = self.base.join(&load.path);
         let data = self.host_data(&path)?;
-        let name = match (&load.name, path.file_name()) {
-            (Some(name), _) => name.clone(),
-            (None, Some(name)) => name.to_string_lossy().into_owned(),
-            (None, None) => return Err(HostError::Directory(path).into()),
-        };
-        let done = self.create(&name, data, load.replace).await;
+        let name = name_of(load, &path)?;
+        let caller = self.conditional(&name, load.revision);
+        let done = caller.create(&name, data, load.replace).await;
         let Answer::Created { file, .. } = done.map_err(|error| reading(error, &path))?.answer
         else {
             return Err(strange());
@@ -129,19 +154,136 @@ impl Caller {
         self.end(&ticket, Some(name), done)
     }
 
-    async fn append(&self, file: &str, content: &Content) -> Result<String, Failure> {
-        let (data, path) = match content {
-            Content::Text(text) => (Data::from(Bytes::copy_from_slice(text)), PathBuf::new()),
+    async fn append(
+        &self,
+        file: &str,
+        content: &Content,
+        revision: Option<u64>,
+    ) -> Result<String, Failure> {
+        let (data, path) = self.data(content)?;
+        let done = self.conditional(file, revision).append_data(file, data).await;
+        told(&done.map_err(|error| reading(error, &path))?.answer)
+    }
+
+    /// The bytes that are meant, and where they come from.
+    fn data(&self, content: &Content) -> Result<(Data, PathBuf), HostError> {
+        match content {
+            Content::Text(text) => Ok((Bytes::copy_from_slice(text).into(), PathBuf::new())),
             Content::Path(path) => {
                 let path = self.base.join(path);
-                (self.host_data(&path)?, path)
+                Ok((self.host_data(&path)?, path))
             }
+        }
+    }
+
+    /// Makes changes all at once. No check for linearizability covers the files that they touch.
+    async fn batch(&self, parts: &[FileCommand]) -> Result<String, Failure> {
+        let mut commands = Vec::with_capacity(parts.len());
+        for part in parts {
+            commands.push(self.part(part)?);
+        }
+        let (command, data) =
+            Command::batch(commands.iter().map(|(command, data)| (command.clone(), &data[..])));
+        let done = self.client.change(command, &data).await;
+        let calls = &mut *self.calls.borrow_mut();
+        for part in parts {
+            match part {
+                FileCommand::Load(load) => {
+                    calls.leave_out_all(&name_of(load, &self.base.join(&load.path))?);
+                }
+                FileCommand::Append { file, .. } | FileCommand::Delete { file, .. } => {
+                    calls.leave_out_all(file);
+                }
+                FileCommand::Rename { file, name, .. } => {
+                    calls.leave_out_all(file);
+                    calls.leave_out(name);
+                }
+                _ => {}
+            }
+        }
+        let Answer::Batch(answers) = done?.answer else { return Err(strange()) };
+        let told = answers.iter().map(|answer| {
+            calls.learn_from(answer);
+            told(answer)
+        });
+        Ok(told.collect::<Result<Vec<_>, _>>()?.join("; "))
+    }
+
+    /// A change of a batch, and the bytes that it brings.
+    fn part(&self, part: &FileCommand) -> Result<(Command, Bytes), Failure> {
+        let whole = |data: Data| {
+            data.whole.filter(|bytes| bytes.len() <= MAX_DATA).ok_or_else(|| {
+                Failure::Other(format!(
+                    "a batch carries at most {} in all; load larger files by themselves",
+                    Size(MAX_DATA as u64)
+                ))
+            })
         };
-        let done = self.append_data(file, data).await.map_err(|error| reading(error, &path))?;
-        let Answer::Appended { name, size, added, .. } = done.answer else {
-            return Err(strange());
+        let (command, data, file, revision) = match part {
+            FileCommand::Load(load) => {
+                let path = self.base.join(&load.path);
+                let (data, name) = (whole(self.host_data(&path)?)?, name_of(load, &path)?);
+                let (uuid, size) = (self.client.draw_uuid(), data.len() as u64);
+                let (replace, file) = (load.replace, name.clone());
+                let command = Command::Create { uuid, name, size, upload: None, replace };
+                (command, data, file, load.revision)
+            }
+            FileCommand::Append { file, content, revision } => {
+                let data = whole(self.data(content)?.0)?;
+                (Command::Append { file: file.clone() }, data, file.clone(), *revision)
+            }
+            FileCommand::Delete { file, revision } => {
+                (Command::Delete { file: file.clone() }, Bytes::new(), file.clone(), *revision)
+            }
+            FileCommand::Rename { file, name, revision } => {
+                let command = Command::Rename { file: file.clone(), name: name.clone() };
+                (command, Bytes::new(), file.clone(), *revision)
+            }
+            _ => return Err(Failure::Other(format!("`{part}` cannot be part of a batch"))),
         };
-        Ok(format!("appended {} to `{name}`: {} now", Size(added), Size(size)))
+        Ok(match revision {
+            Some(revision) => (command.if_revision(file, revision), data),
+            None => (command, data),
+        })
+    }
+
+    /// Adds these bytes to two files, or to none.
+    pub(super) async fn append_both(&self, names: [&str; 2], line: &Bytes) -> Result<Done, ClientError> {
+        let ticket = self.begin(Some(line), |content| Operation::AppendBoth {
+            names: names.map(str::to_owned),
+            content,
+        });
+        let parts = names.map(|name| (Command::Append { file: name.to_owned() }, &line[..]));
+        let (command, data) = Command::batch(parts);
+        let done = self.client.change(command, &data).await;
+        self.end(&ticket, None, done)
+    }
+
+    /// Adds these bytes to a file, if nobody has changed it since it was seen.
+    pub(super) async fn append_if(&self, seen: &Seen, line: Bytes) -> Result<Done, ClientError> {
+        let Some(holds) = seen.content.clone() else {
+            return self.append_data(seen.file.name.as_str(), line.into()).await;
+        };
+        let (file, name) = (&seen.file, seen.file.name.as_str());
+        let ticket = self.begin(Some(&line), |content| Operation::AppendIf {
+            name: name.to_owned(),
+            holds: invariants::Content(holds),
+            content,
+        });
+        // Another file may have got the name: what it is called says nothing.
+        let uuid = file.uuid.to_string();
+        let client = self.client.if_revision(&uuid, file.revision);
+        let done = client.append_bytes(&uuid, line).await;
+        let calls = &mut *self.calls.borrow_mut();
+        let outcome = match &done {
+            Ok(_) => Outcome::Done,
+            Err(error) => match outcome_of(error) {
+                Outcome::Unknown => Outcome::Unknown,
+                _ => Outcome::NotDone,
+            },
+        };
+        calls.end(&ticket, self.clock.now(), None, outcome);
+        done
     }
 
     /// Adds these bytes to a file.
@@ -156,10 +298,20 @@ impl Caller {
         self.end(&ticket, None, done)
     }
 
-    async fn get(&self, file: &str, path: &str) -> Result<String, Failure> {
+    async fn get(
+        &self,
+        file: &str,
+        path: &str,
+        view: &View,
+        how: Consistency,
+    ) -> Result<String, Failure> {
         let path = self.base.join(path);
         let mut output = if self.writes { Some(Output::create(&path)?) } else { None };
-        let size = self.stat(file).await?.size;
+        let size = match view {
+            View::Whole => self.stat(file, how).await?.0.size,
+            View::At(index) => self.version(file, *index, how).await?.size,
+            View::Bytes { range, .. } => range.end.saturating_sub(range.start),
+        };
         let transfer = self.transfer(format!("get {file}"), size);
         let mut done = 0;
         let write = |bytes: &[u8]| {
@@ -167,30 +319,91 @@ impl Caller {
             transfer.show(done);
             output.as_mut().map_or(Ok(()), |output| output.write(bytes))
         };
-        let read = self.read(file, write).await;
-        let (file, _) = read.map_err(|error| match error {
+        let read = self.view(file, view, how, write).await;
+        let told = read.map_err(|error| match error {
             ClientError::Source(error) => HostError::io("write", &path, error).into(),
             error => Failure::File(error),
         })?;
         output.map_or(Ok(()), Output::keep)?;
-        Ok(format!("wrote `{}` to {}: {}", file.name, path.display(), Size(file.size)))
+        Ok(format!("wrote {told} to {}", path.display()))
     }
 
-    /// What a file is.
-    pub(super) async fn stat(&self, file: &str) -> Result<FileInfo, Failure> {
-        let done = self.client.query(Query::Stat { file: file.to_owned() }).await?;
+    /// What a file is, and the index that the answer includes.
+    pub(super) async fn stat(
+        &self,
+        file: &str,
+        how: Consistency,
+    ) -> Result<(FileInfo, Index), Failure> {
+        let done = self.client.with(how).query(Query::Stat { file: file.to_owned() }).await?;
         let Answer::Stat(info) = done.answer else { return Err(strange()) };
-        self.calls.borrow_mut().learn(info.uuid, info.name.as_str());
-        Ok(info)
+        if how != Consistency::Stale {
+            self.calls.borrow_mut().learn(info.uuid, info.name.as_str());
+        }
+        Ok((info, done.index))
     }
 
-    /// Reads a file. Returns what it is, and its content if that is not too long to keep.
+    /// What a file was at this index.
+    async fn version(
+        &self,
+        file: &str,
+        at: Index,
+        how: Consistency,
+    ) -> Result<VersionInfo, Failure> {
+        let query = Query::StatAt { file: file.to_owned(), index: at.0 };
+        match self.client.with(how).query(query).await?.answer {
+            Answer::Version(version) => Ok(version),
+            _ => Err(strange()),
+        }
+    }
+
+    /// Reads a file, as it is or was, or a part of it. Returns what that was, for people.
+    async fn view(
+        &self,
+        file: &str,
+        view: &View,
+        how: Consistency,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<String, ClientError> {
+        let mut bytes = 0;
+        let count = |chunk: &[u8]| {
+            bytes += chunk.len() as u64;
+            sink(chunk)
+        };
+        let client = self.client.with(how);
+        let (what, index) = match view {
+            View::Whole => {
+                let Seen { file, index, .. } = self.read(file, how, count).await?;
+                (format!("`{}`", file.name), index)
+            }
+            View::At(at) => {
+                let done = client.read_at(file, *at, count).await?;
+                let Answer::Version(version) = done.answer else { return Err(unknown_answer()) };
+                let (name, revision) = (version.name, version.revision);
+                (format!("`{name}` at entry {at}, revision {revision}"), done.index)
+            }
+            View::Bytes { range, revision } => {
+                let done = client.read_range(file, range.clone(), *revision, count).await?;
+                let Answer::Stat(info) = done.answer else { return Err(unknown_answer()) };
+                let (from, to) = (range.start, range.start + bytes);
+                let what =
+                    format!("bytes {from}..{to} of `{}`, revision {}", info.name, info.revision);
+                (what, done.index)
+            }
+        };
+        Ok(format!("{what}: {}{}", Size(bytes), as_of(how, index)))
+    }
+
+    /// Reads a file, as it is. A stale read is not recorded.
     pub(super) async fn read(
         &self,
         file: &str,
+        how: Consistency,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<(FileInfo, Option<Bytes>), ClientError> {
-        let ticket = self.begin(Some(&[]), |_| Operation::Read { name: file.to_owned() });
+    ) -> Result<Seen, ClientError> {
+        let ticket = match how {
+            Consistency::Stale => Ticket::unrecorded(),
+            _ => self.begin(Some(&[]), |_| Operation::Read { name: file.to_owned() }),
+        };
         let mut kept = Some(Vec::new());
         let keep = |bytes: &[u8]| {
             if let Some(content) = &mut kept {
@@ -199,20 +412,23 @@ impl Caller {
             kept.take_if(|content| content.len() > MAX_CONTENT);
             sink(bytes)
         };
-        let read = self.client.read(file, keep).await;
+        let read = self.client.with(how).read(file, keep).await;
         let calls = &mut *self.calls.borrow_mut();
         let now = self.clock.now();
-        let info = match read.map(|done| done.answer) {
-            Ok(Answer::Stat(info)) => info,
+        let (file, index) = match read.map(|done| (done.answer, done.index)) {
+            Ok((Answer::Stat(file), index)) => (file, index),
             other => {
-                let error = other.err().unwrap_or(Refusal::UnknownAnswer { bytes: 0 }.into());
+                let error = other.err().unwrap_or_else(unknown_answer);
                 calls.end(&ticket, now, None, outcome_of(&error));
                 return Err(error);
             }
         };
-        let name = info.name.as_str();
-        calls.learn(info.uuid, name);
         let content = kept.map(Bytes::from);
+        if how == Consistency::Stale {
+            return Ok(Seen { file, content, index });
+        }
+        let name = file.name.as_str();
+        calls.learn(file.uuid, name);
         let outcome = match &content {
             Some(content) => Outcome::Observed(invariants::Content(content.clone())),
             None => {
@@ -221,7 +437,30 @@ impl Caller {
             }
         };
         calls.end(&ticket, now, Some(name), outcome);
-        Ok((info, content))
+        Ok(Seen { file, content, index })
+    }
+
+    /// Whether a stale read has told the truth: what it saw is what the file was at the index that
+    /// it named, and that index is committed. What cannot be found out is taken to be true.
+    pub(super) async fn check_stale(&self, seen: &Seen) {
+        let mut then = Vec::new();
+        let keep = |bytes: &[u8]| {
+            then.extend_from_slice(bytes);
+            Ok(())
+        };
+        let (name, index) = (seen.file.name.as_str(), seen.index);
+        let uuid = seen.file.uuid.to_string();
+        let lie = match self.client.read_at(&uuid, index, keep).await {
+            Ok(_) if seen.content.as_ref().is_none_or(|content| *content == then) => return,
+            Ok(_) => format!("`{name}` had another content then"),
+            Err(ClientError::Refused(refusal @ Refusal::NotYet { .. })) => refusal.to_string(),
+            Err(ClientError::Refused(refusal @ Refusal::NoSuchFile { .. })) => refusal.to_string(),
+            Err(_) => return,
+        };
+        self.calls.borrow_mut().untrue(format!(
+            "a stale read of `{name}` said that it saw the files after entry {index}, and did not: \
+             {lie}"
+        ));
     }
 
     /// Makes a change that brings no bytes.
@@ -271,20 +510,11 @@ impl Caller {
                 return Err(error);
             }
         };
+        calls.learn_from(&done.answer);
         let name = match &done.answer {
-            Answer::Created { file, .. } => {
-                calls.learn(file.uuid, file.name.as_str());
-                Some(file.name.as_str())
-            }
-            Answer::Appended { uuid, name, .. } => {
-                calls.learn(*uuid, name.as_str());
-                Some(name.as_str())
-            }
-            Answer::Renamed { uuid, from, name, .. } => {
-                calls.learn(*uuid, name.as_str());
-                Some(from.as_str())
-            }
-            Answer::Deleted { name, .. } => Some(name.as_str()),
+            Answer::Created { file, .. } => Some(file.name.as_str()),
+            Answer::Renamed { from, .. } => Some(from.as_str()),
+            Answer::Appended { name, .. } | Answer::Deleted { name, .. } => Some(name.as_str()),
             _ => name,
         };
         calls.end(ticket, now, name, Outcome::Done);
@@ -334,7 +564,38 @@ fn reading(error: ClientError, path: &Path) -> Failure {
     }
 }
 
+/// What a change has done, for people.
+fn told(answer: &Answer) -> Result<String, Failure> {
+    Ok(match answer {
+        Answer::Created { file, .. } => loaded(file),
+        Answer::Appended { name, size, added, .. } => {
+            format!("appended {} to `{name}`: {} now", Size(*added), Size(*size))
+        }
+        Answer::Deleted { uuid, name, .. } => format!("deleted `{name}`, uuid {uuid}"),
+        Answer::Renamed { from, name, .. } => format!("`{from}` is `{name}` now"),
+        _ => return Err(strange()),
+    })
+}
+
+/// Of a stale answer, which entry it is as of.
+fn as_of(how: Consistency, index: Index) -> String {
+    if how == Consistency::Stale { format!(", as of entry {index}") } else { String::new() }
+}
+
+/// The name that a file is to have.
+fn name_of(load: &Load, path: &Path) -> Result<String, HostError> {
+    match (&load.name, path.file_name()) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(name)) => Ok(name.to_string_lossy().into_owned()),
+        (None, None) => Err(HostError::Directory(path.to_owned())),
+    }
+}
+
 /// An answer to something else than was asked.
 fn strange() -> Failure {
-    ClientError::from(Refusal::UnknownAnswer { bytes: 0 }).into()
+    unknown_answer().into()
+}
+
+fn unknown_answer() -> ClientError {
+    Refusal::UnknownAnswer { bytes: 0 }.into()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::actors::ClientError;
-use crate::files::Refusal;
+use crate::files::{self, Refusal};
 use crate::invariants::{
     Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
     check_linearizable,
@@ -31,8 +31,10 @@ pub(super) struct Calls {
     full: bool,
     /// Every name that a uuid was ever seen with, the newest last.
     names: BTreeMap<Uuid, Vec<String>>,
-    /// Files that had a content too long to keep.
+    /// Files that had a content too long to keep, or changed in a way that no check knows.
     unchecked: BTreeSet<String>,
+    /// What the first stale read said that was not true.
+    untruth: Option<String>,
 }
 
 /// A call; its operation names the file as the client did.
@@ -45,6 +47,13 @@ struct Recorded {
 
 /// A call that waits for its answer, or is not recorded.
 pub(super) struct Ticket(Option<usize>);
+
+impl Ticket {
+    /// Of a call that is no part of the history.
+    pub(super) fn unrecorded() -> Self {
+        Self(None)
+    }
+}
 
 /// What a check covered.
 pub(super) struct Checked {
@@ -114,6 +123,31 @@ impl Calls {
     /// Records that a read saw a content too long to keep.
     pub(super) fn leave_out(&mut self, name: &str) {
         self.unchecked.insert(name.to_owned());
+    }
+
+    /// Records that a change was asked for that no check knows.
+    pub(super) fn leave_out_all(&mut self, reference: &str) {
+        self.unchecked.extend(self.meant(reference));
+    }
+
+    /// Records that a stale read was not true.
+    pub(super) fn untrue(&mut self, what: String) {
+        self.untruth.get_or_insert(what);
+    }
+
+    /// What the first stale read said that was not true, if one did.
+    pub(super) fn untruth(&self) -> Option<&str> {
+        self.untruth.as_deref()
+    }
+
+    /// Remembers the names that the answer to a change tells.
+    pub(super) fn learn_from(&mut self, answer: &files::Answer) {
+        match answer {
+            files::Answer::Created { file, .. } => self.learn(file.uuid, file.name.as_str()),
+            files::Answer::Appended { uuid, name, .. }
+            | files::Answer::Renamed { uuid, name, .. } => self.learn(*uuid, name.as_str()),
+            _ => {}
+        }
     }
 
     /// Remembers the name of a file.
@@ -260,6 +294,8 @@ fn about(operation: &Operation, name: &str) -> Operation {
     match &mut operation {
         Operation::Create { name: file, .. }
         | Operation::Append { name: file, .. }
+        | Operation::AppendIf { name: file, .. }
+        | Operation::AppendBoth { names: [file, _], .. }
         | Operation::Read { name: file }
         | Operation::Delete { name: file }
         | Operation::Rename { from: file, .. } => name.clone_into(file),
@@ -271,6 +307,7 @@ fn about(operation: &Operation, name: &str) -> Operation {
 fn touched(operation: &Operation) -> impl Iterator<Item = &str> {
     let to = match operation {
         Operation::Rename { to, .. } => Some(to.as_str()),
+        Operation::AppendBoth { names: [_, other], .. } => Some(other.as_str()),
         _ => None,
     };
     std::iter::once(operation.name()).chain(to)
@@ -291,7 +328,8 @@ impl std::fmt::Display for Checked {
         self.summary.fmt(f)?;
         if self.unchecked > 0 {
             let more = self.unchecked;
-            write!(f, "; {more} files not checked, as they are larger than 1 MiB")?;
+            let plural = if more == 1 { "file" } else { "files" };
+            write!(f, "; {more} {plural} not checked: larger than 1 MiB, or changed by a batch")?;
         }
         if self.full { f.write_str("; later calls not checked") } else { Ok(()) }
     }
@@ -377,7 +415,9 @@ mod tests {
         read(&mut calls, "other", "nonsense");
         let checked = calls.check().unwrap_or_else(|violation| panic!("{violation}"));
         assert!(
-            checked.to_string().ends_with("; 2 files not checked, as they are larger than 1 MiB")
+            checked
+                .to_string()
+                .ends_with("; 2 files not checked: larger than 1 MiB, or changed by a batch")
         );
         read(&mut calls, "third", "nonsense");
         assert!(calls.check().is_err());

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Runner;
 use super::call::Caller;
 use super::failure::Failure;
-use crate::actors::Clock;
+use crate::actors::{Clock, Consistency};
 use crate::files::{CHUNK_BYTES, Command};
 use crate::invariants::Operation;
 use crate::raft::{ServerId, Time};
@@ -24,6 +24,7 @@ use crate::script::Clients;
 const NAMES: [&str; 5] = ["ants", "bees", "cats", "dogs", "eels"];
 /// A file of several chunks, which becomes another all at once.
 const LARGE: &str = "flock";
+const LINEARIZABLE: Consistency = Consistency::Linearizable;
 /// How long a client tries a command.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -36,12 +37,13 @@ struct Visitor {
     /// When it leaves.
     leaves: Time,
     every: Duration,
+    reading: Consistency,
 }
 
 impl Runner {
     /// Starts clients in the background.
     pub(super) fn start_clients(&mut self, clients: &Clients) -> Result<(), Failure> {
-        let (clock, servers) = (self.sandbox.clock(), self.servers()?);
+        let (clock, servers) = (self.sandbox.clock(), self.founders);
         for _ in 0..clients.count {
             let number = self.jobs.begin()?;
             let client = self.sandbox.client();
@@ -56,6 +58,7 @@ impl Runner {
                 servers,
                 leaves: clock.now() + clients.time,
                 every: clients.every,
+                reading: clients.reading,
             };
             self.jobs.run(visitor.stay());
         }
@@ -96,11 +99,24 @@ impl Visitor {
             }
             _ => self.caller.clone(),
         };
+        let line = Bytes::from(line);
         // The history has what came of it.
         match kind {
-            0..450 => drop(caller.append_data(file, Bytes::from(line).into()).await),
-            450..750 => drop(caller.read(file, |_| Ok(())).await),
-            750..850 => drop(caller.create(file, Bytes::from(line).into(), replace).await),
+            0..380 => drop(caller.append_data(file, line.into()).await),
+            380..420 => {
+                if let Ok(seen) = self.caller.read(file, LINEARIZABLE, |_| Ok(())).await {
+                    drop(caller.append_if(&seen, line).await);
+                }
+            }
+            420..450 if file != other => drop(caller.append_both([file, other], &line).await),
+            420..450 => {}
+            450..750 => {
+                let seen = caller.read(file, self.reading, |_| Ok(())).await;
+                if let (Ok(seen), Consistency::Stale) = (seen, self.reading) {
+                    self.caller.check_stale(&seen).await;
+                }
+            }
+            750..850 => drop(caller.create(file, line.into(), replace).await),
             850..900 => {
                 let command = Command::Delete { file: file.to_owned() };
                 let operation = |_| Operation::Delete { name: file.to_owned() };
@@ -113,10 +129,10 @@ impl Visitor {
                 drop(caller.change(command, operation).await);
             }
             900..998 => drop(caller.client.list().await),
-            998 => drop(caller.read(LARGE, |_| Ok(())).await),
+            998 => drop(caller.read(LARGE, LINEARIZABLE, |_| Ok(())).await),
             _ => {
                 let mut content = vec![b'.'; CHUNK_BYTES + 1];
-                content.extend(line.bytes());
+                content.extend_from_slice(&line);
                 drop(caller.create(LARGE, Bytes::from(content).into(), true).await);
             }
         }

@@ -3,18 +3,24 @@
 use std::time::Duration;
 
 use super::Runner;
+use super::call::Seen;
 use super::failure::{Failure, Unmet};
 use super::host::{HostError, Input};
-use crate::actors::{ClientError, ClusterStatus, LogLine, ServerStatus, Servers, Source};
+use crate::actors::{
+    ClientError, ClusterStatus, Consistency, LogLine, Membership, ServerStatus, Servers, Source,
+};
 use crate::files::{Refusal, Size};
 use crate::invariants;
-use crate::raft::{Index, RoleKind, ServerId};
+use crate::raft::{Configuration, Index, RoleKind, ServerId};
 use crate::script::{Content, Expectation, NoLeader, Role};
 
 /// The time between two looks at what is expected.
 const POLL: Duration = Duration::from_millis(5);
 /// Events that a failure shows.
 const SHOWN_EVENTS: usize = 12;
+
+/// Nothing that is expected may be missed.
+const LINEARIZABLE: Consistency = Consistency::Linearizable;
 
 /// What was there, if it is not what was expected.
 type Look = Result<Result<(), String>, Failure>;
@@ -74,11 +80,41 @@ impl Runner {
                 };
                 self.in_time(*within, caught_up).await
             }
+            Expectation::Members { voters, within } => {
+                let mut wanted = voters.clone();
+                wanted.sort_unstable();
+                let settled = |status: &ClusterStatus| match committed_configuration(status) {
+                    Some(known) if !known.is_changing() && known.voters() == wanted => Ok(()),
+                    _ => Err(members(status)),
+                };
+                self.in_time(*within, settled).await
+            }
+            Expectation::Learners { learners, within } => {
+                let mut wanted = learners.clone();
+                wanted.sort_unstable();
+                let settled = |status: &ClusterStatus| match committed_configuration(status) {
+                    Some(known) if known.learners() == wanted => Ok(()),
+                    _ => Err(members(status)),
+                };
+                self.in_time(*within, settled).await
+            }
+            Expectation::Snapshot { servers, index, within } => {
+                let least = index.unwrap_or(Index(1));
+                let taken = |status: &ClusterStatus| {
+                    let snapshot =
+                        |it: &ServerStatus| it.raft.as_ref().map_or(Index(0), |raft| raft.snapshot);
+                    indexes(status, &self.meant(servers)?, snapshot, least, "has a snapshot up to")
+                };
+                self.in_time(*within, taken).await
+            }
             Expectation::FilesEqual { within } => {
                 self.until(*within, async || self.files_equal().await).await
             }
             Expectation::LogsEqual { within } => {
                 self.until(*within, async || self.logs_equal().await).await
+            }
+            Expectation::Linearizable if self.calls.borrow().untruth().is_some() => {
+                Ok(Err(self.calls.borrow().untruth().unwrap_or_default().to_owned()))
             }
             Expectation::Linearizable => match self.calls.borrow().check() {
                 Ok(checked) => {
@@ -120,8 +156,8 @@ impl Runner {
                 }
             }
             Expectation::Content { file, content } => self.content(file, content).await,
-            Expectation::NoFile(file) => match self.caller(None)?.stat(file).await {
-                Ok(file) => {
+            Expectation::NoFile(file) => match self.caller(None)?.stat(file, LINEARIZABLE).await {
+                Ok((file, _)) => {
                     Ok(Err(format!("`{}`: {}, uuid {}", file.name, Size(file.size), file.uuid)))
                 }
                 Err(Failure::File(ClientError::Refused(Refusal::NoSuchFile { .. }))) => Ok(Ok(())),
@@ -177,6 +213,7 @@ impl Runner {
         let status = self.sandbox.status().await?;
         let mut states = self.sandbox.states().await?;
         states.retain(|(id, ..)| status.server(*id).is_some_and(ServerStatus::is_up));
+        states.retain(|(id, ..)| status.membership(*id) != Membership::Outsider);
         if states.iter().all(|state| state.2 == states[0].2) {
             return Ok(Ok(()));
         }
@@ -189,7 +226,9 @@ impl Runner {
 
     async fn logs_equal(&self) -> Look {
         let status = self.sandbox.status().await?;
-        let up: Vec<_> = status.servers.iter().filter(|server| server.is_up()).collect();
+        let up = status.servers.iter().filter(|server| server.is_up());
+        let members = up.filter(|server| status.membership(server.id) != Membership::Outsider);
+        let up: Vec<_> = members.collect();
         let Some((first, others)) = up.split_first() else { return Ok(Ok(())) };
         if others.iter().any(|server| server.last_log != first.last_log) {
             let ends = up.iter().map(|it| {
@@ -201,7 +240,9 @@ impl Runner {
             return Ok(Err(ends.collect::<Vec<_>>().join("; ")));
         }
         let last = first.last_log.index;
-        let mut after = Index(0);
+        // What has been compacted, nobody can compare.
+        let base = up.iter().filter_map(|server| server.raft.as_ref()).map(|raft| raft.log_base);
+        let mut after = base.max().unwrap_or_default();
         while after < last {
             let page = self.sandbox.log(first.id, after, last).await?;
             let Some(end) = page.last().map(|line| line.index) else { break };
@@ -232,12 +273,14 @@ impl Runner {
                 hasher.finalize()
             }
         };
-        match self.caller(None)?.read(file, |_| Ok(())).await {
-            Ok((info, _)) if info.hash.0 == *expected.as_bytes() => Ok(Ok(())),
-            Ok((info, None)) => {
-                Ok(Err(format!("`{}` has {}, hash {}", info.name, Size(info.size), info.hash)))
+        match self.caller(None)?.read(file, LINEARIZABLE, |_| Ok(())).await {
+            Ok(Seen { file, .. }) if file.hash.0 == *expected.as_bytes() => Ok(Ok(())),
+            Ok(Seen { file, content: None, .. }) => {
+                Ok(Err(format!("`{}` has {}, hash {}", file.name, Size(file.size), file.hash)))
             }
-            Ok((_, Some(found))) => Ok(Err(invariants::Content(found).to_string())),
+            Ok(Seen { content: Some(found), .. }) => {
+                Ok(Err(invariants::Content(found).to_string()))
+            }
             Err(error @ (ClientError::Refused(_) | ClientError::NotDone(_))) => {
                 Ok(Err(error.to_string()))
             }
@@ -246,14 +289,34 @@ impl Runner {
     }
 }
 
-/// The leader that a majority follows, itself included.
+/// The leader that a quorum of the voters follows, itself included.
 pub(super) fn followed_leader(status: &ClusterStatus) -> Option<ServerId> {
     let leader = status.leader().filter(|leader| leader.is_up())?;
-    let follows = |it: &&ServerStatus| {
+    let follows = |it: &ServerStatus| {
         it.is_up() && it.term == leader.term && (it.id == leader.id || it.leader == Some(leader.id))
     };
-    let followers = status.servers.iter().filter(follows).count();
-    (followers > status.servers.len() / 2).then_some(leader.id)
+    let follows = |id: ServerId| status.server(id).is_some_and(follows);
+    let configuration = &leader.raft.as_ref()?.configuration;
+    configuration.reached_by_quorum(follows).then_some(leader.id)
+}
+
+/// The configuration of a leader that a quorum follows, if it is committed.
+pub(super) fn committed_configuration(status: &ClusterStatus) -> Option<&Configuration> {
+    let leader = status.server(followed_leader(status)?)?;
+    let raft = leader.raft.as_ref()?;
+    (raft.configured_at <= raft.commit_index).then_some(&raft.configuration)
+}
+
+/// Who is a member, in one line.
+pub(super) fn members(status: &ClusterStatus) -> String {
+    let known = status.leader().and_then(|leader| leader.raft.as_ref());
+    match known {
+        None => format!("nobody leads: {}", roster(status)),
+        Some(raft) => {
+            let open = if raft.configured_at <= raft.commit_index { "" } else { ", not committed" };
+            format!("{} knows{open}: {}", raft.id, raft.configuration)
+        }
+    }
 }
 
 fn leaderless(status: &ClusterStatus) -> Result<(), String> {

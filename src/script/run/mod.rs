@@ -10,6 +10,7 @@ mod calls;
 mod clients;
 mod expectations;
 mod failure;
+mod follow;
 mod host;
 mod jobs;
 mod plain;
@@ -39,12 +40,14 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
+    Binding, Expectation, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement, Value,
     Variables, Wait, help, help_for, parse,
 };
-use crate::actors::{Client, ClockKind, Event, EventKind, OrderError, Sandbox, Servers};
+use crate::actors::{
+    Client, ClockKind, Consistency, Event, EventKind, OrderError, Sandbox, Servers,
+};
 use crate::invariants::History;
-use crate::raft::{Index, Time};
+use crate::raft::{Index, ServerId, Time};
 
 /// Carries statements out, one after the other, on one sandbox.
 pub struct Runner {
@@ -61,6 +64,8 @@ pub struct Runner {
     home: PathBuf,
     /// The directories of the scenarios that run inside one another, where theirs begin.
     places: Vec<PathBuf>,
+    /// How many servers founded the cluster.
+    founders: u64,
     /// A violation has failed a statement already.
     told_violation: bool,
     /// Whether what is to be written to the host is written.
@@ -78,6 +83,8 @@ pub enum Flow {
 
 /// How long `wait leader` waits, unless told otherwise.
 const LEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long `wait members` waits, unless told otherwise.
+const MEMBERS_PATIENCE: Duration = Duration::from_secs(30);
 /// How long `wait jobs` waits.
 const JOBS_PATIENCE: Duration = Duration::from_secs(60);
 /// The time between two looks at what is waited for.
@@ -96,8 +103,10 @@ impl Runner {
         clock_kind: ClockKind,
     ) -> Self {
         let sandbox = sandbox.into();
+        let servers = sandbox.resolve(&Servers::All).map_or(0, |servers| servers.len());
         Self {
             client: sandbox.client(),
+            founders: servers as u64,
             sandbox,
             screen,
             clock_kind,
@@ -126,6 +135,7 @@ impl Runner {
             recording: self.recording.clone(),
             home: self.home.clone(),
             places: Vec::new(),
+            founders: self.founders,
             told_violation: self.told_violation,
             writes: self.writes.clone(),
         }
@@ -295,13 +305,15 @@ impl Runner {
                 let done = self.caller(call.at)?.call(&call.command).await;
                 fate.set(Fate::of(&done));
                 let told = done?;
-                // What was asked for has been shown.
-                if !call.command.shows() {
+                // What was asked for has been shown; but of what is stale, not how stale it is.
+                let stale = call.command.reading() == Some(Consistency::Stale);
+                if stale || !call.command.shows() {
                     self.screen.confirm(&told);
                 }
             }
             Statement::Submit(path) => self.submit(path).await?,
             Statement::Status => self.screen.status(&self.sandbox.status().await?),
+            Statement::Members => self.screen.members(&self.sandbox.status().await?),
             Statement::Log(servers) => self.show_logs(servers).await?,
             Statement::Events(count) => {
                 let count = count.unwrap_or(SHOWN_EVENTS);
@@ -311,6 +323,7 @@ impl Runner {
                 let now = if self.screen.watch() { "on" } else { "off" };
                 self.screen.confirm(&format!("live notices are {now}"));
             }
+            Statement::Follow(follow) => self.follow(follow).await?,
             Statement::Help(None) => self.screen.say(help().trim_end()),
             Statement::Help(Some(topic)) => {
                 let text = help_for(topic).map_err(Failure::Other)?;
@@ -333,6 +346,9 @@ impl Runner {
             }
             Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
+            Statement::Wait(Wait::Members { voters, within }) => {
+                self.wait_members(voters, *within).await?;
+            }
             Statement::Wait(Wait::Jobs) => self.wait_jobs().await?,
             Statement::Let { name, binding } => {
                 let value = self.bind(binding, fate).await?;
@@ -399,9 +415,9 @@ impl Runner {
         self.places.last().unwrap_or(&self.home)
     }
 
-    /// How many servers there are.
-    fn servers(&self) -> Result<u64, OrderError> {
-        Ok(self.sandbox.resolve(&Servers::All)?.len() as u64)
+    /// How many servers founded the cluster.
+    pub(crate) fn founders(&self) -> u64 {
+        self.founders
     }
 
     async fn wait_leader(&self, within: Option<Duration>) -> Result<(), Failure> {
@@ -415,15 +431,32 @@ impl Runner {
                 return Ok(());
             }
             if clock.now() >= deadline {
-                let (up, servers) = (status.up(), status.servers.len());
+                let (voters, up, _) = status.voters();
                 return Err(Failure::Other(format!(
-                    "no server leads after {}: {up} of {servers} servers are up, {} are needed; \
+                    "no server leads after {}: {up} of {voters} servers are up, {} are needed; \
                      `status` shows them and their links",
                     Text(within),
-                    servers / 2 + 1
+                    voters / 2 + 1
                 )));
             }
             clock.sleep(POLL).await;
+        }
+    }
+
+    async fn wait_members(
+        &self,
+        voters: &[ServerId],
+        within: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let within = within.unwrap_or(MEMBERS_PATIENCE);
+        let expectation = Expectation::Members { voters: voters.to_vec(), within };
+        match self.expect(&expectation).await {
+            Err(Failure::Unmet(unmet)) => Err(Failure::Other(format!(
+                "these are not the voters after {}: {}; `members` shows how far the change is",
+                Text(within),
+                unmet.found
+            ))),
+            done => done,
         }
     }
 
@@ -448,7 +481,8 @@ impl Runner {
         let status = self.sandbox.status().await?;
         for server in meant.iter().filter_map(|id| status.server(*id)) {
             let last = server.last_log.index;
-            let after = Index(last.0.saturating_sub(SHOWN_ENTRIES));
+            let base = server.raft.as_ref().map_or(Index(0), |raft| raft.log_base);
+            let after = base.max(Index(last.0.saturating_sub(SHOWN_ENTRIES)));
             self.screen.log(server, &self.sandbox.log(server.id, after, last).await?);
         }
         Ok(())
@@ -464,10 +498,10 @@ impl Runner {
             )));
         }
         let scenario = read_scenario(&path)?;
-        let servers = self.servers()?;
+        let servers = self.founders;
         if let Some(wanted) = scenario.servers.filter(|wanted| *wanted != servers) {
             return Err(Failure::Other(format!(
-                "{} is for {wanted} servers, and there are {servers}; `jangada run {0}` makes a \
+                "{} is for {wanted} servers, and there were {servers}; `jangada run {0}` makes a \
                  cluster for it",
                 path.display()
             )));
@@ -491,7 +525,7 @@ impl Runner {
     fn save(&self, path: &str) -> Result<(), Failure> {
         let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
-        let servers = self.servers()?;
+        let servers = self.founders;
         let found_from_there = |given: &str| match std::path::absolute(given) {
             Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
             _ => given.to_owned(),
@@ -569,7 +603,7 @@ fn recorded(
         | Statement::BothWays { .. }
         | Statement::Clients(_)
         | Statement::File { background: true, .. }
-        | Statement::Wait(Wait::Leader(_) | Wait::Jobs)
+        | Statement::Wait(Wait::Leader(_) | Wait::Members { .. } | Wait::Jobs)
         | Statement::Expect(_) => done.is_ok().then_some(statement),
         _ => None,
     }

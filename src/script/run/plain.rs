@@ -9,7 +9,8 @@ use super::screen::{Progress, Screen};
 use crate::actors::{ClusterStatus, Condition, Event, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
 use crate::net::LinkRule;
-use crate::script::Step;
+use crate::raft::Index;
+use crate::script::{Step, members};
 use crate::script::value::{Percent, Time};
 use crate::storage::DiskSpeed;
 
@@ -39,6 +40,16 @@ impl<W: Write> Plain<W> {
         let end = if self.open_line.replace(false) { "\n" } else { "" };
         self.write(format!("{end}{text}\n").as_bytes());
     }
+
+    /// Rows of as many cells each, of which the first are the titles.
+    fn table(&self, rows: &[Vec<String>]) {
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
+        for row in rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.line(cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
 }
 
 impl<W: Write> Screen for Plain<W> {
@@ -56,12 +67,16 @@ impl<W: Write> Screen for Plain<W> {
         let head = ["", "role", "term", "vote", "leader", "log", "commit", "applied", "timer"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows[0].push("conditions".to_owned());
-        rows.extend(status.servers.iter().map(row));
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
-        for row in &rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            self.line(cells.collect::<Vec<_>>().join("  ").trim_end());
+        rows.extend(status.servers.iter().map(|server| row(server, status)));
+        self.table(&rows);
+    }
+
+    fn members(&self, status: &ClusterStatus) {
+        self.line(members::summary(status));
+        let mut rows = vec![members::TITLES.map(str::to_owned).to_vec()];
+        rows.extend(members::rows(status).into_iter().map(Vec::from));
+        if rows.len() > 1 {
+            self.table(&rows);
         }
     }
 
@@ -107,7 +122,7 @@ impl<W: Write> Screen for Plain<W> {
 }
 
 /// One server of the table.
-fn row(server: &ServerStatus) -> Vec<String> {
+fn row(server: &ServerStatus, cluster: &ClusterStatus) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let role = match server.condition {
         Condition::Crashed => "crashed".to_owned(),
@@ -127,13 +142,17 @@ fn row(server: &ServerStatus) -> Vec<String> {
         server.commit_index.to_string(),
         server.applied_index.to_string(),
         or_none(server.timer.map(|left| format!("{} ms", left.as_millis()))),
-        circumstances(server),
+        circumstances(server, cluster),
     ]
 }
 
-/// What slows the server down or cuts it off.
-fn circumstances(server: &ServerStatus) -> String {
-    let mut all = Vec::new();
+/// What is unusual about the server: its part in the cluster, and what slows it down or cuts it
+/// off.
+fn circumstances(server: &ServerStatus, cluster: &ClusterStatus) -> String {
+    let mut all = members::notes(server, cluster);
+    if let Some(raft) = server.raft.as_ref().filter(|raft| raft.snapshot > Index(0)) {
+        all.push(format!("snapshot up to {}", raft.snapshot));
+    }
     if !server.latency.is_zero() {
         all.push(format!("speed {}", Time(server.latency)));
     }

@@ -30,21 +30,26 @@ pub(super) fn each_reference(statement: &mut Statement, visit: &mut dyn FnMut(Re
 }
 
 fn of_call(call: &mut FileCall, visit: &mut dyn FnMut(Reference<'_>)) {
-    match &mut call.command {
+    of_command(&mut call.command, visit);
+}
+
+fn of_command(command: &mut FileCommand, visit: &mut dyn FnMut(Reference<'_>)) {
+    match command {
         FileCommand::Load(Load { path, .. }) => visit(Reference::Path(path)),
-        FileCommand::List => {}
-        FileCommand::Get { file, path } => {
+        FileCommand::List(_) => {}
+        FileCommand::Get { file, path, .. } => {
             visit(Reference::File(file));
             visit(Reference::Path(path));
         }
-        FileCommand::Append { file, content } => {
+        FileCommand::Append { file, content, .. } => {
             visit(Reference::File(file));
             of_content(content, visit);
         }
-        FileCommand::Cat(file)
-        | FileCommand::Delete(file)
+        FileCommand::Cat { file, .. }
+        | FileCommand::Delete { file, .. }
         | FileCommand::Rename { file, .. }
-        | FileCommand::Stat(file) => visit(Reference::File(file)),
+        | FileCommand::Stat { file, .. } => visit(Reference::File(file)),
+        FileCommand::Batch(parts) => parts.iter_mut().for_each(|part| of_command(part, visit)),
     }
 }
 

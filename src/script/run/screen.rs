@@ -13,6 +13,8 @@ pub trait Screen {
     fn confirm(&self, text: &str);
     /// The servers.
     fn status(&self, status: &ClusterStatus);
+    /// The members of the cluster.
+    fn members(&self, status: &ClusterStatus);
     /// The files.
     fn files(&self, files: &[FileInfo]);
     /// The end of a server's log: entries up to its last one.

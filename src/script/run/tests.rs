@@ -48,6 +48,10 @@ impl Screen for Notebook {
         self.note(format_args!("status of {} servers", status.servers.len()));
     }
 
+    fn members(&self, status: &ClusterStatus) {
+        self.note(format_args!("members: {}", crate::script::members::summary(status)));
+    }
+
     fn files(&self, files: &[FileInfo]) {
         files.iter().for_each(|file| self.note(format_args!("file {} {}", file.name, file.size)));
     }
