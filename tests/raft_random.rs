@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jangada::raft::{
-    Configuration, Index, Limits, Message, Node, Options, RoleKind, ServerId, Term, Ticket,
+    Configuration, Index, Limits, Message, Options, RoleKind, ServerId, Term, Ticket,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -274,21 +274,23 @@ impl Schedule {
         let seen = self.seen.entry(id).or_default();
         assert!(server.disk.term >= seen.disk_term, "{id}'s term falls on disk");
         seen.disk_term = server.disk.term;
-        let last = server.log.last().map(|entry| (server.log.len(), entry.term));
-        if seen
-            .last
-            .is_some_and(|(len, term)| server.log.len() < len || server.log[len - 1].term != term)
+        let base = server.base.index.0 as usize;
+        let last = server.log.last().map(|entry| (base + server.log.len(), entry.term));
+        if let Some((index, term)) = seen.last
+            && index > base
+            && server.entry(index).is_none_or(|entry| entry.term != term)
         {
             self.replaced += 1;
         }
         seen.last = last;
-        let Some(status) = server.node.as_ref().map(Node::status) else {
+        let Some(status) = server.node.as_ref().map(|node| node.status(self.cluster.now)) else {
             seen.life = None;
             return;
         };
         assert!(status.term >= server.disk.term, "{id} forgot its term");
         assert!(status.commit_index <= status.last_log.index);
-        assert!(status.durable_index.0 as usize <= server.disk.log.len(), "{id} trusts its disk");
+        let on_disk = server.disk.base.index.0 + server.disk.log.len() as u64;
+        assert!(status.durable_index.0 <= on_disk, "{id} trusts its disk");
         if let Some((term, commit)) = seen.life {
             assert!(status.term >= term && status.commit_index >= commit, "{id} goes back");
         }
@@ -303,7 +305,10 @@ impl Schedule {
     fn check_logs(&self) {
         for (place, one) in self.ids.iter().enumerate() {
             for other in &self.ids[place + 1..] {
-                let (a, b) = (&self.cluster.server(*one).log, &self.cluster.server(*other).log);
+                let (a, b) = (self.cluster.server(*one), self.cluster.server(*other));
+                let base = a.base.index.max(b.base.index);
+                let a = &a.log[((base - a.base.index) as usize).min(a.log.len())..];
+                let b = &b.log[((base - b.base.index) as usize).min(b.log.len())..];
                 let same = a.iter().zip(b.iter()).rposition(|(a, b)| a.term == b.term);
                 let agreed = same.map_or(0, |place| place + 1);
                 assert_eq!(a[..agreed], b[..agreed], "the logs of {one} and {other}");
@@ -317,24 +322,30 @@ impl Schedule {
         let Some((term, id)) = self.leaders.last_key_value() else { return };
         let server = self.cluster.server(*id);
         let Some(node) = &server.node else { return };
-        let status = node.status();
+        let status = node.status(self.cluster.now);
         if status.role != RoleKind::Leader || status.term != *term {
             return;
         }
-        assert!(server.log.starts_with(&self.cluster.committed), "{id} lacks committed entries");
+        let log = server.history();
+        assert!(log.starts_with(&self.cluster.committed), "{id} lacks committed entries");
         for peer in &status.peers {
             assert!(peer.match_index < peer.next_index, "{id} on {}", peer.id);
             let matched = peer.match_index.0 as usize;
-            let disk = &self.cluster.server(peer.id).disk.log;
+            let disk = &self.cluster.server(peer.id).disk;
+            if disk.recovering {
+                continue; // It has lost what it had.
+            }
+            let disk = disk.history();
             assert!(disk.len() >= matched, "{} has not what {id} believes", peer.id);
-            assert_eq!(disk[..matched], server.log[..matched], "{} against {id}", peer.id);
+            assert_eq!(disk[..matched], log[..matched], "{} against {id}", peer.id);
         }
     }
 
     /// What is committed is on the disks of a majority of each half, and stays there.
     fn check_durability(&self) {
         let committed = &self.cluster.committed;
-        let keeps = |id: &&ServerId| self.cluster.server(**id).disk.log.starts_with(committed);
+        let keeps =
+            |id: &&ServerId| self.cluster.server(**id).disk.history().starts_with(committed);
         for half in &self.halves {
             let copies = half.iter().filter(keeps).count();
             assert!(copies > half.len() / 2, "{} entries on {copies} disks", committed.len());
@@ -368,7 +379,7 @@ impl Schedule {
         for id in &self.ids {
             let status = self.cluster.status(*id);
             assert_eq!(status.commit_index, Index(entries as u64), "{id} has not everything");
-            assert_eq!(self.cluster.server(*id).log.len(), entries);
+            assert_eq!(self.cluster.server(*id).history().len(), entries);
         }
         assert_eq!(self.cluster.committed.last(), self.cluster.server(leader).log.last());
         for (ticket, read) in &self.cluster.reads {

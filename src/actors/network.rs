@@ -19,7 +19,7 @@ use super::call::{Call, CallError, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate, Transfer};
 use super::record::Recorder;
-use super::server::Server;
+use super::server::{Audit, AuditFrom, Server};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use super::traffic::Traffic;
@@ -94,6 +94,15 @@ struct LifeCells {
     paused: Cell<bool>,
     role: Cell<Option<(RoleKind, Term)>>,
     applied: Cell<Index>,
+    states: RefCell<States>,
+}
+
+/// The hashes of the state after each of the latest entries, [`MAX_STATES`] at most.
+#[derive(Debug, Default)]
+struct States {
+    /// The last of them.
+    last: Index,
+    hashes: VecDeque<u64>,
 }
 
 struct Late {
@@ -115,9 +124,12 @@ pub(crate) enum Cargo {
 
 enum Parcel {
     Peer { from: ServerId, message: Message, cargo: Cargo, number: u64 },
+    Audit { from: ServerId, audit: Audit },
     Call(Call),
 }
 
+/// States whose hashes a server keeps.
+const MAX_STATES: usize = 1024;
 /// Most messages that wait for a paused server, as a full socket buffer would hold.
 const MAX_HELD: usize = 4096;
 /// Most messages and calls that are on their way at a time.
@@ -146,6 +158,40 @@ impl Life {
 
     pub(crate) fn set_applied(&self, index: Index) {
         self.0.applied.set(index);
+    }
+
+    /// The state after the entry at `index` has this hash.
+    pub(crate) fn note_state(&self, index: Index, hash: u64) {
+        let states = &mut *self.0.states.borrow_mut();
+        if index != states.last.next() {
+            states.hashes.clear();
+        }
+        if states.hashes.len() == MAX_STATES {
+            states.hashes.pop_front();
+        }
+        states.last = index;
+        states.hashes.push_back(hash);
+    }
+
+    /// The hash of the state after that entry, if it is one of the latest.
+    pub(crate) fn state_at(&self, index: Index) -> Option<u64> {
+        let states = self.0.states.borrow();
+        let back = usize::try_from(states.last.0.checked_sub(index.0)?).ok()?;
+        let place = states.hashes.len().checked_sub(back + 1)?;
+        states.hashes.get(place).copied()
+    }
+
+    /// The latest hash, and of which entry.
+    pub(crate) fn latest_state(&self) -> Option<(Index, u64)> {
+        let states = self.0.states.borrow();
+        states.hashes.back().map(|hash| (states.last, *hash))
+    }
+
+    /// All hashes that are kept, and the entry of the first.
+    pub(crate) fn states(&self) -> (Index, Arc<[u64]>) {
+        let states = self.0.states.borrow();
+        let first = Index((states.last.0 + 1).saturating_sub(states.hashes.len() as u64));
+        (first, states.hashes.iter().copied().collect())
     }
 
     pub(crate) fn set_role(&self, role: RoleKind, term: Term) {
@@ -387,6 +433,21 @@ impl Network {
         }
     }
 
+    /// Sends word of a state from one server to another. It is no message of the protocol: neither
+    /// traced nor counted.
+    pub(crate) fn audit(&self, from: ServerId, to: ServerId, audit: Audit) {
+        let wires = &mut *self.0.borrow_mut();
+        let parcel = Parcel::Audit { from, audit };
+        if wires.cluster(from) != wires.cluster(to) {
+            return;
+        }
+        if wires.quiet {
+            wires.deliver(to, parcel);
+        } else if wires.dispatch(from, to, parcel) {
+            self.arm(wires);
+        }
+    }
+
     /// Brings a client's call to a server's door.
     pub(crate) fn call(&self, to: ServerId, call: Call) {
         let wires = &mut *self.0.borrow_mut();
@@ -546,6 +607,7 @@ impl Wires {
                     running.address.do_send(Knock);
                 }
             }
+            Parcel::Audit { from, audit } => running.address.do_send(AuditFrom { from, audit }),
             Parcel::Peer { from, message, cargo, number } => {
                 if number > 0 {
                     self.recorder.trace(format_args!("{to} <- {from} #{number}"));
@@ -594,7 +656,7 @@ impl Wires {
     fn turn_away(&self, to: ServerId, parcel: Parcel, why: &str) {
         match parcel {
             Parcel::Call(call) => call.refuse(Refusal::Busy),
-            Parcel::Peer { .. } => self.lost(to, &parcel, why),
+            Parcel::Peer { .. } | Parcel::Audit { .. } => self.lost(to, &parcel, why),
         }
     }
 
@@ -620,7 +682,7 @@ impl Parcel {
     /// The server that sent it, if it is not a client's.
     fn sender(&self) -> Option<ServerId> {
         match self {
-            Parcel::Peer { from, .. } => Some(*from),
+            Parcel::Peer { from, .. } | Parcel::Audit { from, .. } => Some(*from),
             Parcel::Call(_) => None,
         }
     }
@@ -634,6 +696,9 @@ impl Parcel {
                 cargo: cargo.clone(),
                 number: *number,
             }),
+            Parcel::Audit { from, audit } => {
+                Some(Parcel::Audit { from: *from, audit: audit.clone() })
+            }
             Parcel::Call(_) => None,
         }
     }

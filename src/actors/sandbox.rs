@@ -312,6 +312,10 @@ impl Machine for FileStore {
         FileStore::carried_out(self)
     }
 
+    fn state_hash(&self) -> Option<u64> {
+        Some(FileStore::state_hash(self))
+    }
+
     fn describe(&self, command: &Bytes) -> String {
         files::describe(command)
     }

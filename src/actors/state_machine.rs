@@ -36,6 +36,12 @@ pub trait Machine: 'static {
         None
     }
 
+    /// A hash of the state, kept up to date by every command; `None` if there is none. Servers
+    /// compare theirs, and the one that differs is taken out of service.
+    fn state_hash(&self) -> Option<u64> {
+        None
+    }
+
     /// A command in a few words, for people.
     fn describe(&self, command: &Bytes) -> String;
 
@@ -191,6 +197,9 @@ impl StateMachine {
                 self.tell_applied(index, entry, &said);
             }
             self.life.set_applied(index);
+            if let Some(hash) = self.machine.state_hash() {
+                self.life.note_state(index, hash);
+            }
             if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));

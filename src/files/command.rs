@@ -216,7 +216,7 @@ impl Command {
     /// What must hold before all else; empty if nothing must.
     fn condition(&self) -> String {
         match self {
-            Self::If { file, revision: 0, .. } => format!("if no {}: ", printable(file)),
+            Self::If { file, revision: 0, .. } => format!("unless {} exists: ", printable(file)),
             Self::If { file, revision, .. } => {
                 format!("if {} is at revision {revision}: ", printable(file))
             }
@@ -450,7 +450,7 @@ mod tests {
             ),
             (
                 request(Command::Discard { upload: UPLOAD }.if_revision("a", 0)).encode(b""),
-                "if no a: discard 0f3a…",
+                "unless a exists: discard 0f3a…",
             ),
             (batch_of(2), "batch of 2: append a +1 B; append a +1 B"),
             (batch_of(4), "batch of 4: append a +1 B; append a +1 B; append a +1 B; …"),

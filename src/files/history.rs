@@ -284,7 +284,7 @@ mod tests {
         // Nothing new, and a server that lags behind the one that was asked before.
         assert_eq!(indexes(&bench, 5, 1), Ok((vec![], 5)));
         assert_eq!(indexes(&bench, 70, 1), Ok((vec![], 70)));
-        bench.store.pass(80);
+        bench.store.note_applied(80);
         assert_eq!(indexes(&bench, 70, 1), Ok((vec![], 80)));
     }
 

@@ -14,10 +14,24 @@
 //!   upload is applied. Chunks are kept as slices of the log's own bytes.
 //! - **Sessions** make requests exactly-once (Raft thesis, section 6.3): a client opens a session,
 //!   numbers its requests, and a repeated number is answered from the session's table.
+//! - **Conditions and batches**: a command may be carried out [only if](Command::If) a file still
+//!   has the revision that its client saw, and [several](Command::Batch) all or none.
 //! - **Queries** read and change nothing; when they may be asked (read index, lease, stale) is the
 //!   business of those who ask.
+//! - **History**: the latest changes are kept, for those who [follow](Query::Changes) them and for
+//!   [reading](Query::ReadAt) files as they were. It is each server's own: a store that has just
+//!   been restored has none, and answers every command like the others.
+//! - **Snapshots**: a store is [frozen](FileStore::freeze) at an index in less than a millisecond,
+//!   since files are shared until they are written to, and handed out in chunks named by their
+//!   hash, while the store goes on. From the chunks an empty store is [rebuilt](Restore) that
+//!   cannot be told from the one that was frozen: files, sessions, stored answers and uploads.
+//! - The **state hash** covers the same. Every entry updates it, so servers can compare all that
+//!   they hold at any index for nothing.
 //!
-//! Memory is bounded by [`Limits`] in bytes, files, uploads, sessions and stored answers.
+//! Memory is bounded by [`Limits`] in bytes, files, uploads, sessions and stored answers, and by
+//! [`HistoryLimits`] in changes and in the bytes that only history still holds. What a [`Frozen`]
+//! store shares with the live one is in memory once; what the live one drops meanwhile stays until
+//! the frozen one has handed it out or is dropped.
 
 mod batch;
 mod catalogue;

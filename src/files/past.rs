@@ -194,11 +194,11 @@ impl<'a> Past<'a> {
     fn named(self, name: &str, index: u64) -> Option<Uuid> {
         let now = self.catalogue.named(name).map(|(uuid, _)| uuid);
         self.since(index).fold(now, |holder, Record { change, .. }| {
-            let has_name = change.name.as_str() == name;
+            let has_name = || change.name.as_str() == name;
             match &change.kind {
-                ChangeKind::Created { replaced, .. } if has_name => *replaced,
-                ChangeKind::Deleted { .. } if has_name => Some(change.uuid),
-                ChangeKind::Renamed { .. } if has_name => None,
+                ChangeKind::Created { replaced, .. } if has_name() => *replaced,
+                ChangeKind::Deleted { .. } if has_name() => Some(change.uuid),
+                ChangeKind::Renamed { .. } if has_name() => None,
                 ChangeKind::Renamed { from } if from.as_str() == name => Some(change.uuid),
                 _ => holder,
             }
@@ -323,7 +323,7 @@ mod tests {
         bench.create(1, "a", b"1").unwrap();
         bench.append("a", b"2").unwrap();
         assert_eq!(cat_at(&bench, "a", 4), Err(Refusal::NotYet { index: 4, applied: 3 }));
-        bench.store.pass(4);
+        bench.store.note_applied(4);
         assert_eq!(cat_at(&bench, "a", 4).unwrap(), "12");
         bench.store.forget_before(3);
         assert_eq!(cat_at(&bench, "a", 2), Err(Refusal::HistoryGone { first: 3 }));
@@ -335,12 +335,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.create(1, "a", b"1").unwrap();
         bench.append("a", b"2").unwrap();
-        let mut restore = bench.store.restore();
-        let mut frozen = bench.store.freeze();
-        while let Some((_, chunk)) = frozen.next_chunk() {
-            restore.feed(&chunk).unwrap();
-        }
-        bench.store = restore.finish(3).unwrap();
+        bench.restart_from_snapshot();
         bench.append("a", b"3").unwrap();
         assert_eq!(cat_at(&bench, "a", 2), Err(Refusal::HistoryGone { first: 3 }));
         assert_eq!(cat_at(&bench, "a", 3).unwrap(), "12");

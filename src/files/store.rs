@@ -65,9 +65,9 @@ impl FileStore {
         }
     }
 
-    /// The entries up to `index` were applied too, but are not for the store: so that questions
-    /// about that index, or what changed up to there, are answered.
-    pub fn pass(&mut self, index: u64) {
+    /// Says that the entries up to `index` are applied, those behind the last command being none
+    /// of the store's (a leader's no-op): for questions about that index. Changes nothing else.
+    pub fn note_applied(&mut self, index: u64) {
         self.applied = self.applied.max(index);
     }
 
@@ -233,6 +233,8 @@ mod tests {
     fn a_store_can_move_to_another_thread() {
         fn assert_send<T: Send>() {}
         assert_send::<FileStore>();
+        assert_send::<Frozen>();
+        assert_send::<Restore>();
     }
 
     #[test]
@@ -323,6 +325,51 @@ mod tests {
         let bench = Bench::new();
         let read = Query::Read { uuid: uuid(1), offset: 0, limit: 1 };
         assert_eq!(bench.query(&read), Err(Refusal::Gone { uuid: uuid(1) }));
+    }
+
+    /// Two stores that differ in one thing, whatever it is, have different state hashes.
+    #[test]
+    fn the_state_hash_covers_files_sessions_answers_and_uploads() {
+        let file = |text: &str| text.to_owned();
+        let stage = |upload, offset, onto: Option<u128>| Command::Stage {
+            upload: uuid(upload),
+            offset,
+            onto: onto.map(uuid),
+        };
+        let rename = Command::Rename { file: file("a"), name: file("b") };
+        let histories: &[&[(Command, &[u8])]] = &[
+            &[],
+            &[(append("a"), b"x")],
+            &[(append("a"), b"y")],
+            &[(append("a"), b""), (append("a"), b"x")],
+            &[(rename, b"")],
+            &[(append("none"), b"")],
+            &[(Command::Delete { file: file("a") }, b"")],
+            &[(stage(8, 0, None), b"x")],
+            &[(stage(9, 0, None), b"x")],
+            &[(stage(9, 0, Some(1)), b"x")],
+            &[(stage(9, 1, None), b"x")],
+            &[(stage(9, 2, None), b"x")],
+            &[(stage(9, 2, None), b"y")],
+        ];
+        let mut hashes = Vec::new();
+        for history in histories {
+            let mut bench = Bench::new();
+            bench.create(1, "a", b"old").unwrap();
+            for (command, data) in *history {
+                let _ = bench.run(command.clone(), data);
+            }
+            hashes.push(bench.store.state_hash());
+            bench.open();
+            hashes.push(bench.store.state_hash());
+        }
+        let mut again = Bench::new();
+        again.create(1, "a", b"old").unwrap();
+        assert_eq!(again.store.state_hash(), hashes[0]);
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
     }
 
     #[test]

@@ -43,6 +43,15 @@ impl Bench {
         Answer::decode(&self.store.apply(self.log.len() as u64, &payload))
     }
 
+    /// Puts the store in place that a snapshot of it restores.
+    pub(super) fn restart_from_snapshot(&mut self) {
+        let (mut frozen, mut restore) = (self.store.freeze(), self.store.restore());
+        while let Some((_, chunk)) = frozen.next_chunk() {
+            restore.feed(&chunk).unwrap();
+        }
+        self.store = restore.finish(self.log.len() as u64).unwrap();
+    }
+
     /// The client's next request, all before it being acknowledged.
     pub(super) fn request(&mut self, command: Command, data: &[u8]) -> Bytes {
         self.serial += 1;

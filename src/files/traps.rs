@@ -53,6 +53,18 @@ fn trap_64_late_retry_is_never_applied() {
     assert_eq!(bench.cat("notes.txt").unwrap(), b"abc");
 }
 
+/// The server that answered was restored from a snapshot meanwhile, and so has the log no more.
+#[test]
+fn trap_64_retry_after_a_snapshot_is_applied_once() {
+    let mut bench = Bench::new();
+    bench.create(1, "notes.txt", b"a").unwrap();
+    let payload = bench.request(append("notes.txt"), b"b");
+    let first = bench.apply(payload.clone());
+    bench.restart_from_snapshot();
+    assert_eq!(bench.apply(payload), first);
+    assert_eq!(bench.cat("notes.txt").unwrap(), b"ab");
+}
+
 /// Servers hold the entry in different memory (a frame from the network, a segment from disk) and
 /// are asked different questions in between: none of it may show.
 #[test]
@@ -100,8 +112,13 @@ proptest! {
             let _ = bench.apply(payload.clone());
             let _ = bench.store.query(&payload.into());
         }
-        for (place, bits) in flips {
-            let mut payload = bench.request(append("a"), b"y").to_vec();
+        for (turn, (place, bits)) in flips.into_iter().enumerate() {
+            let parts = [(append("a").if_revision("a", 1), &b"y"[..]), (append("a"), b"z")];
+            let (command, data) = match turn % 2 {
+                0 => (append("a"), Bytes::from_static(b"y")),
+                _ => Command::batch(parts),
+            };
+            let mut payload = bench.request(command, &data).to_vec();
             let place = place.index(payload.len());
             payload[place] ^= bits;
             let _ = bench.apply(payload);

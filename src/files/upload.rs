@@ -65,22 +65,24 @@ pub(super) struct Uploads {
 
 impl Upload {
     fn new(base: Option<(Uuid, &Content)>) -> Self {
-        let empty = Content::default();
-        let (file, before) = base.map_or((None, &empty), |(file, before)| (Some(file), before));
-        let base = Base { file, hash: before.hash() };
-        Self::restored(base, Some(before).filter(|_| file.is_some()), true)
-    }
-
-    /// An empty upload that follows `base`, which is `before`: if it is `carried` on.
-    fn restored(base: Base, before: Option<&Content>, carried: bool) -> Self {
-        let content = before.map_or_else(Content::default, Content::following);
-        Self { base, carried, content, ahead: BTreeMap::new(), bytes: 0, ahead_sum: 0 }
+        let content = follower(base.map(|(_, content)| content));
+        // Nothing behind the base is hashed as the base.
+        let base = Base { file: base.map(|(file, _)| file), hash: content.hash() };
+        Self::begun(base, content, true)
     }
 
     /// An upload as a snapshot says it began; `file` is the content that its base has now.
     pub(super) fn resume(base: Base, file: Option<&Content>) -> Self {
-        let carried = file.unwrap_or(&Content::default()).hash() == base.hash;
-        Self::restored(base, file.filter(|_| carried), carried)
+        let content = follower(file);
+        if content.hash() == base.hash {
+            Self::begun(base, content, true)
+        } else {
+            Self::begun(base, Content::default(), false)
+        }
+    }
+
+    fn begun(base: Base, content: Content, carried: bool) -> Self {
+        Self { base, carried, content, ahead: BTreeMap::new(), bytes: 0, ahead_sum: 0 }
     }
 
     pub(super) fn base(&self) -> Base {
@@ -177,6 +179,11 @@ impl Upload {
         self.ahead_sum = self.ahead_sum.wrapping_add(sum::mix(offset, chunk.sum()));
         self.ahead.insert(offset, Arc::new(chunk));
     }
+}
+
+/// Nothing, behind this content.
+fn follower(base: Option<&Content>) -> Content {
+    base.map_or_else(Content::default, Content::following)
 }
 
 impl Uploads {

@@ -210,13 +210,13 @@ catalogue! {
 
     // Snapshots, conditions and batches of the file store.
 
-    /// A snapshot holds the files without the sessions: what is tried again is applied again.
+    /// A snapshot holds the files without the sessions: who goes on from it knows no client.
     SnapshotWithoutSessions:
-        "files", "thesis 6.3; TRAPS section 1, snapshot; TRAPS 64", "sessions_apply_once";
+        "files", "thesis 6.3; TRAPS section 1, snapshot; TRAPS 64", "state_hash";
     /// A snapshot holds no staged uploads: who goes on from it knows nothing of them.
     SnapshotWithoutUploads: "files", "TRAPS section 1, snapshot", "state_hash";
     /// A batch of which one command is refused leaves behind what the others did.
-    BatchNotUndone: "files", "all or nothing; TRAPS 28", "linearizable";
+    BatchNotUndone: "files", "a batch is all or nothing; TRAPS 28", "linearizable";
     /// A conditional command is carried out on a later revision than the one it is for.
     ConditionTakesLaterRevisions: "files", "compare-and-set", "linearizable";
     /// A server that restores a snapshot takes every file for new: at revision 1.

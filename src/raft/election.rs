@@ -3,7 +3,9 @@
 use super::configuration::VoteCount;
 use super::node::{Context, Node};
 use super::role::Role;
-use super::{Message, Position, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why};
+use super::{
+    Force, Message, Position, RequestVote, RequestVoteReply, ServerId, Term, VoteRefusal, Why,
+};
 use crate::museum::{Bug, on};
 
 impl Node {
@@ -44,7 +46,7 @@ impl Node {
         // would take it for news of a higher term (TRAPS 48).
         let granted_pre_vote = vote.is_ok() && request.pre_vote;
         let term: Term = if granted_pre_vote { request.term } else { self.current_term };
-        let early = early && vote.is_ok();
+        let early = early && vote.is_ok() && request.forced == Some(Force::Operator);
         let reply = RequestVoteReply { term, pre_vote: request.pre_vote, vote, early };
         context.send(from, Message::RequestVoteReply(reply));
     }

@@ -447,13 +447,13 @@ impl Node {
             Message::AppendEntries(append) => {
                 let prev = append.prev_log.index;
                 let outcome = AppendOutcome::Rejected { prev, hint: Position::default() };
-                context.send(from, Message::AppendEntriesReply(self.append_reply(outcome)));
+                self.answer_stranger(from, outcome, context);
             }
             // Whoever offers a snapshot believes that it leads.
             Message::InstallSnapshot(install) => {
                 let prev = install.last_included.index;
                 let outcome = AppendOutcome::Rejected { prev, hint: Position::default() };
-                context.send(from, Message::AppendEntriesReply(self.append_reply(outcome)));
+                self.answer_stranger(from, outcome, context);
             }
             Message::ReadIndex(read) => {
                 let reply = ReadIndexReply { term, ticket: read.ticket, index: None };
@@ -804,6 +804,10 @@ impl Node {
         request: &RequestVote,
         now: Time,
     ) -> Option<VoteRefusal> {
+        // What was given in this term is given; the vote itself says to whom.
+        if !request.pre_vote && request.term == self.current_term && self.voted_for.is_some() {
+            return None;
+        }
         let round = match request.forced {
             None => return self.bound_to_another(candidate, now),
             Some(Force::Operator) => return None,

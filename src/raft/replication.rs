@@ -247,17 +247,24 @@ impl Node {
     /// Tells the leader it follows how the logs compare.
     pub(super) fn answer_leader(&self, outcome: AppendOutcome, context: &mut Context<'_>) {
         let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role else { return };
-        context.send(leader.id, Message::AppendEntriesReply(self.append_reply(outcome)));
+        context.send(leader.id, self.append_reply(leader.round, outcome));
     }
 
-    /// What to answer to an `AppendEntries`; to a leader that it does not follow, of round 0.
-    pub(super) fn append_reply(&self, outcome: AppendOutcome) -> AppendEntriesReply {
-        let round = match &self.role {
-            Role::Follower(Follower { leader: Some(leader), .. }) => leader.round,
-            _ => Round(0),
-        };
-        let (term, applied) = (self.current_term, self.applied);
-        AppendEntriesReply { term, round, outcome, applied, recovering: self.recovery.is_some() }
+    /// Answers a server that believes that it leads; no round of it was heard.
+    pub(super) fn answer_stranger(
+        &self,
+        from: ServerId,
+        outcome: AppendOutcome,
+        context: &mut Context<'_>,
+    ) {
+        context.send(from, self.append_reply(Round(0), outcome));
+    }
+
+    fn append_reply(&self, round: Round, outcome: AppendOutcome) -> Message {
+        let (term, applied, recovering) =
+            (self.current_term, self.applied, self.recovery.is_some());
+        let reply = AppendEntriesReply { term, round, outcome, applied, recovering };
+        Message::AppendEntriesReply(reply)
     }
 
     /// The disk has what was asked for up to `last`, unless that was replaced since: the same

@@ -32,6 +32,9 @@ pub struct Status {
     pub recovering: bool,
     /// To whom it hands over, if it does.
     pub hands_over_to: Option<ServerId>,
+    /// An operator made it leader, and until then it commits nothing: the leader before may still
+    /// serve reads by its lease.
+    pub commits_from: Option<Time>,
     /// Every entry up to here is on its disk.
     pub durable_index: Index,
     /// `commit_index`.
@@ -91,6 +94,10 @@ impl Status {
             recovering: node.recovery.is_some(),
             hands_over_to: match &node.role {
                 Role::Leader(leader) => leader.handover.map(|handover| handover.to),
+                _ => None,
+            },
+            commits_from: match &node.role {
+                Role::Leader(leader) => leader.commits_from,
                 _ => None,
             },
             durable_index: node.durable_index,

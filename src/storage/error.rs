@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::disk::{DiskError, FileId};
 use super::segments::Identity;
-use crate::raft::ChunkId;
+use crate::raft::{ChunkId, Index};
 
 /// Why a server must not start, or must not go on.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -54,6 +54,13 @@ pub enum StorageError {
          or by one that errs; a new server, under a new number, must take its place"
     )]
     Snapshot(String),
+    /// A majority of the servers agrees on another state.
+    #[error(
+        "its state differs from that of a majority from entry {0} on: its disk or its memory is \
+         damaged, or it runs another version. Started again, it applies its log anew; if it fails \
+         again, a new server, under a new number, must take its place"
+    )]
+    Diverged(Index),
     /// The log is another server's.
     #[error("{file} is of {found}, and this is {expected}: its disk was given to the wrong server")]
     Foreign {

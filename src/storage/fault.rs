@@ -15,8 +15,9 @@ pub enum DiskKind {
 /// [`Flip`](Self::Flip), [`Lose`](Self::Lose) and [`Misdirect`](Self::Misdirect) harm what is on
 /// the disk and was synced. A server that runs reads nothing from its disk, so to harm it
 /// afterwards is as good as a write that went wrong when it was made: both show when the server
-/// starts from it. Only what a later write or mark protects is harmed, because recovery cannot tell
-/// harm to the rest from a write that a crash tore.
+/// starts from it, unless what was harmed has been compacted by then. Only what a later write or mark
+/// protects is harmed, and chunks of the snapshot, because recovery cannot tell harm to the rest from
+/// a write that a crash tore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskFault {
     /// There is no room any more: writes wait.
@@ -28,7 +29,7 @@ pub enum DiskFault {
     /// The next crash tears what is not synced: each write is lost, kept or kept in part by
     /// chance. Without this, all of it is lost.
     Tear,
-    /// One bit of a record is turned around.
+    /// One bit of a record of the log, or of a chunk of the snapshot, is turned around.
     Flip,
     /// The last protected write never reached the disk.
     Lose,

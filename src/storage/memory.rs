@@ -204,6 +204,7 @@ impl Storage for MemoryDisk {
         let last_included = snapshot.meta.last_included;
         let replaced = (!disk.log.keeps(last_included, keep_log)).then(|| {
             disk.appended_in = disk.state.term;
+            disk.snapshots.expect(BTreeSet::new());
             std::mem::replace(&mut disk.log, MemoryLog::behind(last_included))
         });
         let write = disk.wrote(Undo::Snapshot(replaced));
@@ -225,10 +226,11 @@ impl Storage for MemoryDisk {
         }
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
         let disk = &mut *self.0.borrow_mut();
+        disk.snapshots.expect(except);
         let named = disk.snapshots.named();
-        disk.chunks.retain(|id, _| named.contains(id) || except.contains(id));
+        disk.chunks.retain(|id, _| named.contains(id));
     }
 
     fn sync(&mut self, now: Time) {

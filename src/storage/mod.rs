@@ -7,13 +7,14 @@
 //! **Snapshots (section 7).** A [`Snapshot`] is what it covers and a list of chunks, pieces of at
 //! most [`MAX_CHUNK_BYTES`] that are named by the hash of their bytes: what two snapshots have in
 //! common is written and kept once. A server puts the chunks that are not there yet, waits until
-//! they are durable, and saves the snapshot, which is one small write of the log. Whether it took
-//! the snapshot itself or got it from a leader makes no difference, but that one that was got may
-//! replace the log (`keep_log`). The log up to the snapshot's last entry may then be
+//! they are durable, and saves the snapshot, which is one write of the log of 32 bytes a chunk.
+//! Whether it took the snapshot itself or got it from a leader makes no difference, but that one
+//! that was got may replace the log (`keep_log`). The log up to the snapshot's last entry may then be
 //! [compacted](Storage::compact), now or later: the tail is kept for followers that lag.
 //!
 //! **Which chunks are kept.** Those of the latest snapshot, and of the one before it, which may be
-//! on its way to a peer. Chunks that are put and not named yet stay until another snapshot is
+//! on its way to a peer: a transfer that two newer snapshots overtake is given up, and the next one
+//! needs only what differs. Chunks that are put and not named yet stay until another snapshot is
 //! durable, or [`discard_chunks`](Storage::discard_chunks): a transfer that a crash interrupts goes
 //! on where it was.
 //!
@@ -105,9 +106,12 @@ pub trait Storage {
     /// dropped already. Room is made bit by bit, and a crash may bring back what was dropped.
     fn compact(&mut self, to: Index);
 
-    /// Drops every chunk that neither a kept snapshot nor `except` names: of transfers that were
-    /// given up. Without this, they stay until the next snapshot.
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>);
+    /// Drops every chunk that neither a kept snapshot nor `except` names, those that were put for
+    /// a snapshot that is not saved yet included. The chunks of `except`, of a snapshot that is on
+    /// its way from a leader, are kept like named ones until the next call, or until a snapshot
+    /// replaces the log. A server calls this when it knows what a leader's snapshot is made of, and
+    /// takes none of its own meanwhile: so there is never more than one on its way.
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>);
 
     /// Asks for everything written so far to become durable.
     fn sync(&mut self, now: Time);
@@ -215,7 +219,7 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
         self.borrow_mut().compact(to);
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
         self.borrow_mut().discard_chunks(except);
     }
 

@@ -26,12 +26,19 @@ pub(super) struct Snapshots {
     saved: u64,
     /// How many of them are durable.
     durable: u64,
+    /// The chunks of one that is on its way.
+    expected: BTreeSet<ChunkId>,
 }
 
 impl Snapshots {
     /// Those of a storage that starts with this one.
     pub(super) fn new(snapshot: Snapshot) -> Self {
-        Self { kept: [(WriteId(0), snapshot)].into(), saved: 0, durable: 0 }
+        Self {
+            kept: [(WriteId(0), snapshot)].into(),
+            saved: 0,
+            durable: 0,
+            expected: BTreeSet::new(),
+        }
     }
 
     /// What the log begins with: the latest snapshot, or what the cluster was founded with.
@@ -84,9 +91,15 @@ impl Snapshots {
         Some(number)
     }
 
-    /// The chunks that the kept snapshots name.
+    /// From now on, and until the next call, a snapshot of these chunks is on its way.
+    pub(super) fn expect(&mut self, chunks: BTreeSet<ChunkId>) {
+        self.expected = chunks;
+    }
+
+    /// The chunks that the kept snapshots name, and those that are expected.
     pub(super) fn named(&self) -> BTreeSet<ChunkId> {
-        self.kept.iter().flat_map(|(_, snapshot)| snapshot.chunks.iter().copied()).collect()
+        let kept = self.kept.iter().flat_map(|(_, snapshot)| &*snapshot.chunks);
+        kept.chain(&self.expected).copied().collect()
     }
 
     /// Forgets what was saved behind `durable`.
@@ -94,5 +107,6 @@ impl Snapshots {
         let kept = self.kept.partition_point(|(write, _)| *write <= durable);
         self.saved -= (self.kept.len() - kept) as u64;
         self.kept.truncate(kept);
+        self.expected.clear();
     }
 }

@@ -93,20 +93,23 @@ impl Run {
         let there = self.arrived.iter().filter(|(write, _)| *write <= self.durable);
         let mut chunks: Vec<_> = there.map(|(_, id)| *id).collect();
         chunks.extend(self.storage.snapshot().iter().flat_map(|old| old.chunks.iter().take(2)));
-        let (base, length) = (kept.base.index.0, entries.len() as u64);
+        let covered = kept.snapshot.last_included.index;
+        let passed = covered - kept.base.index;
+        let behind = entries.len() as u64 - passed;
         let own = self.below(4) > 0;
-        let last_included = if own {
-            let first = kept.snapshot.last_included.index.0 - base;
-            let Some(behind) = length.checked_sub(first).filter(|count| *count > 0) else { return };
-            let place = first + self.below(behind);
-            let term = entries.iter().nth(place as usize).expect("an entry").term;
-            Position::new(term, Index(base + place + 1))
-        } else {
-            Position::new(kept.current_term, Index(base + length + self.below(9)))
+        let last_included = match own {
+            true if behind == 0 => return,
+            true => {
+                let place = self.below(behind);
+                let entry = entries.iter().nth((passed + place) as usize).expect("an entry");
+                Position::new(entry.term, Index(covered.0 + place + 1))
+            }
+            // The log may reach further, and conflict.
+            false => {
+                let index = covered.0 + 1 + self.below(behind + 9);
+                Position::new(kept.current_term, Index(index))
+            }
         };
-        if last_included.index == Index(0) {
-            return;
-        }
         let configuration = Configuration::new([ServerId(1 + self.below(5))]);
         let meta = SnapshotMeta { last_included, configuration, configured_at: Index(0) };
         let write = self.storage.save_snapshot(Snapshot { meta, chunks: chunks.into() }, own);

@@ -11,6 +11,9 @@
 //! | `clients` | exactly once, unknown outcomes, refusals, sessions, full doors |
 //! | `reads` | linearizable reads from every server |
 //! | `load` | 100,000 proposals at once, 64 MiB at once |
+//! | `members` | members added, removed and joining again; the leadership handed over |
+//! | `snapshots` | compacted logs, restarts from snapshots, snapshots sent |
+//! | `audit` | a state that differs from the others' is out of service |
 //! | `determinism` | one seed, one trace, in one process or several |
 //! | `monitor` | a violation, and a panic of an actor, are seen and told |
 //! | `lifetime` | nothing runs on behind an ended sandbox |
@@ -18,6 +21,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test that called")]
 
+mod audit;
 mod chaos;
 mod clients;
 mod clocks;

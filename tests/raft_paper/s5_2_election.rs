@@ -186,14 +186,7 @@ fn s5_2_timeouts_are_random_within_their_interval() {
         let mut luck = || draw;
         let luck: &mut dyn Luck = &mut luck;
         let now = jangada::raft::Time::from_nanos(7);
-        let node = jangada::raft::Node::new(
-            S1,
-            jangada::raft::Configuration::new([S1, S2, S3]),
-            Default::default(),
-            Default::default(),
-            now,
-            luck,
-        );
+        let node = jangada::raft::Node::new(S1, Default::default(), Default::default(), now, luck);
         assert_eq!(node.deadline().since(now), timeout);
     }
 }

@@ -222,7 +222,7 @@ fn s8_a_new_leader_reads_only_after_its_no_op() {
     }
     assert_eq!(cluster.reads[&read].outcome, None);
     cluster.persist_all(S3);
-    cluster.deliver_all();
+    cluster.run(shortest_timeout());
     assert_eq!(cluster.reads[&read].outcome, Some(Ok(Index(3))));
 }
 

@@ -142,7 +142,7 @@ fn trap_async_raft_105_every_input_in_every_role() {
         for input in [
             Input::Propose { sizes: &[1] },
             Input::Propose { sizes: &[] },
-            Input::Read { ticket: Ticket(1) },
+            Input::Read { ticket: Ticket(1), lease: false },
             Input::Persisted { term: Term(3), last: Index(1) },
             Input::Campaign,
             Input::Deadline,

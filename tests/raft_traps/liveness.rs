@@ -357,7 +357,7 @@ fn trap_62_a_forced_election_passes_stickiness() {
     follower.heartbeat(S2, 1);
     let forced = |effects: &[Effect]| {
         let forced = |message: &Message| match message {
-            Message::RequestVote(request) => request.forced && !request.pre_vote,
+            Message::RequestVote(request) => request.forced.is_some() && !request.pre_vote,
             _ => false,
         };
         sent(effects).iter().filter(|(_, message)| forced(message)).count()

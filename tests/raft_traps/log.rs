@@ -161,7 +161,7 @@ fn trap_05_a_delayed_duplicate_cuts_nothing() {
 fn trap_09_entries_that_do_not_fit_their_names_are_refused() {
     let mut follower = Server::having(3, 1, &[1]);
     for (named, carried) in [(2, 1), (1, 2), (0, 1), (1, 0)] {
-        let entries = vec![EntryMeta { term: Term(1), bytes: 1 }; carried];
+        let entries = vec![EntryMeta::new(Term(1), 1); carried];
         let message = append_entries(1, at(1, 1), named, 9, 1);
         let effects = follower.step(Input::Message { from: S2, message, entries: &entries });
         assert_eq!(effects, [], "{named} named, {carried} carried");
@@ -424,7 +424,7 @@ fn trap_21_the_largest_numbers_do_no_harm() {
                 if server.role() == RoleKind::Leader && is_entries && term == server.term() {
                     continue; // Two leaders of one term: what elections exclude.
                 }
-                let entries = vec![EntryMeta { term: Term(1), bytes: u32::MAX }; count];
+                let entries = vec![EntryMeta::new(Term(1), u32::MAX); count];
                 server.step(Input::Message { from: S2, message, entries: &entries });
                 if server.role() != RoleKind::Leader {
                     server.elect();

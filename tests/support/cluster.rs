@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jangada::raft::{
-    Configuration, Effect, Entry, EntryMeta, Index, Input, Luck, Message, Node, Options, Payload,
-    Position, Refusal, RoleKind, ServerId, Status, Term, Ticket, Time,
+    Change, ChangeRefusal, ChangeRequest, Configuration, Effect, Entry, EntryMeta, Index, Input,
+    Luck, Message, Node, Options, Payload, Position, Refusal, RoleKind, ServerId, Status, Term,
+    Ticket, Time, Timing,
 };
 
 use super::disk::{Disk, Write};
 use super::show::Run;
+use super::snapshot::{Asked, Piece};
 
 /// The servers, and everything between and around them.
 pub(crate) struct Cluster {
@@ -37,13 +39,17 @@ pub(crate) struct Server {
     pub(crate) node: Option<Node>,
     pub(crate) disk: Disk,
     pub(crate) dice: Dice,
+    /// The entry before the first of `log`.
+    pub(crate) base: Position,
     /// The log, whether on disk or not.
     pub(crate) log: Vec<Entry>,
-    /// What its state machine has applied in this life.
+    /// What its state machine has applied, from index 1 on: in this life, or by a snapshot.
     pub(crate) applied: Vec<Entry>,
+    /// Its state machine does not say that it has applied anything.
+    pub(crate) apply_stalled: bool,
+    pub(crate) asked: Asked,
     id: ServerId,
     pub(crate) options: Options,
-    configuration: Configuration,
     /// Messages that may not leave before so many votes are on disk.
     outbox: VecDeque<(u64, Packet)>,
 }
@@ -55,6 +61,8 @@ pub(crate) struct Packet {
     pub(crate) to: ServerId,
     pub(crate) message: Message,
     pub(crate) entries: Vec<Entry>,
+    /// What an `InstallSnapshot` brings.
+    pub(crate) piece: Option<Piece>,
 }
 
 /// A read that a client began.
@@ -71,6 +79,38 @@ pub(crate) struct Read {
 pub(crate) struct Proposed {
     pub(crate) accepted: Vec<Position>,
     pub(crate) refused: Option<Refusal>,
+    /// And of a change of members.
+    pub(crate) change: Option<Result<Index, ChangeRefusal>>,
+}
+
+impl Server {
+    /// The entry at this index; `None` if it is not in the log, or not any more.
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        self.log.get(index.checked_sub(self.base.index.0 as usize + 1)?)
+    }
+
+    /// Its whole log, with what a snapshot took the place of.
+    pub(crate) fn history(&self) -> Vec<Entry> {
+        let base = self.base.index.0 as usize;
+        self.applied[..base].iter().chain(&self.log).cloned().collect()
+    }
+
+    fn with(id: ServerId, disk: Disk, options: Options) -> Self {
+        let otherwise = Box::new(move || (id.0 - 1) * 20_000_000);
+        Self {
+            node: None,
+            disk,
+            dice: Dice { next: VecDeque::new(), otherwise },
+            base: Position::default(),
+            log: Vec::new(),
+            applied: Vec::new(),
+            apply_stalled: false,
+            asked: Asked::new(),
+            id,
+            options,
+            outbox: VecDeque::new(),
+        }
+    }
 }
 
 /// Election timeouts as a test wants them: the shortest timeout plus what is drawn.
@@ -104,19 +144,10 @@ impl Cluster {
         options: &Options,
         disks: &BTreeMap<ServerId, Disk>,
     ) -> Self {
-        let server = |id: ServerId| Server {
-            node: None,
-            disk: disks.get(&id).cloned().unwrap_or_default(),
-            dice: Dice {
-                next: VecDeque::new(),
-                otherwise: Box::new(move || (id.0 - 1) * 20_000_000),
-            },
-            log: Vec::new(),
-            applied: Vec::new(),
-            id,
-            options: options.clone(),
-            configuration: configuration.clone(),
-            outbox: VecDeque::new(),
+        let server = |id: ServerId| {
+            let mut disk = disks.get(&id).cloned().unwrap_or_default();
+            disk.found(configuration);
+            Server::with(id, disk, options.clone())
         };
         let mut cluster = Self {
             now: Time::from_nanos(0),
@@ -133,6 +164,19 @@ impl Cluster {
             cluster.start(id);
         }
         cluster
+    }
+
+    /// Starts a server that the cluster does not know yet, or whose disk was lost.
+    pub(crate) fn join(&mut self, id: ServerId) {
+        if self.servers.iter().all(|server| server.id != id) {
+            let options = self.servers[0].options.clone();
+            self.servers.push(Server::with(id, Disk::default(), options));
+            self.servers.sort_unstable_by_key(|server| server.id);
+        } else if self.is_up(id) {
+            self.crash(id);
+        }
+        self.server_mut(id).disk = Disk::joining();
+        self.start(id);
     }
 
     pub(crate) fn ids(&self) -> Vec<ServerId> {
@@ -152,7 +196,7 @@ impl Cluster {
     }
 
     pub(crate) fn status(&self, id: ServerId) -> Status {
-        self.server(id).node.as_ref().expect("a server that is up").status()
+        self.server(id).node.as_ref().expect("a server that is up").status(self.now)
     }
 
     pub(crate) fn role(&self, id: ServerId) -> RoleKind {
@@ -162,7 +206,8 @@ impl Cluster {
     /// The leader of the highest term, among the servers that are up.
     pub(crate) fn leader(&self) -> Option<ServerId> {
         let nodes = self.servers.iter().filter_map(|server| server.node.as_ref());
-        let leaders = nodes.map(Node::status).filter(|status| status.role == RoleKind::Leader);
+        let statuses = nodes.map(|node| node.status(self.now));
+        let leaders = statuses.filter(|status| status.role == RoleKind::Leader);
         leaders.max_by_key(|status| status.term).map(|status| status.id)
     }
 
@@ -268,14 +313,15 @@ impl Cluster {
     }
 
     fn receive(&mut self, packet: &Packet) {
-        let Packet { from, to, message, ref entries } = *packet;
+        let Packet { from, to, message, ref entries, ref piece } = *packet;
         if !self.is_up(to) {
             self.note(|| format!("{from} -x {to} {packet}"));
             return;
         }
         self.note(|| format!("{from} -> {to} {packet}"));
         let metas: Vec<EntryMeta> = entries.iter().map(Entry::meta).collect();
-        self.step(to, Input::Message { from, message, entries: &metas }, entries);
+        let input = Input::Message { from, message, entries: &metas };
+        self.step_with(to, input, entries, piece.as_ref());
     }
 
     /// Cuts the link in one direction; what is on it is lost.
@@ -311,6 +357,7 @@ impl Cluster {
         server.disk.crash();
         server.outbox.clear();
         server.applied.clear();
+        server.asked.clear();
         self.lose_if(|packet| packet.to == id);
     }
 
@@ -319,10 +366,10 @@ impl Cluster {
         let now = self.now;
         let server = self.server_mut(id);
         assert!(server.node.is_none(), "{id} is up");
-        let persistent = server.disk.load();
-        let (configuration, options) = (server.configuration.clone(), server.options.clone());
-        let node = Node::new(id, configuration, options, persistent, now, &mut server.dice);
-        server.log = server.disk.log.clone();
+        let (persistent, options) = (server.disk.load(), server.options.clone());
+        let node = Node::new(id, options, persistent, now, &mut server.dice);
+        (server.base, server.log) = (server.disk.base, server.disk.log.clone());
+        server.applied = server.disk.snapshot().state.clone();
         server.node = Some(node);
     }
 
@@ -333,9 +380,18 @@ impl Cluster {
         if self.server(id).disk.stalled {
             self.note(|| format!("{id}'s disk has {write}"));
         }
-        if let Write::Log { asked_in: term, first, entries } = write {
-            let last = Index(first.0 + entries.len() as u64 - 1);
-            self.step(id, Input::Persisted { term, last }, &[]);
+        match write {
+            Write::Log { asked_in: term, first, entries } => {
+                let last = Index(first.0 + entries.len() as u64 - 1);
+                self.step(id, Input::Persisted { term, last }, &[]);
+            }
+            Write::Install { asked_in: term, end } => {
+                self.step(id, Input::Persisted { term, last: end.index }, &[]);
+            }
+            Write::Snapshot(snapshot) => {
+                self.step(id, Input::Snapshotted(&snapshot.meta), &[]);
+            }
+            Write::Vote { .. } | Write::Recovered | Write::Compact(_) => {}
         }
         true
     }
@@ -359,11 +415,28 @@ impl Cluster {
 
     /// A client asks the server to read.
     pub(crate) fn read(&mut self, id: ServerId) -> Ticket {
+        self.read_by(id, false)
+    }
+
+    /// The same; the leader's lease will do if it has one.
+    pub(crate) fn read_by(&mut self, id: ServerId, lease: bool) -> Ticket {
         let ticket = Ticket(self.reads.len() as u64 + 1);
         let committed = Index(self.committed.len() as u64);
         self.reads.insert(ticket, Read { server: id, committed, outcome: None });
-        self.step(id, Input::Read { ticket }, &[]);
+        self.step(id, Input::Read { ticket, lease }, &[]);
         ticket
+    }
+
+    /// An operator wants other members. Returns where the change begins, or why it does not.
+    pub(crate) fn change(&mut self, id: ServerId, change: Change) -> Result<Index, ChangeRefusal> {
+        let request = ChangeRequest { change, expected: None };
+        let done = self.step(id, Input::Change(&request), &[]);
+        done.change.expect("a change is answered")
+    }
+
+    /// An operator wants another leader.
+    pub(crate) fn hand_over(&mut self, id: ServerId, to: Option<ServerId>) {
+        self.step(id, Input::HandOver { to }, &[]);
     }
 
     /// An operator makes the server stand.
@@ -377,6 +450,10 @@ impl Cluster {
         self.campaign(id);
         self.deliver_all();
         assert_eq!(self.role(id), RoleKind::Leader, "{id} was to win");
+        // Whoever it deposed may have a lease until then.
+        if self.status(id).commits_from.is_some_and(|from| from > self.now) {
+            self.run(Timing::default().election_timeout_min * 10 / 9);
+        }
     }
 
     /// Has the server's heartbeat sent and answered.
@@ -390,6 +467,16 @@ impl Cluster {
 
     /// Steps the server, and does what it asks for.
     pub(crate) fn step(&mut self, id: ServerId, input: Input<'_>, carried: &[Entry]) -> Proposed {
+        self.step_with(id, input, carried, None)
+    }
+
+    fn step_with(
+        &mut self,
+        id: ServerId,
+        input: Input<'_>,
+        carried: &[Entry],
+        piece: Option<&Piece>,
+    ) -> Proposed {
         let now = self.now;
         let server = self.server_mut(id);
         let node = server.node.as_mut().expect("a server that is up");
@@ -397,13 +484,23 @@ impl Cluster {
         node.step(now, input, &mut server.dice, &mut effects);
         let mut proposed = Proposed::default();
         for effect in effects {
-            self.perform(id, effect, carried, &mut proposed);
+            match (effect, piece) {
+                (Effect::Arrived { last_included, .. }, Some(piece)) => {
+                    self.arrived(id, last_included, piece.clone());
+                }
+                (effect, _) => self.perform(id, effect, carried, &mut proposed),
+            }
         }
+        self.settle(id);
+        proposed
+    }
+
+    /// Sends what may leave, and lets the disk work unless it is stalled.
+    pub(super) fn settle(&mut self, id: ServerId) {
         self.release(id);
         if !self.server(id).disk.stalled {
             self.persist_all(id);
         }
-        proposed
     }
 
     fn perform(&mut self, id: ServerId, effect: Effect, carried: &[Entry], out: &mut Proposed) {
@@ -421,16 +518,76 @@ impl Cluster {
                 let entry = Entry { term: position.term, payload: Payload::NoOp };
                 self.append(id, position.index, &[entry]);
             }
+            Effect::AppendConfiguration { position, configuration } => {
+                let payload = Payload::Configuration(configuration);
+                self.append(id, position.index, &[Entry { term: position.term, payload }]);
+            }
+            Effect::SaveRecovered => {
+                self.note(|| format!("{id} saves {}", Write::Recovered));
+                self.server_mut(id).disk.ask(Write::Recovered);
+            }
+            Effect::Install(meta) => {
+                let (end, asked_in) = (meta.last_included, self.status(id).term);
+                self.note(|| format!("{id} installs the snapshot up to {end}"));
+                let server = self.server_mut(id);
+                let state = server.disk.snapshots[&end.index].state.clone();
+                assert!(state.len() > server.applied.len(), "{id} goes back to {end}");
+                (server.base, server.log, server.applied) = (end, Vec::new(), state.clone());
+                server.disk.ask(Write::Install { asked_in, end });
+                assert!(self.committed.starts_with(&state), "{id} installs what is not committed");
+            }
+            Effect::Compact(to) => {
+                let server = self.server_mut(id);
+                let term = server.entry(to.0 as usize).expect("an entry of the log").term;
+                server.log.drain(..(to - server.base.index) as usize);
+                server.base = Position::new(term, to);
+                server.disk.ask(Write::Compact(Position::new(term, to)));
+                self.note(|| format!("{id} drops its log up to {to}"));
+            }
+            Effect::Offered { last_included } => self.offered(id, last_included),
+            Effect::Arrived { .. } => unreachable!("a part comes with its message"),
+            Effect::ChangeAccepted(at) => {
+                self.note(|| format!("{id} begins the change at {at}"));
+                out.change = Some(Ok(at));
+            }
+            Effect::ChangeRefused(refusal) => {
+                self.note(|| format!("{id} refuses the change: {refusal}"));
+                out.change = Some(Err(refusal));
+            }
+            Effect::Configured { at, configuration } => {
+                self.note(|| format!("{id} knows that {at} is committed: {configuration}"));
+            }
+            Effect::HandingOver { to, why } => {
+                self.note(|| format!("{id} hands over to {to}: {why}"));
+            }
+            Effect::HandoverRefused(refusal) => {
+                self.note(|| format!("{id} does not hand over: {refusal}"));
+            }
+            Effect::HandoverAborted { to } => {
+                self.note(|| format!("{id} gives up handing over: {to} did not take over in time"));
+            }
             Effect::Send { to, message } => {
                 let server = self.server_mut(id);
                 let entries = match message {
                     Message::AppendEntries(append) => {
-                        let sent = append.prev_log.index.0 as usize..append.last.0 as usize;
-                        server.log[sent].to_vec()
+                        let place = |index: Index| (index - server.base.index) as usize;
+                        assert!(
+                            append.prev_log.index >= server.base.index,
+                            "{id} sends what is gone"
+                        );
+                        server.log[place(append.prev_log.index)..place(append.last)].to_vec()
                     }
                     _ => Vec::new(),
                 };
-                let packet = Packet { from: id, to, message, entries };
+                let piece = match message {
+                    Message::InstallSnapshot(install) => install.part.map(|part| {
+                        let snapshot = server.disk.snapshots.get(&install.last_included.index);
+                        let snapshot = snapshot.expect("what is offered is on the disk");
+                        snapshot.piece(part).expect("what is wanted is a part of it")
+                    }),
+                    _ => None,
+                };
+                let packet = Packet { from: id, to, message, entries, piece };
                 server.outbox.push_back((server.disk.votes_asked(), packet));
             }
             Effect::Commit(index) => self.apply(id, index),
@@ -469,7 +626,8 @@ impl Cluster {
     fn append(&mut self, id: ServerId, first: Index, entries: &[Entry]) {
         let server = self.server_mut(id);
         let asked_in = server.node.as_ref().map(Node::term).expect("it has just been stepped");
-        let kept = first.previous().0 as usize;
+        let kept = (first.previous() - server.base.index) as usize;
+        assert!(first > server.base.index, "{id} appends before its log begins");
         assert!(kept <= server.log.len(), "{id}'s log has a gap before {first}");
         let removed = server.log.split_off(kept);
         server.log.extend(entries.iter().cloned());
@@ -486,8 +644,12 @@ impl Cluster {
 
     fn apply(&mut self, id: ServerId, index: Index) {
         let server = self.server(id);
-        let applied = server.applied.len();
-        let entries = server.log[applied..index.0 as usize].to_vec();
+        let (applied, base) = (server.applied.len(), server.base.index);
+        if index == base && applied as u64 == base.0 {
+            return self.say_applied(id); // A snapshot was installed.
+        }
+        let place = |index: Index| (index - base) as usize;
+        let entries = server.log[place(Index(applied as u64))..place(index)].to_vec();
         assert!(!entries.is_empty(), "{id} commits {index} twice");
         let first = Index(applied as u64 + 1);
         for (place, entry) in entries.iter().enumerate().map(|(at, entry)| (applied + at, entry)) {
@@ -501,6 +663,17 @@ impl Cluster {
         }
         self.note(|| format!("{id} commits {}", Run { first, entries: &entries }));
         self.server_mut(id).applied.extend(entries);
+        self.say_applied(id);
+    }
+
+    /// The state machine says how far it is.
+    pub(crate) fn say_applied(&mut self, id: ServerId) {
+        let now = self.now;
+        let server = self.server_mut(id);
+        let applied = Index(server.applied.len() as u64);
+        if let Some(node) = server.node.as_mut().filter(|_| !server.apply_stalled) {
+            node.step(now, Input::Applied(applied), &mut server.dice, &mut Vec::new());
+        }
     }
 
     fn read_ended(&mut self, id: ServerId, ticket: Ticket, outcome: Result<Index, Refusal>) {
@@ -528,17 +701,17 @@ impl Cluster {
         }
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         if self.recording {
             self.events.push(line());
         }
     }
 }
 
-/// The text of a command; nothing for a no-op.
+/// The text of a command; nothing for others.
 fn label(entry: &Entry) -> Option<String> {
     match &entry.payload {
-        Payload::NoOp => None,
+        Payload::NoOp | Payload::Configuration(_) => None,
         Payload::Command(command) => Some(String::from_utf8_lossy(command).into_owned()),
     }
 }

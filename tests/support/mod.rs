@@ -7,3 +7,4 @@ pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod node;
 pub(crate) mod show;
+pub(crate) mod snapshot;

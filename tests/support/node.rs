@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use jangada::raft::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Effect, EntryMeta, Index,
-    Input, Luck, Message, Node, Options, Persistent, Position, ReadIndex, ReadIndexReply,
-    RequestVote, RequestVoteReply, RoleKind, Round, ServerId, Status, Term, Ticket, Time, Timing,
-    VoteRefusal,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Effect, EntryMeta, Force,
+    Index, Input, Luck, Message, Node, Options, Persistent, Position, ReadIndex, ReadIndexReply,
+    RequestVote, RequestVoteReply, RoleKind, Round, ServerId, SnapshotMeta, Status, Term, Ticket,
+    Time, Timing, VoteRefusal,
 };
 
 /// Server 1, under test, and everything outside it.
@@ -16,11 +16,13 @@ pub(crate) struct Server {
     pub(crate) now: Time,
     pub(crate) dice: Dice,
     options: Options,
-    configuration: Configuration,
+    /// What its disk was founded with, or its snapshot covers.
+    snapshot: SnapshotMeta,
+    recovering: bool,
     /// The latest term and vote that it asked its disk to keep.
     vote: (Term, Option<ServerId>),
-    /// The terms of the entries that it asked its disk to keep.
-    log: Vec<Term>,
+    /// The entries that it asked its disk to keep.
+    log: Vec<EntryMeta>,
     /// The latest round that it began as a leader.
     round: u64,
 }
@@ -65,13 +67,27 @@ impl Server {
         options: Options,
         persistent: Persistent,
     ) -> Self {
+        let snapshot = SnapshotMeta::founding(configuration);
+        Self::on(options, Persistent { snapshot, ..persistent })
+    }
+
+    /// A server on a disk of any kind. If it has run before, that was long enough ago that it may
+    /// vote.
+    pub(crate) fn on(options: Options, persistent: Persistent) -> Self {
         let mut dice = Dice::default();
         let vote = (persistent.current_term, persistent.voted_for);
-        let log = persistent.log.iter().map(|entry| entry.term).collect();
+        let log = persistent.log.clone();
+        let (snapshot, recovering) = (persistent.snapshot.clone(), persistent.recovering);
         let now = Time::from_nanos(0);
-        let (all, how) = (configuration.clone(), options.clone());
-        let node = Node::new(S1, all, how, persistent, now, &mut dice);
-        Self { node, now, dice, options, configuration, vote, log, round: 0 }
+        let node = Node::new(S1, options.clone(), persistent, now, &mut dice);
+        let mut server =
+            Self { node, now, dice, options, snapshot, recovering, vote, log, round: 0 };
+        if server.term() > 0 {
+            server.pass(shortest_timeout().as_millis() as u64);
+            let timing = server.options.timing;
+            server.step(Input::Retime(timing)); // Its timer begins now.
+        }
+        server
     }
 
     /// Takes one input now and notes what it has for its disk.
@@ -81,16 +97,25 @@ impl Server {
         for effect in &effects {
             match effect {
                 Effect::SaveVote { term, voted_for } => self.vote = (*term, *voted_for),
-                Effect::AppendNoOp { position } => self.log.push(position.term),
+                Effect::AppendNoOp { position } => self.log.push(EntryMeta::new(position.term, 0)),
+                Effect::AppendConfiguration { position, configuration } => {
+                    let configuration = Some(configuration.clone());
+                    self.log.push(EntryMeta { configuration, ..EntryMeta::new(position.term, 0) });
+                }
                 Effect::Append { first, entries } => {
                     self.log.truncate(first.0 as usize - 1);
                     match input {
                         Input::Message { entries: metas, .. } => {
-                            self.log.extend(metas[entries.clone()].iter().map(|meta| meta.term));
+                            self.log.extend_from_slice(&metas[entries.clone()]);
                         }
-                        _ => self.log.extend(entries.clone().map(|_| self.node.status().term)),
+                        Input::Propose { sizes } => {
+                            let meta = |bytes: &u32| EntryMeta::new(self.node.term(), *bytes);
+                            self.log.extend(sizes[entries.clone()].iter().map(meta));
+                        }
+                        _ => panic!("only messages and proposals carry entries"),
                     }
                 }
+                Effect::SaveRecovered => self.recovering = false,
                 Effect::Send { message: Message::AppendEntries(append), .. } => {
                     self.round = append.round.0;
                 }
@@ -128,7 +153,7 @@ impl Server {
     }
 
     pub(crate) fn read(&mut self, ticket: u64) -> Vec<Effect> {
-        self.step(Input::Read { ticket: Ticket(ticket) })
+        self.step(Input::Read { ticket: Ticket(ticket), lease: false })
     }
 
     /// The disk has finished everything it was asked for.
@@ -151,7 +176,7 @@ impl Server {
     pub(crate) fn elect(&mut self) -> Vec<Effect> {
         let mut effects = self.wake();
         for pre_vote in [true, false] {
-            for voter in self.configuration.voters() {
+            for voter in self.status().configuration.voters() {
                 let status = self.status();
                 let term = status.term.0 + u64::from(pre_vote);
                 let standing = match status.role {
@@ -185,14 +210,20 @@ impl Server {
 
     /// Kills it and starts it again with what it asked its disk to keep.
     pub(crate) fn restart(&mut self) {
-        let log: Vec<u64> = self.log.iter().map(|term| term.0).collect();
-        let persistent = persistent(self.vote.0.0, self.vote.1, &log);
-        let (all, how) = (self.configuration.clone(), self.options.clone());
-        self.node = Node::new(S1, all, how, persistent, self.now, &mut self.dice);
+        let persistent = Persistent {
+            current_term: self.vote.0,
+            voted_for: self.vote.1,
+            snapshot: self.snapshot.clone(),
+            base: Position::default(),
+            log: self.log.clone(),
+            recovering: self.recovering,
+        };
+        let options = self.options.clone();
+        self.node = Node::new(S1, options, persistent, self.now, &mut self.dice);
     }
 
     pub(crate) fn status(&self) -> Status {
-        self.node.status()
+        self.node.status(self.now)
     }
 
     pub(crate) fn role(&self) -> RoleKind {
@@ -214,18 +245,19 @@ impl Server {
 
     /// The terms of the log that it keeps, as its disk would.
     pub(crate) fn log(&self) -> Vec<u64> {
-        let terms: Vec<u64> = self.log.iter().map(|term| term.0).collect();
+        let terms: Vec<u64> = self.log.iter().map(|entry| entry.term.0).collect();
         assert_eq!(self.status().last_log.index.0, terms.len() as u64, "the disk has its log");
         terms
     }
 }
 
 pub(crate) fn persistent(term: u64, voted_for: Option<ServerId>, log: &[u64]) -> Persistent {
-    Persistent { current_term: Term(term), voted_for, log: metas(log) }
+    let (current_term, log) = (Term(term), metas(log));
+    Persistent { current_term, voted_for, log, ..Persistent::default() }
 }
 
 pub(crate) fn metas(terms: &[u64]) -> Vec<EntryMeta> {
-    terms.iter().map(|term| EntryMeta { term: Term(*term), bytes: 10 }).collect()
+    terms.iter().map(|term| EntryMeta::new(Term(*term), 10)).collect()
 }
 
 pub(crate) fn at(term: u64, index: u64) -> Position {
@@ -251,21 +283,23 @@ pub(crate) fn longest_timeout() -> Duration {
 
 pub(crate) fn request_vote(term: u64, last_log: Position) -> Message {
     let term = Term(term);
-    Message::RequestVote(RequestVote { term, last_log, pre_vote: false, forced: false })
+    Message::RequestVote(RequestVote { term, last_log, pre_vote: false, forced: None })
 }
 
 pub(crate) fn forced_vote(term: u64, last_log: Position) -> Message {
     let term = Term(term);
-    Message::RequestVote(RequestVote { term, last_log, pre_vote: false, forced: true })
+    let forced = Some(Force::Operator);
+    Message::RequestVote(RequestVote { term, last_log, pre_vote: false, forced })
 }
 
 pub(crate) fn pre_vote(term: u64, last_log: Position) -> Message {
     let term = Term(term);
-    Message::RequestVote(RequestVote { term, last_log, pre_vote: true, forced: false })
+    Message::RequestVote(RequestVote { term, last_log, pre_vote: true, forced: None })
 }
 
 pub(crate) fn vote_reply(term: u64, pre_vote: bool, vote: Result<(), VoteRefusal>) -> Message {
-    Message::RequestVoteReply(RequestVoteReply { term: Term(term), pre_vote, vote })
+    let (term, early) = (Term(term), false);
+    Message::RequestVoteReply(RequestVoteReply { term, pre_vote, vote, early })
 }
 
 pub(crate) fn append_entries(
@@ -285,25 +319,25 @@ pub(crate) fn append_entries(
 }
 
 pub(crate) fn matched(term: u64, index: u64, round: u64) -> Message {
-    let outcome = AppendOutcome::Matched(Index(index));
-    Message::AppendEntriesReply(AppendEntriesReply {
-        term: Term(term),
-        round: Round(round),
-        outcome,
-    })
+    append_reply(term, round, AppendOutcome::Matched(Index(index)))
 }
 
 pub(crate) fn rejected(term: u64, prev: u64, hint: Position, round: u64) -> Message {
-    let outcome = AppendOutcome::Rejected { prev: Index(prev), hint };
+    append_reply(term, round, AppendOutcome::Rejected { prev: Index(prev), hint })
+}
+
+fn append_reply(term: u64, round: u64, outcome: AppendOutcome) -> Message {
     Message::AppendEntriesReply(AppendEntriesReply {
         term: Term(term),
         round: Round(round),
         outcome,
+        applied: Index(0),
+        recovering: false,
     })
 }
 
 pub(crate) fn read_index(term: u64, ticket: u64) -> Message {
-    Message::ReadIndex(ReadIndex { term: Term(term), ticket: Ticket(ticket) })
+    Message::ReadIndex(ReadIndex { term: Term(term), ticket: Ticket(ticket), lease: false })
 }
 
 pub(crate) fn read_index_reply(term: u64, ticket: u64, index: Option<u64>) -> Message {

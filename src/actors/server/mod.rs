@@ -1,6 +1,7 @@
 //! One server: a shell around [`raft::Node`](crate::raft::Node). A handler steps the node and
 //! performs what it asks for; it decides nothing about the protocol, and waits for nothing.
 
+mod audit;
 mod members;
 mod snapshots;
 
@@ -14,6 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
+pub(crate) use audit::{Audit, AuditFrom};
+
+use audit::Auditor;
 use members::Asking;
 use snapshots::Snapshots;
 
@@ -68,6 +72,7 @@ pub(crate) struct Server {
     snapshots: Snapshots,
     /// Who waits for the leader's word.
     asking: Asking,
+    auditor: Auditor,
     /// The write of a vote that is not durable yet: nothing may be said before it is.
     gate: Option<WriteId>,
     /// Something was written that no sync was asked for yet.
@@ -172,6 +177,7 @@ impl Server {
             durable: Durable::default(),
             snapshots,
             asking: Asking::default(),
+            auditor: Auditor::default(),
             gate: None,
             wrote: false,
             outbox: VecDeque::new(),
@@ -539,6 +545,7 @@ impl Server {
         }
         // The node knows whether its deadline is here, or its clock went back.
         self.step(Input::Deadline, Source::Nothing, ctx);
+        self.audit();
     }
 
     /// Takes calls in from the door: the writes as one proposal, the reads one by one (the node

@@ -20,6 +20,10 @@ use crate::museum::{Bug, on};
 /// A block ends behind one in so many files, sessions or uploads, chosen by its uuid or id.
 const BLOCK_LENGTH: u64 = 256;
 
+/// A block of so many bytes ends sooner, behind one in so many: before it is full, and the next
+/// block would begin wherever this one's content happened to end.
+const LARGE_BLOCK: (usize, u64) = (MAX_CHUNK / 4, 8);
+
 /// A store as it was at one moment, for a snapshot; see [`FileStore::freeze`]. Shares all content
 /// with the store, and lets go of what it has handed out.
 ///
@@ -88,11 +92,13 @@ impl Block {
         }
         fits
     }
-}
 
-/// Whether a block ends behind this uuid or id.
-fn ends_block(words: (u64, u64)) -> bool {
-    sum::of_words(&[words.0, words.1]).is_multiple_of(BLOCK_LENGTH)
+    /// Whether it ends behind this uuid or id.
+    fn ends_behind(&self, (high, low): (u64, u64)) -> bool {
+        let (large, sooner) = LARGE_BLOCK;
+        let length = if self.bytes.len() < large { BLOCK_LENGTH } else { sooner };
+        sum::of_words(&[high, low]).is_multiple_of(length)
+    }
 }
 
 impl Frozen {
@@ -173,7 +179,7 @@ impl Frozen {
             if content.pieces > 0 {
                 self.owed.push_back(Pieces::File(file));
             }
-            if ends_block(uuid.as_u64_pair()) {
+            if block.ends_behind(uuid.as_u64_pair()) {
                 return;
             }
         }
@@ -188,7 +194,7 @@ impl Frozen {
                 }
                 reply.remove();
             }
-            if self.session.take().is_some_and(|id| ends_block((0, id))) {
+            if self.session.take().is_some_and(|id| block.ends_behind((0, id))) {
                 return;
             }
             let Some((id, session)) = self.sessions.first() else { break };
@@ -215,7 +221,7 @@ impl Frozen {
             self.owed.push_back(Pieces::Upload(Arc::clone(upload)));
             self.uploads.pop_first();
             // Who restores it hashes the end of the base: one a chunk.
-            if onto.is_some() || ends_block(uuid.as_u64_pair()) {
+            if onto.is_some() || block.ends_behind(uuid.as_u64_pair()) {
                 return;
             }
         }

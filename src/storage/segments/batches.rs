@@ -1,7 +1,5 @@
 //! What is given to the disk when.
 
-use std::collections::BTreeSet;
-
 use super::record::{self, HEADER_BYTES, Kind};
 use super::{Batch, MARK_DELAY, RETRY, Segment, SegmentLog};
 use crate::museum::{Bug, on};
@@ -96,7 +94,7 @@ impl<D: Disk> SegmentLog<D> {
                 self.packs.landed();
                 self.durable.chunks = self.packs.durable;
                 if let Some(age) = self.snapshots.settle(self.durable.write) {
-                    self.drop_unnamed(age, &BTreeSet::new());
+                    self.drop_unnamed(age);
                 }
                 self.tidy();
                 if self.queue.is_empty() && self.protected < self.written.0 {

@@ -282,9 +282,8 @@ impl<D: Disk> SegmentLog<D> {
         self.written
     }
 
-    fn drop_unnamed(&mut self, age: u64, except: &BTreeSet<ChunkId>) {
-        let named = self.snapshots.named();
-        self.packs.drop_unnamed(age, |id| named.contains(id) || except.contains(id));
+    fn drop_unnamed(&mut self, age: u64) {
+        self.packs.drop_unnamed(age, &self.snapshots.named());
     }
 }
 
@@ -367,6 +366,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         self.segments.snapshot = self.segment.number;
         if !keep_log {
             self.log = MemoryLog::behind(last_included);
+            self.snapshots.expect(BTreeSet::new());
             self.appended_in = self.vote.term;
             self.tidy();
         }
@@ -385,8 +385,9 @@ impl<D: Disk> Storage for SegmentLog<D> {
         }
     }
 
-    fn discard_chunks(&mut self, except: &BTreeSet<ChunkId>) {
-        self.drop_unnamed(u64::MAX, except);
+    fn discard_chunks(&mut self, except: BTreeSet<ChunkId>) {
+        self.snapshots.expect(except);
+        self.drop_unnamed(u64::MAX);
         self.tidy();
     }
 

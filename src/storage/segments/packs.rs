@@ -263,10 +263,10 @@ impl Packs {
     }
 
     /// Drops the chunks of a lower age than this that are not named.
-    pub(super) fn drop_unnamed(&mut self, age: u64, named: impl Fn(&ChunkId) -> bool) {
+    pub(super) fn drop_unnamed(&mut self, age: u64, named: &BTreeSet<ChunkId>) {
         let mut dropped = Vec::new();
         self.places.retain(|id, place| {
-            let keep = place.age >= age || named(id);
+            let keep = place.age >= age || named.contains(id);
             if !keep {
                 dropped.push(*place);
             }

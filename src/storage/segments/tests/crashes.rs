@@ -96,15 +96,15 @@ fn script() -> Vec<Act> {
         Wait,
         Put("half of a snapshot that is on its way"),
         Put("the other half, which is a bit longer than the first half"),
-        Append(14, words(4, &["this conflicts", "and this, too"])),
+        Append(14, words(4, &["this conflicts", "and this, too", "and what follows"])),
         Wait,
-        Snapshot(30, 7, &["half of a snapshot that is on its way", "hold", "crew"], false),
+        Snapshot(14, 7, &["half of a snapshot that is on its way", "hold", "crew"], false),
         Vote(8, Some(1)),
-        Append(31, words(8, &["", "onward", "to an island that is on no map of these waters"])),
+        Append(15, words(8, &["", "onward", "to an island that is on no map of these waters"])),
         Wait,
-        Snapshot(32, 8, &["hold"], true),
-        Compact(32),
-        Append(34, words(8, &["land"])),
+        Snapshot(16, 8, &["hold"], true),
+        Compact(16),
+        Append(18, words(8, &["land"])),
         Wait,
     ]
 }
@@ -119,7 +119,7 @@ fn trap_74_every_crash_point_of_snapshots_and_compaction_recovers() {
             run.act(act);
         }
         let Run { log, torn, removed, crashes, .. } = run;
-        assert_eq!(log.log.base, Position::new(Term(8), Index(32)));
+        assert_eq!(log.log.base, Position::new(Term(8), Index(16)));
         assert!(torn > 300 && removed > 200 && crashes > 600, "{torn} {removed} {crashes}");
         let packs = log.disk.files.keys().filter(|file| matches!(file, FileId::Pack(_))).count();
         assert!(packs <= 4 && log.disk.files.len() - packs <= 4, "{:?}", log.disk.files.keys());
@@ -281,7 +281,6 @@ impl Run {
         let known = self.moments.iter().rposition(|(write, _)| *write <= durable).unwrap();
         let kept = self.moments[known..].iter().any(|(_, it)| it.is(&log, self.compacted));
         assert!(kept, "{:?} of {:#?}", state(&log), &self.moments[known..]);
-        assert_eq!(log.torn.is_some(), log.torn.is_some());
         log
     }
 }

@@ -211,12 +211,28 @@ fn trap_60_an_interrupted_transfer_goes_on_where_it_was() {
     let mut log = reopened(&log).unwrap();
     let kept = texts.iter().filter(|text| has(&log, text)).count();
     assert!((5..20).contains(&kept), "{kept} fit into {} bytes", SMALL.spare_bytes);
-    let except = [chunk("arrived").0].into();
-    log.discard_chunks(&except);
+    log.discard_chunks([chunk("arrived").0].into());
     assert!(has(&log, "arrived") && has(&log, "hold"));
     assert!(!texts.iter().any(|text| has(&log, text)));
     save(&mut log, 2, &["hold"]);
-    assert!(!has(&log, "arrived"), "another snapshot has taken its place");
+    assert!(has(&log, "arrived"), "it is still on its way");
+    log.discard_chunks(BTreeSet::new());
+    assert!(!has(&log, "arrived") && has(&log, "hold"));
+}
+
+/// What a snapshot that replaces the log was made of is expected no more.
+#[test]
+fn what_was_expected_is_dropped_with_the_snapshot_that_it_was_for() {
+    let mut log = with_snapshot(3, &["hold"]);
+    put(&mut log, "cargo");
+    log.discard_chunks([chunk("cargo").0, chunk("hold").0].into());
+    log.flush(ms(0));
+    log.save_snapshot(snapshot(9, 1, &["cargo"]), false);
+    for index in [12, 15] {
+        extend(&mut log, 6);
+        save(&mut log, index, &["deck"]);
+    }
+    assert!(!has(&log, "cargo") && !has(&log, "hold") && has(&log, "deck"));
 }
 
 /// A snapshot that is on its way to a peer when the next is taken can be read to its end.
