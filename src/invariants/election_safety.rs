@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::{Cluster, Server};
+use super::cluster::Cluster;
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{ServerId, Term};
 
