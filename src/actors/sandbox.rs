@@ -321,7 +321,7 @@ impl Machine for FileStore {
     }
 
     fn pass(&mut self, index: Index) {
-        FileStore::pass(self, index.0);
+        FileStore::note_applied(self, index.0);
     }
 
     fn freeze(&self) -> Option<Box<dyn Frozen>> {
