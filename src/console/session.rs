@@ -207,9 +207,7 @@ impl Session {
 /// Whether a line may change the files.
 pub(super) fn changes_files(text: &str, variables: &Variables) -> bool {
     match script::parse(text, variables) {
-        Ok(Some(Statement::File { call, .. })) => {
-            call.command.changes()
-        }
+        Ok(Some(Statement::File { call, .. })) => call.command.changes(),
         Ok(Some(statement)) => matches!(
             statement,
             Statement::Submit(_)

@@ -322,9 +322,7 @@ fn looks(statement: &Statement) -> bool {
 /// Whether a statement asks the cluster, and changes nothing that matters to others.
 fn reads(statement: &Statement) -> bool {
     match statement {
-        Statement::File { call, background: false } => {
-            !call.command.changes()
-        }
+        Statement::File { call, background: false } => !call.command.changes(),
         _ => false,
     }
 }

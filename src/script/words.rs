@@ -517,7 +517,12 @@ pub(crate) const WORDS: &[Word] = &[
         usage: "load PATH [as NAME] [replace] [if revision NUMBER]",
         help: "Loads a file of the host into the cluster, and says its uuid",
         example: "load notes.txt as diary replace",
-        arguments: &[&[Path], &[Is("as"), Is("replace"), Is("if")], &[], &[Is("replace"), Is("if")]],
+        arguments: &[
+            &[Path],
+            &[Is("as"), Is("replace"), Is("if")],
+            &[],
+            &[Is("replace"), Is("if")],
+        ],
         grammar: Grammar::File(files::load),
     },
     Word {
@@ -892,5 +897,16 @@ pub(crate) const WORDS: &[Word] = &[
         example: "disks simulated",
         arguments: &[&[Is("memory"), Is("simulated")]],
         grammar: Grammar::Statement(parse::disks_setting),
+    },
+    Word {
+        name: "snapshots",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "snapshots every NUMBER [keep NUMBER]",
+        help: "How many entries until the next snapshot, and how many stay; only at the top of a \
+               scenario",
+        example: "snapshots every 100 keep 20",
+        arguments: &[&[Is("every")], &[], &[Is("keep")]],
+        grammar: Grammar::Statement(parse::snapshots_setting),
     },
 ];

@@ -172,10 +172,7 @@ impl<'h> Model<'h> {
                 let piece = windows.piece(content);
                 Effect::Append { name, piece }
             }
-            (
-                Operation::AppendIf { holds, content, .. },
-                Outcome::Done | Outcome::Unknown,
-            ) => {
+            (Operation::AppendIf { holds, content, .. }, Outcome::Done | Outcome::Unknown) => {
                 let rank = self.observed.binary_search(&&holds.0[..]);
                 let rank = rank.expect("invariant: observed holds every condition");
                 let piece = windows.piece(content);

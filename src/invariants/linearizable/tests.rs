@@ -142,11 +142,10 @@ fn a_conditional_append_finds_the_file_as_it_was_seen() {
         .chain([done(append_if("a", "x", "z"), 3..8)])
         .collect::<Vec<_>>());
     // unless the file was put back.
-    good(&[
-        &begun[..],
-        &[done(replace("a", "x"), 4..5), done(append_if("a", "x", "z"), 6..7)],
-    ]
-    .concat());
+    good(
+        &[&begun[..], &[done(replace("a", "x"), 4..5), done(append_if("a", "x", "z"), 6..7)]]
+            .concat(),
+    );
     // One that was refused says nothing.
     good(&[&begun[..], &[call(1, append_if("a", "x", "z"), 4..5, Outcome::NotDone)]].concat());
     bad(&[call(1, append_if("a", "", "z"), 0..1, Outcome::Done)]);

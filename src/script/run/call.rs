@@ -248,7 +248,11 @@ impl Caller {
     }
 
     /// Adds these bytes to two files, or to none.
-    pub(super) async fn append_both(&self, names: [&str; 2], line: &Bytes) -> Result<Done, ClientError> {
+    pub(super) async fn append_both(
+        &self,
+        names: [&str; 2],
+        line: &Bytes,
+    ) -> Result<Done, ClientError> {
         let ticket = self.begin(Some(line), |content| Operation::AppendBoth {
             names: names.map(str::to_owned),
             content,

@@ -78,7 +78,9 @@ fn line(change: &Change) -> String {
         ChangeKind::Appended { added, size } => {
             format!("appended {} to `{name}`: {}, revision {revision}", Size(*added), Size(*size))
         }
-        ChangeKind::Renamed { from } => format!("renamed `{from}` to `{name}`, revision {revision}"),
+        ChangeKind::Renamed { from } => {
+            format!("renamed `{from}` to `{name}`, revision {revision}")
+        }
         ChangeKind::Deleted { size } => format!("deleted `{name}`: {}, uuid {uuid}", Size(*size)),
     };
     format!("{index:>6}  {what}")

@@ -10,8 +10,8 @@ use crate::actors::{ClusterStatus, Condition, Event, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
 use crate::net::LinkRule;
 use crate::raft::Index;
-use crate::script::{Step, members};
 use crate::script::value::{Percent, Time};
+use crate::script::{Step, members};
 use crate::storage::DiskSpeed;
 
 /// Writes what is asked for as plain text, without live notices or progress.
