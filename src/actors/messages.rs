@@ -82,8 +82,8 @@ pub(crate) enum Picture {
     Take,
     /// The next chunk of it.
     Next,
-    /// It is on the disk: what happened before the end of it need not be remembered.
-    Taken(Index),
+    /// What happened up to this entry need not be remembered any more.
+    Outdated(Index),
     /// Begin anew with the state of a snapshot that ends with this entry.
     Restore(Index),
     /// Its next chunk; `None` behind the last.

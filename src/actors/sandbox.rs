@@ -350,8 +350,8 @@ impl Machine for FileStore {
         Some(Box::new(FileStore::restore(self)))
     }
 
-    fn snapshot_taken(&mut self, index: Index) {
-        self.forget_before(index.0);
+    fn forget_before(&mut self, index: Index) {
+        FileStore::forget_before(self, index.0);
     }
 }
 

@@ -59,8 +59,9 @@ pub trait Machine: 'static {
         None
     }
 
-    /// A snapshot up to `index` is on the disk.
-    fn snapshot_taken(&mut self, _index: Index) {}
+    /// What happened up to `index` is covered by a snapshot, and by the one after it: a history, if
+    /// there is one, may begin there.
+    fn forget_before(&mut self, _index: Index) {}
 }
 
 /// A state that does not change any more, as a sequence of chunks.
@@ -321,7 +322,7 @@ impl Handler<Picture> for StateMachine {
                     self.server.do_send(Developed::Chunk(chunk));
                 }
             }
-            Picture::Taken(index) => self.machine.snapshot_taken(index),
+            Picture::Outdated(index) => self.machine.forget_before(index),
             Picture::Restore(index) => self.begin_restore(index),
             Picture::Feed(chunk) => self.feed(chunk.as_ref(), ctx),
         }

@@ -199,3 +199,60 @@ impl ServerStatus {
         self.raft = Some(raft.clone());
     }
 }
+
+#[cfg(test)]
+impl ServerStatus {
+    /// One that runs and has all of a log of 14 entries, in a cluster of five voters.
+    pub(crate) fn example(id: u64, role: RoleKind) -> Self {
+        let (id, term) = (ServerId(id), Term(2));
+        let last_log = Position::new(term, Index(14));
+        let raft = Status {
+            id,
+            role,
+            term,
+            voted_for: Some(ServerId(2)),
+            leader: Some(ServerId(2)),
+            last_log,
+            log_base: Index(0),
+            snapshot: Index(0),
+            configuration: Configuration::new((1..=5).map(ServerId)),
+            configured_at: Index(0),
+            recovering: false,
+            hands_over_to: None,
+            durable_index: last_log.index,
+            commit_index: last_log.index,
+            deadline: Time::default(),
+            peers: Vec::new(),
+        };
+        let mut server = Self {
+            id,
+            condition: Condition::Running,
+            role: None,
+            stale: false,
+            term,
+            voted_for: None,
+            leader: None,
+            last_log,
+            commit_index: Index(0),
+            applied_index: Index(0),
+            latency: Duration::ZERO,
+            failure: None,
+            disk: DiskSpeed::Latency(Duration::ZERO),
+            disk_full: false,
+            apply: Some(Duration::ZERO),
+            clock: None,
+            links: Vec::new(),
+            timer: None,
+            raft: None,
+        };
+        server.see(&raft, Index(13), Duration::from_micros(41_900));
+        server
+    }
+
+    /// The same, down.
+    pub(crate) fn down(self, condition: Condition) -> Self {
+        let (none, timer, raft) = Default::default();
+        let (commit_index, applied_index) = Default::default();
+        Self { condition, role: none, timer, raft, commit_index, applied_index, ..self }
+    }
+}

@@ -186,6 +186,21 @@ impl Configuration {
         self
     }
 
+    /// The same members under other names: to the explorer, names decide nothing.
+    pub(crate) fn renamed(&self, name: impl Fn(ServerId) -> ServerId) -> Self {
+        let all = |servers: &[ServerId]| sorted(servers.iter().map(|server| name(*server)));
+        let named = |(server, priority): &(ServerId, u8)| (name(*server), *priority);
+        let mut priorities: Vec<_> = self.priorities.iter().map(named).collect();
+        priorities.sort_unstable();
+        Self {
+            voters: all(&self.voters),
+            outgoing: all(&self.outgoing),
+            learners: all(&self.learners),
+            target: all(&self.target),
+            priorities,
+        }
+    }
+
     /// The greatest value that a quorum has reached, if each server has reached `value(server)`.
     /// Of match indexes, the one that is safely replicated (section 5.3).
     pub fn reached_by_quorum<T: Ord + Copy + Default>(&self, value: impl Fn(ServerId) -> T) -> T {

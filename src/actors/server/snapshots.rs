@@ -89,10 +89,17 @@ impl Snapshots {
         match &mut self.fetching {
             Some(it) if it.fetch.last_included() == last_included => it.offered = true,
             other => {
+                self.taking = None;
                 let fetch = Fetch::new(last_included);
                 *other = Some(Fetching { fetch, kept: ChunkWrite::default(), offered: true });
             }
         }
+    }
+
+    /// One thing at a time.
+    fn is_busy(&self) -> bool {
+        let Self { taking, saving, fetching, restoring, .. } = self;
+        taking.is_some() || saving.is_some() || fetching.is_some() || restoring.is_some()
     }
 
     fn saved(&mut self, snapshot: Snapshot) {
@@ -117,8 +124,8 @@ impl Server {
     /// Takes a snapshot when the log has grown enough. While another server is being sent one, the
     /// log is kept for it instead, up to four times as long.
     fn mind_policy(&mut self, now: Time) {
-        let Snapshots { policy, taking, saving, restoring, impossible, .. } = &self.snapshots;
-        if taking.is_some() || saving.is_some() || restoring.is_some() || *impossible {
+        let Snapshots { policy, impossible, .. } = &self.snapshots;
+        if *impossible || self.snapshots.is_busy() {
             return;
         }
         let (entries, bytes) = self.node.behind_snapshot(self.life.applied());
@@ -132,8 +139,7 @@ impl Server {
     }
 
     fn take_snapshot(&mut self) {
-        let Snapshots { taking, saving, restoring, .. } = &self.snapshots;
-        if taking.is_none() && saving.is_none() && restoring.is_none() {
+        if !self.snapshots.is_busy() {
             let (chunks, unsynced) = Default::default();
             let taking = Taking { index: None, chunks, unsynced, asked: false, all: false };
             self.snapshots.taking = Some(taking);
@@ -179,7 +185,10 @@ impl Server {
         self.snapshots.saved(snapshot);
         let (server, last_included) = (self.id, meta.last_included);
         self.recorder.record(EventKind::Snapshotted { server, last_included });
-        self.machine.do_send(Picture::Taken(last_included.index));
+        // Whoever follows the changes may be a snapshot behind.
+        if let Some(before) = &self.snapshots.before {
+            self.machine.do_send(Picture::Outdated(before.meta.last_included.index));
+        }
         self.step_once(now, Input::Snapshotted(&meta), Source::Nothing);
     }
 
@@ -215,6 +224,8 @@ impl Server {
         match fetching.fetch.came(part, bytes, local) {
             Came::Nothing => {}
             Came::List(ids) => {
+                // Its chunks stay, whatever becomes of this server's own snapshots.
+                self.storage.discard_chunks(ids.clone());
                 let lacking = ids.into_iter().filter(|id| !self.storage.has_chunk(id));
                 fetching.fetch.lack(lacking);
             }

@@ -1,7 +1,6 @@
 //! A restored store is the store that was frozen, and nothing else passes for a snapshot.
 
 use std::collections::BTreeSet;
-use std::iter;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -240,6 +239,25 @@ fn an_upload_onto_a_file_goes_on_after_a_restore() {
     }
 }
 
+/// The file is deleted, and later has the content again that the upload began with.
+#[test]
+fn an_upload_onto_a_file_that_came_back_hashes_right_after_a_restore() {
+    let mut bench = Bench::new();
+    let (old, staged) = (pattern(40_000, 1), pattern(30_000, 2));
+    bench.create(1, "a", &old).unwrap();
+    let onto = Some(uuid(1));
+    bench.run(Command::Stage { upload: uuid(9), offset: 0, onto }, &staged).unwrap();
+    bench.run(Command::Delete { file: "a".into() }, b"").unwrap();
+    bench.create(1, "a", b"other").unwrap();
+    bench.restart_from_snapshot();
+    bench.run(Command::Delete { file: "a".into() }, b"").unwrap();
+    bench.create(1, "a", &old).unwrap();
+    let append = Command::AppendStaged { file: "a".into(), upload: uuid(9), size: 30_000 };
+    bench.run(append, b"").unwrap();
+    let hash = blake3::hash(&[old, staged].concat()).into();
+    assert_eq!(bench.stat("a").unwrap().hash, hash);
+}
+
 /// What a client may send, over few names, uuids and uploads, so that commands collide.
 fn command() -> impl Strategy<Value = (Command, Vec<u8>)> {
     let name = || (0..4_u8).prop_map(|name| format!("dir/{name}"));
@@ -285,19 +303,68 @@ fn command() -> impl Strategy<Value = (Command, Vec<u8>)> {
     ]
 }
 
-/// A payload of the log; sessions are those that are likely to be open.
-fn payload() -> impl Strategy<Value = Bytes> {
-    let request = (command(), 1..4_u64, 1..9_u64, 0..6_u64).prop_map(
-        |((command, data), session, serial, acknowledged)| {
-            Request { session, serial, acknowledged, command }.encode(&data)
+/// An entry of the log, in terms of what came before it.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A request of one of the sessions opened last, sometimes repeated or out of order.
+    Request {
+        command: Command,
+        data: Vec<u8>,
+        session: usize,
+        back: u64,
+        acknowledged: u64,
+    },
+    Open,
+    Close {
+        session: usize,
+    },
+    Garbage(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let request = (command(), 0..SESSIONS, 0..3_u64, 0..5_u64).prop_map(
+        |((command, data), session, back, acknowledged)| Step::Request {
+            command,
+            data,
+            session,
+            back,
+            acknowledged,
         },
     );
     prop_oneof![
-        20 => request,
-        1 => Just(open_session()),
-        1 => (1..4_u64).prop_map(close_session),
-        1 => prop::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from),
+        40 => request,
+        1 => Just(Step::Open),
+        1 => (0..SESSIONS).prop_map(|session| Step::Close { session }),
+        1 => prop::collection::vec(any::<u8>(), 0..20).prop_map(Step::Garbage),
     ]
+}
+
+const SESSIONS: usize = 3;
+
+/// The log that the steps make, behind the opening of its sessions.
+fn log(steps: &[Step]) -> Vec<Bytes> {
+    let mut log = vec![open_session(); SESSIONS];
+    let mut sessions: Vec<u64> = (1..=SESSIONS as u64).collect();
+    for step in steps {
+        let index = log.len() as u64 + 1;
+        let latest = |session: usize| sessions[sessions.len() - 1 - session];
+        let payload = match step {
+            Step::Request { command, data, session, back, acknowledged } => {
+                let serial = index - back;
+                let acknowledged = serial.saturating_sub(*acknowledged);
+                let (session, command) = (latest(*session), command.clone());
+                Request { session, serial, acknowledged, command }.encode(data)
+            }
+            Step::Open => open_session(),
+            Step::Close { session } => close_session(latest(*session)),
+            Step::Garbage(bytes) => bytes.clone().into(),
+        };
+        if matches!(step, Step::Open) {
+            sessions.push(index);
+        }
+        log.push(payload);
+    }
+    log
 }
 
 proptest! {
@@ -305,36 +372,35 @@ proptest! {
 
     #[test]
     fn a_restored_store_cannot_be_told_from_the_one_it_was_taken_of(
-        before in prop::collection::vec(payload(), 0..60),
-        after in prop::collection::vec(payload(), 0..40),
+        steps in prop::collection::vec(step(), 1..120),
+        at in any::<prop::sample::Index>(),
     ) {
         let limits = || Limits {
-            sessions: 3, unacknowledged: 6, uploads: 4, file_bytes: 60_000, store_bytes: 150_000,
-            ..Limits::default()
+            sessions: SESSIONS, unacknowledged: 6, uploads: 4, file_bytes: 120_000,
+            store_bytes: 300_000, ..Limits::default()
         };
+        let log = log(&steps);
+        let at = at.index(log.len());
+        let (before, after) = log.split_at(at);
         let mut live = FileStore::new(limits());
-        let opening = iter::repeat_n(open_session(), 3);
-        let log: Vec<_> = opening.chain(before).collect();
-        for (index, payload) in (1..).zip(&log) {
+        for (index, payload) in (1..).zip(before) {
             live.apply(index, payload);
         }
-        let at = log.len() as u64;
         let frozen = live.freeze();
         let (hash, digest) = (live.state_hash(), live.digest());
-        let mut replies = Vec::new();
-        for (index, payload) in (at + 1..).zip(&after) {
-            replies.push(live.apply(index, payload));
-        }
-        let mut copy = restored(limits(), &chunks(frozen), at);
+        let next = at as u64 + 1;
+        let replies: Vec<_> =
+            (next..).zip(after).map(|(index, payload)| live.apply(index, payload)).collect();
+        let mut copy = restored(limits(), &chunks(frozen), at as u64);
         prop_assert_eq!((copy.state_hash(), copy.digest()), (hash, digest));
-        for ((index, payload), reply) in (at + 1..).zip(&after).zip(replies) {
+        for ((index, payload), reply) in (next..).zip(after).zip(replies) {
             prop_assert_eq!(copy.apply(index, payload), reply, "at {}", index);
         }
         prop_assert_eq!(copy.state_hash(), live.state_hash());
         prop_assert_eq!(copy.digest(), live.digest());
         prop_assert_eq!(chunks(copy.freeze()), chunks(live.freeze()));
-        let next = Query::Changes { after: at, limit: 1000 }.encode();
-        prop_assert_eq!(copy.query(&next), live.query(&next));
+        let changes = Query::Changes { after: at as u64, limit: 1000 }.encode();
+        prop_assert_eq!(copy.query(&changes), live.query(&changes));
     }
 
     #[test]
