@@ -502,7 +502,7 @@ impl Runner {
         let servers = self.founders;
         if let Some(wanted) = scenario.servers.filter(|wanted| *wanted != servers) {
             return Err(Failure::Other(format!(
-                "{} is for {wanted} servers, and there were {servers}; `jangada run {0}` makes a \
+                "{} is for {wanted} servers, and this cluster began with {servers}; `jangada run {0}` makes a \
                  cluster for it",
                 path.display()
             )));
