@@ -252,7 +252,7 @@ impl Schedule {
                 }
             }
             208..214 if up => {
-                drop(self.cluster.snapshot(one));
+                self.cluster.snapshot(one);
             }
             214..218 => {
                 if let Some(leader) = leader {
