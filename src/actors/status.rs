@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::ClockError;
 use crate::net::LinkRule;
 use crate::raft::{Configuration, Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
-use crate::storage::{DiskSpeed, StorageError};
+use crate::storage::{DiskSpeed, Sizes, StorageError};
 
 /// Every server of a sandbox at one moment.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct ServerStatus {
     pub failure: Option<StorageError>,
     /// Its disk.
     pub disk: DiskSpeed,
+    /// How much room its log and its snapshots take.
+    pub sizes: Sizes,
     /// Its disk has no room.
     pub disk_full: bool,
     /// How long its state machine takes for a batch; `None` while stalled.
@@ -219,7 +221,6 @@ impl ServerStatus {
             configured_at: Index(0),
             recovering: false,
             hands_over_to: None,
-            commits_from: None,
             durable_index: last_log.index,
             commit_index: last_log.index,
             deadline: Time::default(),
@@ -239,6 +240,7 @@ impl ServerStatus {
             latency: Duration::ZERO,
             failure: None,
             disk: DiskSpeed::Latency(Duration::ZERO),
+            sizes: Sizes::default(),
             disk_full: false,
             apply: Some(Duration::ZERO),
             clock: None,

@@ -5,6 +5,7 @@ use super::table::{self, Column};
 use crate::actors::{Event, EventKind, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
 use crate::raft::{Index, RoleKind};
+use crate::storage::Sizes;
 
 /// The end of a server's log; what it does not know to be committed is yellow, below a line that
 /// says so.
@@ -27,9 +28,16 @@ pub(crate) fn log(server: &ServerStatus, entries: &[LogLine], paint: Paint) -> S
         None => format!("{}: log up to {last}", server.id),
     };
     match server.role {
-        Some(_) => text.push_str(&format!(", committed up to {}\n", server.commit_index)),
-        None => text.push_str("; it is down, and its disk does not say what is committed\n"),
+        Some(_) => text.push_str(&format!(", committed up to {}", server.commit_index)),
+        None => text.push_str("; it is down, and its disk does not say what is committed"),
     }
+    let Sizes { log_bytes, snapshot, chunk_bytes } = server.sizes;
+    text.push_str(&format!("; {} on its disk", Size(log_bytes)));
+    if snapshot.index > Index(0) {
+        let chunks = Size(chunk_bytes);
+        text.push_str(&format!(", and a snapshot up to {} in {chunks} of chunks", snapshot.index));
+    }
+    text.push('\n');
     let mut lines = lines.iter();
     if let Some(titles) = lines.next() {
         text.push_str(&format!("{}\n", paint.paint(Color::Bold, titles)));

@@ -68,6 +68,7 @@ pub(crate) struct Glance {
     pub(crate) term: Term,
     pub(crate) leads: bool,
     pub(crate) may_sync: bool,
+    pub(crate) recovering: bool,
     pub(crate) progress: u64,
     /// The least of its images' numbers: equal for servers that differ in names alone.
     pub(crate) class: u32,
@@ -244,6 +245,7 @@ impl Catalogue {
                 term: server.node.term(),
                 leads: server.is_leader(),
                 may_sync: server.may_sync(),
+                recovering: server.is_recovering(),
                 progress: server.progress(),
                 class,
                 inert: Bits::default(),

@@ -23,8 +23,9 @@
 //! * **Local work is done once** (`catalogue`): what a server in one state makes of one event is
 //!   looked up when it happens elsewhere.
 //!
-//! Two things are left out. A message is lost for good once both its ends have left its term, if
-//! all that its receiver would do is refuse it. And term and vote are on disk at once: until they
+//! Three things are left out. A message is lost for good once both its ends have left its term, if
+//! all that its receiver would do is refuse it; and one that says that its sender recovers, once
+//! that has recovered. And term and vote are on disk at once: until they
 //! are a server says nothing, and its crash before that is its crash before the event.
 //!
 //! What is least advanced is looked at first, so that few states are looked at in vain. Once a

@@ -75,6 +75,15 @@ impl Packet {
         }
     }
 
+    /// Whether it says that its sender recovers.
+    pub(crate) fn is_of_a_recovery(&self) -> bool {
+        match &self.message {
+            Message::AppendEntriesReply(reply) => reply.recovering,
+            Message::Rejoin(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether whoever receives it in its term begins the next one.
     pub(crate) fn begins_a_term(&self) -> bool {
         matches!(self.message, Message::TimeoutNow(_))

@@ -254,6 +254,10 @@ impl Server {
         status.term.0 * 64 + u64::from(status.voted_for.is_some()) + role + log + known
     }
 
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.disk.recovering
+    }
+
     /// That it has just started.
     pub(crate) fn started(&self) -> Note {
         let Disk { term, voted_for, recovering, .. } = self.disk;

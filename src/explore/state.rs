@@ -155,6 +155,12 @@ impl World {
         if term(next) > term(server) {
             self.forget_dead(&mut after, place);
         }
+        let recovering = |server: u32| self.catalogue.glances[server as usize].recovering;
+        if recovering(server) && !recovering(next) {
+            let id = self.catalogue.servers[next].id;
+            let said = |packet: &Packet| packet.from == id && packet.is_of_a_recovery();
+            after.network.retain(|packet| !said(&self.catalogue.packets[packet]));
+        }
         self.echoes.clear();
         self.pending.clear();
         if self.may_fire(next) {

@@ -67,7 +67,12 @@ impl Cluster {
     }
 
     pub(super) fn place(&self, id: ServerId) -> Option<usize> {
-        self.servers.iter().position(|server| server.id == id)
+        // Most clusters number their servers from 1 on.
+        let guess = id.0.wrapping_sub(1) as usize;
+        match self.servers.get(guess) {
+            Some(server) if server.id == id => Some(guess),
+            _ => self.servers.binary_search_by_key(&id, |server| server.id).ok(),
+        }
     }
 
     /// The place of a server that may be new.
@@ -123,8 +128,7 @@ impl Cluster {
         chain: Option<u64>,
     ) -> Option<Shortfall> {
         let keeps = |id: &&ServerId| {
-            let server = self.servers.iter().find(|server| server.id == **id);
-            server.is_some_and(|server| server.keeps(index, chain))
+            self.place(**id).is_some_and(|place| self.servers[place].keeps(index, chain))
         };
         let count = |voters: &[ServerId]| {
             let (keepers, voters) = (voters.iter().filter(keeps).count(), voters.len());

@@ -14,11 +14,16 @@ use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{Configuration, Index, ServerId};
 
-/// A server leads now.
-pub(super) fn elected(server: &Server) -> Check {
+/// A server leads now: a voter of the latest configuration in its log or, as long as it does not
+/// know that one to be committed, of the one before (thesis 4.2.2).
+pub(super) fn elected(cluster: &Cluster, server: &Server) -> Check {
     let (id, Vote { term, .. }) = (server.id, server.vote);
     let (at, configuration) = &server.configuration;
-    Property::Configuration.holds(configuration.is_voter(id), || {
+    let leaves = || {
+        let (_, before) = server.configuration_before(*at, &cluster.configurations);
+        *at > server.commit_index && before.is_voter(id)
+    };
+    Property::Configuration.holds(configuration.is_voter(id) || leaves(), || {
         format!("{id} leads term {term} and is no voter of the {configuration} of {at}")
     })
 }

@@ -146,7 +146,7 @@ impl Monitor {
                     return Ok(());
                 }
                 let server = &cluster.servers[place];
-                configuration::elected(server)?;
+                configuration::elected(cluster, server)?;
                 self.election_safety.elected(cluster, server)?;
                 self.leader_completeness.elected(cluster, server)
             }

@@ -300,6 +300,9 @@ fn statement() -> impl Strategy<Value = Statement> {
         any::<u64>().prop_map(|seed| Statement::Setting(Setting::Seed(seed))),
         select(value::DISK_KINDS.to_vec())
             .prop_map(|(_, kind)| Statement::Setting(Setting::Disks(kind))),
+        (1..=u64::MAX, any::<u64>()).prop_map(|(every, keep)| {
+            Statement::Setting(Setting::Snapshots(Snapshots { every, keep }))
+        }),
     ]
 }
 

@@ -542,7 +542,7 @@ fn a_scenario_names_all_of_its_mistakes() {
         lines,
         [
             "line 1: unknown word `crahs`; did you mean `crash`?",
-            "line 4: `servers`, `seed` and `disks` go at the top of a scenario, before all else",
+            "line 4: `servers`, `seed`, `disks` and `snapshots` go at the top of a scenario, before all else",
             "line 5: expected a duration, such as 200ms or 2s",
             "line 6: byte 5 of this line, \\xff, is not UTF-8",
             "line 7: there is no variable `late`; give it a value first, as in `let late = leader`",

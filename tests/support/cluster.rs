@@ -467,6 +467,16 @@ impl Cluster {
         }
     }
 
+    /// Lets time pass until somebody leads.
+    pub(crate) fn elect_if_none(&mut self) {
+        for _ in 0..20 {
+            if self.leader().is_none() {
+                self.run(Duration::from_millis(100));
+            }
+        }
+        assert!(self.leader().is_some(), "somebody was to lead");
+    }
+
     /// Has the server's heartbeat sent and answered.
     pub(crate) fn beat(&mut self, id: ServerId) {
         assert_eq!(self.role(id), RoleKind::Leader, "{id} was to lead");

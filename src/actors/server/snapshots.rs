@@ -237,7 +237,7 @@ impl Server {
     }
 
     /// Puts the snapshot that was fetched in the place of the log and of the state.
-    pub(super) fn install(&mut self, meta: SnapshotMeta) {
+    pub(super) fn install(&mut self, meta: &SnapshotMeta) {
         let Some(fetching) = self.snapshots.fetching.take() else { return };
         let Some(snapshot) = fetching.fetch.complete() else { return };
         let write = self.storage.save_snapshot(snapshot.clone(), false).0;
