@@ -154,7 +154,7 @@ impl Node {
         self.snapshot = snapshot.clone();
         (self.durable_index, self.truncated_in) = (Index(0), self.current_term);
         let before = std::mem::replace(&mut self.commit_index, last_included.index);
-        context.effects.push(Effect::Install(snapshot.clone()));
+        context.effects.push(Effect::Install(Box::new(snapshot.clone())));
         context.effects.push(Effect::Commit(last_included.index));
         if snapshot.configured_at > before {
             let (at, configuration) = (self.log.configured_at(), self.log.configuration().clone());
