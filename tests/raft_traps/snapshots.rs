@@ -79,7 +79,7 @@ fn trap_07_a_snapshot_takes_the_place_of_a_conflicting_log() {
     follower.receive(S2, install(3, at(3, 3), None));
     let snapshot = meta(at(3, 3), &[S1, S2, S3], 0);
     let effects = follower.step(Input::Fetched(&snapshot));
-    assert_eq!(effects, [Effect::Install(snapshot), Effect::Commit(Index(3))]);
+    assert_eq!(effects, [Effect::Install(snapshot.into()), Effect::Commit(Index(3))]);
     let status = follower.status();
     assert_eq!((status.last_log, status.log_base, status.durable_index.0), (at(3, 3), Index(3), 0));
     // What the disk says of the log before is not about the snapshot.
