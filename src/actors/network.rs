@@ -48,7 +48,8 @@ struct Wires {
     armed: Option<Time>,
     /// Servers that ended by themselves, and why; their supervisor has not seen it yet.
     failed: BTreeMap<ServerId, StorageError>,
-    /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way.
+    /// Nothing holds any message up: no rule, no slow or paused server, nothing on its way, and all
+    /// of one cluster.
     quiet: bool,
     traced: u64,
     traffic: Traffic,
@@ -245,14 +246,18 @@ impl Network {
 
     /// A place for one more server. Of one that has a place, nothing changes.
     pub(crate) fn add(&self, id: ServerId) {
-        self.0.borrow_mut().ports.entry(id).or_insert_with(Port::new);
+        let wires = &mut *self.0.borrow_mut();
+        wires.ports.entry(id).or_insert_with(Port::new);
+        wires.still();
     }
 
     /// Makes a server one of this cluster: it is heard only there, and hears no other.
     pub(crate) fn set_cluster(&self, id: ServerId, cluster: Uuid) {
-        if let Some(port) = self.0.borrow_mut().ports.get_mut(&id) {
+        let wires = &mut *self.0.borrow_mut();
+        if let Some(port) = wires.ports.get_mut(&id) {
             port.cluster = cluster;
         }
+        wires.still();
     }
 
     /// Plugs a server in.
@@ -422,12 +427,11 @@ impl Network {
             0
         };
         let parcel = Parcel::Peer { from, message, cargo, number };
-        // What is of another cluster is not even looked at (TRAPS 42).
-        if wires.cluster(from) != wires.cluster(to) {
-            return wires.lost(to, &parcel, "is of another cluster");
-        }
         if wires.quiet {
             wires.deliver(to, parcel);
+        } else if wires.cluster(from) != wires.cluster(to) {
+            // What is of another cluster is not even looked at (TRAPS 42).
+            wires.lost(to, &parcel, "is of another cluster");
         } else if wires.dispatch(from, to, parcel) {
             self.arm(wires);
         }
@@ -674,7 +678,11 @@ impl Wires {
             let paused = port.running.as_ref().is_some_and(|running| running.life.paused());
             port.latency.is_zero() && !paused
         };
-        self.quiet = self.rules.is_empty() && self.late.is_empty() && self.ports.values().all(free);
+        let mut clusters = self.ports.values().map(|port| port.cluster);
+        let first = clusters.next();
+        let one_cluster = clusters.all(|cluster| Some(cluster) == first);
+        let ports_free = self.ports.values().all(free);
+        self.quiet = self.rules.is_empty() && self.late.is_empty() && one_cluster && ports_free;
     }
 }
 

@@ -143,7 +143,7 @@ pub enum Effect {
     SaveRecovered,
     /// Put the snapshot that was fetched in the place of the log and of the state, as one write.
     /// [`Input::Persisted`] speaks for it.
-    Install(SnapshotMeta),
+    Install(Box<SnapshotMeta>),
     /// The log up to here is not needed any more; the snapshot covers it. Of the snapshots, those
     /// that end here or later may be on their way to another server.
     Compact(Index),

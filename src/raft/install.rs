@@ -49,7 +49,7 @@ impl Node {
         reply: InstallSnapshotReply,
         context: &mut Context<'_>,
     ) {
-        let term = self.current_term;
+        let (term, base) = (self.current_term, self.log.base().index);
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else { return };
         peer.heard_at = Some(context.now);
@@ -61,7 +61,8 @@ impl Node {
             && *last_included == reply.last_included
         {
             *have = reply.have;
-            if let Some(part) = reply.want {
+            // With the log before the base, the snapshots before it may be gone.
+            if let Some(part) = reply.want.filter(|_| reply.last_included.index >= base) {
                 let (last_included, round) = (reply.last_included, leader.round);
                 let part = InstallSnapshot { term, last_included, round, part: Some(part) };
                 context.send(from, Message::InstallSnapshot(part));
@@ -153,7 +154,7 @@ impl Node {
         self.snapshot = snapshot.clone();
         (self.durable_index, self.truncated_in) = (Index(0), self.current_term);
         let before = std::mem::replace(&mut self.commit_index, last_included.index);
-        context.effects.push(Effect::Install(snapshot.clone()));
+        context.effects.push(Effect::Install(Box::new(snapshot.clone())));
         context.effects.push(Effect::Commit(last_included.index));
         if snapshot.configured_at > before {
             let (at, configuration) = (self.log.configured_at(), self.log.configuration().clone());

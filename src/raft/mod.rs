@@ -73,12 +73,12 @@
 //! to a voter of a higher priority, and when its disk or its state machine stands still while
 //! another's goes on.
 //!
-//! Left out: changing one server at a time without a joint configuration (thesis 4.1: the joint
-//! one covers it), sessions and what they protect from (thesis 6.3: the state machine's), a way
-//! back when a majority of the disks is lost (not the protocol's: it would forget what was
-//! committed), witnesses, and batching of several groups. A lost disk that the leader does not
-//! know of yet may make it begin a change that cannot end without that server. The terms and sizes
-//! of the log behind the last snapshot stay in memory, at 8 bytes an entry.
+//! Left out: changing one server at a time without a joint configuration (thesis 4.1: the joint one
+//! covers it); sessions, which make a repeated command harmless (thesis 6.3: the state machine's);
+//! a way back when a majority of the disks is lost, which no protocol can promise. A disk that was
+//! lost and that the leader does not know of yet may make it begin a change that cannot end
+//! without that server. The term and the size of each entry of the log stay in memory, at 8 bytes
+//! an entry; where snapshots are taken the log is bounded by them.
 
 mod configuration;
 mod election;

@@ -242,7 +242,10 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let context = &mut Context { now, luck, effects };
-        self.mend_timers(context);
+        // Nothing follows from that at once, and it comes often.
+        if !matches!(input, Input::Applied(_)) {
+            self.mend_timers(context);
+        }
         match input {
             Input::Message { from, message, entries } => {
                 self.on_message(from, message, entries, context);
@@ -703,6 +706,9 @@ impl Node {
             machine: Pace::new(context.now),
         });
         self.refresh_peers(context.now);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.peers.iter_mut().for_each(Progress::trust);
+        }
         self.report(Why::VotesWon, context);
         self.append_no_op(context);
         self.begin_round(context);

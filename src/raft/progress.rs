@@ -55,7 +55,8 @@ pub(crate) enum Flow {
         /// A message is on its way. If it was lost, the answer to a heartbeat tells as much.
         waiting: bool,
     },
-    /// The logs agree up to `next_index`: messages follow each other without waiting.
+    /// The logs agree up to `next_index`, or are thought to: messages follow each other without
+    /// waiting.
     Pipeline {
         /// The last index of each message that is not answered yet, ascending.
         unanswered: VecDeque<Index>,
@@ -85,6 +86,12 @@ impl Progress {
             leaving: None,
             flow: Flow::Probe { waiting: false },
         }
+    }
+
+    /// Takes the peer's log for equal until it says otherwise: what comes right after an election
+    /// does not wait for the answer to the no-op, a round trip in which nothing could be committed.
+    pub(crate) fn trust(&mut self) {
+        self.flow = Flow::Pipeline { unanswered: VecDeque::new() };
     }
 
     /// The peer's log agrees up to `index`. Returns whether that is news.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jangada::raft::{
     Change, ChangeRefusal, Configuration, Effect, Force, HandoverReason, Index, Input, Message,
-    Options, Payload, Persistent, RejoinReply, RequestVote, RoleKind, Round, ServerId,
-    SnapshotMeta, Term, TimeoutNow, VoteRefusal,
+    Options, Persistent, RejoinReply, RequestVote, RoleKind, Round, ServerId, SnapshotMeta, Term,
+    TimeoutNow, VoteRefusal,
 };
 
 use crate::support::cluster::Cluster;

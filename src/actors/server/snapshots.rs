@@ -194,8 +194,8 @@ impl Server {
 
     /// Tells the leader what is lacking, and the node when nothing is.
     fn mind_fetching(&mut self, now: Time) {
-        let local = self.local.at(now);
         let Some(fetching) = &mut self.snapshots.fetching else { return };
+        let local = self.local.at(now);
         let last_included = fetching.fetch.last_included();
         if last_included.index <= self.node.commit_index() {
             // The log has come as far meanwhile.

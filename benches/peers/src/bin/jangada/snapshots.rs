@@ -175,7 +175,7 @@ impl Watch {
         let mut words = line.split(|byte| *byte == b' ').skip(1);
         let (from, arrow, to) = (words.next(), words.next(), words.next());
         let (Some(from), Some(b"->"), Some(to)) = (from, arrow, to) else { return };
-        if words.nth(1) != Some(b"AppendEntries") {
+        if !matches!(words.nth(1), Some(b"AppendEntries" | b"InstallSnapshot")) {
             return;
         }
         let now = Instant::now();
