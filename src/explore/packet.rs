@@ -65,14 +65,14 @@ impl Packet {
 
     /// Whether its receiver has no use for it any more once it has left its term.
     pub(crate) fn is_of_one_term(&self) -> bool {
-        match &self.message {
+        matches!(
+            self.message,
             Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::TimeoutNow(_)
-            | Message::Rejoin(_)
-            | Message::RejoinReply(_) => true,
-            _ => false,
-        }
+                | Message::AppendEntriesReply(_)
+                | Message::TimeoutNow(_)
+                | Message::Rejoin(_)
+                | Message::RejoinReply(_)
+        )
     }
 
     /// Whether it says that its sender recovers.
