@@ -126,14 +126,16 @@ impl Entries {
         if let [only] = &self.slices[..] {
             // Most runs are one slice.
             let (from, to) = (start.min(only.len()), end.min(only.len()));
-            return Entries::of(only.part(from, to));
+            let part = only.part(from, to);
+            return part.map_or_else(Entries::default, |part| Entries { slices: smallvec![part] });
         }
         let mut result = Entries::default();
         let mut passed = 0;
         for slice in &self.slices {
             let (from, to) = (start.max(passed), end.min(passed + slice.len()));
             if from < to {
-                result.slices.extend(slice.part(from - passed, to - passed));
+                let part = slice.part(from - passed, to - passed);
+                part.into_iter().for_each(|part| result.slices.push(part));
             }
             passed += slice.len();
             if passed >= end {
@@ -143,16 +145,12 @@ impl Entries {
         result
     }
 
-    fn of(slice: Option<Slice>) -> Entries {
-        Entries { slices: slice.into_iter().collect() }
-    }
-
     /// Adds the entries of `other` behind these.
     pub fn extend(&mut self, other: Entries) {
         if self.slices.is_empty() {
             self.slices = other.slices;
         } else {
-            self.slices.extend(other.slices);
+            other.slices.into_iter().for_each(|slice| self.slices.push(slice));
         }
     }
 }

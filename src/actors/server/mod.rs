@@ -204,7 +204,10 @@ impl Server {
         let applied = self.life.applied();
         if applied > self.told_applied {
             self.told_applied = applied;
-            self.step_once(now, Input::Applied(applied), Source::Nothing);
+            let (luck, mut effects) = (&mut self.luck, Vec::new());
+            let input = Input::Applied(applied);
+            self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
+            debug_assert!(effects.is_empty(), "invariant: nothing follows from it at once");
         }
     }
 

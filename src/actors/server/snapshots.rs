@@ -34,6 +34,8 @@ pub(super) struct Snapshots {
     saving: Option<(WriteId, Snapshot)>,
     fetching: Option<Fetching>,
     restoring: Option<Restoring>,
+    /// The log has not grown enough for the next one up to this entry: looked at once for each.
+    not_due: Index,
     /// The state machine has none.
     impossible: bool,
 }
@@ -76,6 +78,7 @@ impl Snapshots {
             saving: None,
             fetching: None,
             restoring: None,
+            not_due: Index(0),
             impossible: false,
         }
     }
@@ -115,25 +118,30 @@ impl Snapshots {
 impl Server {
     /// Does what there is to do about snapshots, now that the disk may have news.
     pub(super) fn mind_snapshots(&mut self, now: Time) {
-        self.mind_saved(now);
-        self.mind_taking();
-        self.mind_fetching(now);
+        if self.snapshots.is_busy() {
+            self.mind_saved(now);
+            self.mind_taking();
+            self.mind_fetching(now);
+        }
         self.mind_policy(now);
     }
 
     /// Takes a snapshot when the log has grown enough. While another server is being sent one, the
     /// log is kept for it instead, up to four times as long.
     fn mind_policy(&mut self, now: Time) {
-        let Snapshots { policy, impossible, .. } = &self.snapshots;
-        if *impossible || self.snapshots.is_busy() {
+        let Snapshots { policy, impossible, not_due, .. } = &self.snapshots;
+        let applied = self.life.applied();
+        if *impossible || *not_due == applied || self.snapshots.is_busy() {
             return;
         }
-        let (entries, bytes) = self.node.behind_snapshot(self.life.applied());
+        let (entries, bytes) = self.node.behind_snapshot(applied);
         let due = |times: u64| {
             entries >= policy.entries.saturating_mul(times)
                 || bytes >= policy.bytes.saturating_mul(times)
         };
-        if due(1) && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
+        if !due(1) {
+            self.snapshots.not_due = applied;
+        } else if due(4) || !self.node.sends_snapshot(self.local.at(now)) {
             self.take_snapshot();
         }
     }
