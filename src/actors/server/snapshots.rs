@@ -128,13 +128,17 @@ impl Server {
         if *impossible || self.snapshots.is_busy() {
             return;
         }
-        let (entries, bytes) = self.node.behind_snapshot(self.life.applied());
+        let applied = self.life.applied();
+        let (entries, bytes) = self.node.behind_snapshot(applied);
         let due = |times: u64| {
             entries >= policy.entries.saturating_mul(times)
                 || bytes >= policy.bytes.saturating_mul(times)
         };
         if due(1) && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
-            self.take_snapshot();
+            // A server that joins again may not know yet who the members are.
+            if self.node.snapshot_at(applied).is_some() {
+                self.take_snapshot();
+            }
         }
     }
 
