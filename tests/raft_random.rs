@@ -252,7 +252,7 @@ impl Schedule {
                 }
             }
             208..214 if up => {
-                drop(self.cluster.snapshot(one));
+                self.cluster.snapshot(one);
             }
             214..218 => {
                 if let Some(leader) = leader {
@@ -308,7 +308,8 @@ impl Schedule {
             0..3 => Change::Add(one),
             3..5 => Change::Remove(one),
             5 => Change::AddLearner(one),
-            6 => Change::Priority(one, self.below(3) as u8),
+            // With 0 there would not always be progress: see DEFAULT_PRIORITY.
+            6 => Change::Priority(one, 1 + self.below(3) as u8),
             _ => {
                 let all: Vec<_> = (1..=7).map(ServerId).collect();
                 Change::Voters(all.into_iter().filter(|_| self.below(2) == 0).collect())

@@ -19,8 +19,8 @@ pub(crate) struct Call {
     pub(crate) reply: Reply,
 }
 
-/// A way to one server for opaque commands, without a session: a command that is proposed again
-/// is applied again. For state machines that are not the file store.
+/// A way to one server for opaque commands and queries, without a session: a command that is
+/// proposed again is applied again. For state machines that are not the file store.
 #[derive(Clone)]
 pub struct Proposer {
     pub(crate) server: Addr<Server>,
@@ -33,8 +33,24 @@ impl Proposer {
     /// # Errors
     /// As [`CallError`] says; a server that does not lead refuses.
     pub async fn propose(&self, command: Bytes) -> Result<Answered, CallError> {
+        self.ask(Request::Write(command)).await
+    }
+
+    /// Has a query answered from the state, without a log write, and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`CallError`] says; a server that cannot confirm who leads refuses.
+    pub async fn query(
+        &self,
+        query: Bytes,
+        consistency: Consistency,
+    ) -> Result<Answered, CallError> {
+        self.ask(Request::Read(query, consistency)).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answered, CallError> {
         let (reply, answer) = oneshot::channel();
-        if self.inbox.push(Call { request: Request::Write(command), reply }) {
+        if self.inbox.push(Call { request, reply }) {
             self.server.do_send(Knock);
         }
         answer.await.unwrap_or(Err(CallError::Unknown))

@@ -222,7 +222,6 @@ impl ServerStatus {
             recovering: false,
             hands_over_to: None,
             durable_index: last_log.index,
-            commits_from: None,
             commit_index: last_log.index,
             deadline: Time::default(),
             peers: Vec::new(),

@@ -32,7 +32,9 @@ pub(crate) fn log(server: &ServerStatus, entries: &[LogLine], paint: Paint) -> S
         None => text.push_str("; it is down, and its disk does not say what is committed"),
     }
     let Sizes { log_bytes, snapshot, chunk_bytes } = server.sizes;
-    text.push_str(&format!("; {} on its disk", Size(log_bytes)));
+    if log_bytes > 0 {
+        text.push_str(&format!("; {} on its disk", Size(log_bytes)));
+    }
     if snapshot.index > Index(0) {
         let chunks = Size(chunk_bytes);
         text.push_str(&format!(", and a snapshot up to {} in {chunks} of chunks", snapshot.index));
@@ -201,6 +203,16 @@ index  term  entry
         assert!(text.contains("  ... 2 before these\n"), "{text}");
         let text = log(&server, &entries(6), Paint::PLAIN);
         assert!(!text.contains("before these"), "{text}");
+    }
+
+    #[test]
+    fn what_the_log_and_the_snapshot_take_is_said() {
+        let mut server = server();
+        let snapshot = Position::new(Term(2), Index(7));
+        server.sizes = Sizes { log_bytes: 2048, snapshot, chunk_bytes: 3 << 20 };
+        let text = log(&server, &entries(8), Paint::PLAIN);
+        let disk = "; 2 KiB on its disk, and a snapshot up to 7 in 3 MiB of chunks\n";
+        assert!(text.contains(disk), "{text}");
     }
 
     #[test]

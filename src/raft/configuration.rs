@@ -24,7 +24,9 @@ pub struct Configuration {
 }
 
 /// Who leads if all else is equal: a leader hands over to a voter of a higher priority that has
-/// caught up. Voters of priority 0 never stand for election.
+/// caught up. Voters of priority 0 never stand for election. One of them that is ahead of all who
+/// do gives them no vote either: there is no leader then before another who has those entries is
+/// back.
 pub const DEFAULT_PRIORITY: u8 = 1;
 
 /// How an election stands.

@@ -2,6 +2,7 @@
 
 mod log;
 mod report;
+mod studies;
 mod tasks;
 
 pub use log::Log;
@@ -9,4 +10,5 @@ pub use report::{
     Args, LoadReport, Measured, Meter, Report, WARM_UP, cpu_seconds, exit_code, peak_bytes,
     print_json, report,
 };
-pub use tasks::{Cluster, Command, Peer, Threads, run};
+pub use studies::{ElectionsReport, Phase, RestartReport, SnapshotsReport, Spread};
+pub use tasks::{By, Cluster, Command, Peer, Threads, run};

@@ -45,7 +45,7 @@ impl Args {
 /// What was measured between the two ends of a [`Meter`].
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
-    writes: u64,
+    answers: u64,
     seconds: f64,
     cpu_seconds: f64,
 }
@@ -53,15 +53,15 @@ pub struct Measured {
 /// A measurement under way.
 #[derive(Debug)]
 pub struct Meter {
-    writes: u64,
+    answers: u64,
     cpu_seconds: f64,
     since: Instant,
 }
 
 impl Meter {
-    /// Begins when `writes` have been answered.
-    pub fn start(writes: u64) -> Self {
-        Self { writes, cpu_seconds: cpu_seconds(), since: Instant::now() }
+    /// Begins when there have been so many answers.
+    pub fn start(answers: u64) -> Self {
+        Self { answers, cpu_seconds: cpu_seconds(), since: Instant::now() }
     }
 
     /// How long the measurement has been going on.
@@ -69,10 +69,10 @@ impl Meter {
         self.since.elapsed()
     }
 
-    /// Ends when `writes` have been answered.
-    pub fn stop(self, writes: u64) -> Measured {
+    /// Ends when there have been so many answers.
+    pub fn stop(self, answers: u64) -> Measured {
         Measured {
-            writes: writes - self.writes,
+            answers: answers - self.answers,
             seconds: self.since.elapsed().as_secs_f64(),
             cpu_seconds: cpu_seconds() - self.cpu_seconds,
         }
@@ -91,11 +91,11 @@ pub struct Report {
     /// Bytes of a command.
     pub bytes: u32,
     /// Answers during the measurement.
-    pub writes: u64,
+    pub answers: u64,
     /// Length of the measurement.
     pub seconds: f64,
-    /// Writes of one second of the clock on the wall.
-    pub writes_per_second: f64,
+    /// Answers of one second of the clock on the wall.
+    pub answers_per_second: f64,
     /// User and system time of the whole process during the measurement.
     pub cpu_seconds: f64,
 }
@@ -134,15 +134,15 @@ pub fn cpu_seconds() -> f64 {
 
 /// Prints the result as one line of JSON.
 pub fn report(system: &str, arrangement: &str, args: &Args, measured: &Measured) {
-    let &Measured { writes, seconds, cpu_seconds } = measured;
+    let &Measured { answers, seconds, cpu_seconds } = measured;
     print_json(&Report {
         system: system.to_owned(),
         arrangement: arrangement.to_owned(),
         clients: args.clients,
         bytes: args.bytes,
-        writes,
+        answers,
         seconds,
-        writes_per_second: writes as f64 / seconds,
+        answers_per_second: answers as f64 / seconds,
         cpu_seconds,
     });
 }

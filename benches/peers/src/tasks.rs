@@ -26,6 +26,9 @@ pub trait Peer: Clone + Send + Sync + 'static {
 
     /// Writes `command`; returns when the leader has applied it.
     fn write(&self, command: Command) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Reads what the state machine has counted, linearizably.
+    fn read(&self, by: By) -> impl Future<Output = Result<u64, String>> + Send;
 }
 
 /// Three servers.
@@ -50,6 +53,15 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// How a leader makes sure that it still leads when it is read from.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum By {
+    /// By a round of heartbeats
+    Index,
+    /// By its lease
+    Lease,
 }
 
 /// Where the tasks of servers and clients run.
@@ -92,6 +104,9 @@ struct Cli {
     /// Where servers and clients run [default: by the number of clients]
     #[arg(long, value_enum)]
     arrangement: Option<Threads>,
+    /// Reads instead of writes, after one write
+    #[arg(long, value_enum)]
+    reads: Option<By>,
 }
 
 /// A peer's whole program: measures as the command line says and prints the report.
@@ -99,14 +114,14 @@ struct Cli {
 /// # Errors
 /// A write failed, or the three servers do not agree with what was answered.
 pub fn run<P: Peer>() -> Result<(), String> {
-    let Cli { args, arrangement } = Cli::parse();
+    let Cli { args, arrangement, reads } = Cli::parse();
     let threads = arrangement.unwrap_or_else(|| P::best_threads(args.clients));
     let (servers, clients) = threads.runtimes().map_err(|error| format!("no threads: {error}"))?;
     let cluster = servers.block_on(P::start(args.log_limit()))?;
 
     // Spawned, so that the clients' side is on the workers and not on this thread beside them.
     let clients = clients.as_ref().unwrap_or(&servers);
-    let measured = clients.spawn(measure(args, cluster.leader));
+    let measured = clients.spawn(measure(args, reads, cluster.leader));
     let (measured, writes) = clients.block_on(joined(measured))?;
     servers.block_on(applied_everywhere(writes, &cluster.counts))?;
     report(P::SYSTEM, threads.describe(), &args, &measured);
@@ -115,21 +130,51 @@ pub fn run<P: Peer>() -> Result<(), String> {
 
 /// Runs the clients in a closed loop, a task each. Returns what was measured after the warm-up,
 /// and the number of all writes answered, before and after included.
-async fn measure<P: Peer>(args: Args, leader: P) -> Result<(Measured, u64), String> {
+async fn measure<P: Peer>(
+    args: Args,
+    reads: Option<By>,
+    leader: P,
+) -> Result<(Measured, u64), String> {
+    let content = vec![7; args.bytes as usize];
+    let Some(by) = reads else {
+        let write = move |leader: P| {
+            let command = Command(content.as_slice().into());
+            async move { leader.write(command).await }
+        };
+        return closed_loop(args, leader, write).await;
+    };
+    leader.write(Command(content.into())).await?;
+    let read = move |leader: P| async move {
+        match leader.read(by).await? {
+            1 => Ok(()),
+            count => Err(format!("the count is 1, and {count} was read")),
+        }
+    };
+    let (measured, _) = closed_loop(args, leader, read).await?;
+    Ok((measured, 1))
+}
+
+/// Returns the number of all answers, too.
+async fn closed_loop<P, F, A>(args: Args, leader: P, ask: F) -> Result<(Measured, u64), String>
+where
+    P: Peer,
+    F: Fn(P) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<(), String>> + Send,
+{
     let stop = Arc::new(AtomicBool::new(false));
     let answered: Arc<[AtomicU64]> = (0..args.clients).map(|_| AtomicU64::new(0)).collect();
     let total = || answered.iter().map(|count| count.load(Relaxed)).sum::<u64>();
 
     let clients: Vec<_> = (0..answered.len())
         .map(|id| {
-            let (stop, answered, leader) = (stop.clone(), answered.clone(), leader.clone());
-            let content = vec![7; args.bytes as usize];
+            let (stop, answered) = (stop.clone(), answered.clone());
+            let (leader, ask) = (leader.clone(), ask.clone());
             tokio::spawn(async move {
-                let mut writes = 0;
+                let mut answers = 0;
                 while !stop.load(Relaxed) {
-                    leader.write(Command(content.as_slice().into())).await?;
-                    writes += 1;
-                    answered[id].store(writes, Relaxed);
+                    ask(leader.clone()).await?;
+                    answers += 1;
+                    answered[id].store(answers, Relaxed);
                 }
                 Ok(())
             })
@@ -190,13 +235,17 @@ mod tests {
             self.0.fetch_add(1, Relaxed);
             Ok(())
         }
+
+        async fn read(&self, _by: By) -> Result<u64, String> {
+            Ok(self.0.load(Relaxed))
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn every_write_is_counted_and_a_missing_one_is_noticed() {
         let cluster = Count::start(1).await.unwrap();
         let args = Args { clients: 3, bytes: 16, seconds: 0.01 };
-        let (_, writes) = measure(args, cluster.leader).await.unwrap();
+        let (_, writes) = measure(args, None, cluster.leader).await.unwrap();
         assert!(writes > 3 * 500, "{writes}");
         applied_everywhere(writes, &cluster.counts).await.unwrap();
         let error = applied_everywhere(writes + 1, &cluster.counts).await.unwrap_err();

@@ -458,8 +458,9 @@ impl Caller {
         let lie = match self.client.read_at(&uuid, index, keep).await {
             Ok(_) if seen.content.as_ref().is_none_or(|content| *content == then) => return,
             Ok(_) => format!("`{name}` had another content then"),
-            Err(ClientError::Refused(refusal @ Refusal::NotYet { .. })) => refusal.to_string(),
-            Err(ClientError::Refused(refusal @ Refusal::NoSuchFile { .. })) => refusal.to_string(),
+            Err(ClientError::Refused(
+                refusal @ (Refusal::NotYet { .. } | Refusal::NoSuchFile { .. }),
+            )) => refusal.to_string(),
             Err(_) => return,
         };
         self.calls.borrow_mut().untrue(format!(

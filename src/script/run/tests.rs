@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 
+use super::call::Seen;
 use super::{Failure, Flow, Progress, Runner, Screen, read_scenario};
 use crate::actors::{
-    ClockKind, ClusterStatus, Event, LogLine, Machine, Sandbox, SandboxOptions, ServerStatus, run,
+    ClockKind, ClusterStatus, Consistency, Event, LogLine, Machine, Sandbox, SandboxOptions,
+    ServerStatus, run,
 };
 use crate::files::{FileInfo, FileStore};
 use crate::raft::Index;
@@ -272,6 +274,44 @@ fn stale_reads_say_what_they_saw() {
         "linearizable: 3 calls",
     ] {
         assert_contains(&shown, part);
+    }
+}
+
+#[test]
+fn clients_read_as_they_are_told_and_their_stale_reads_are_checked() {
+    for reading in ["lease", "stale"] {
+        let clients = format!("clients 4 for 2s every 10ms reading {reading}");
+        let lines = [&*clients, "wait 1s", "try crash leader", "wait jobs", "expect linearizable"];
+        assert_contains(&shown(&lines), " calls on ");
+    }
+}
+
+#[test]
+fn a_stale_read_that_was_not_true_is_found() {
+    for (index, content, part) in [
+        (3, "one\n", None),
+        (3, "two\n", Some("`notes.txt` had another content then")),
+        (2, "one\n", Some("no file named")),
+        (9, "one\n", Some("entry 9 is not applied yet")),
+    ] {
+        let directory = directory();
+        let done = run(ClockKind::Virtual, async {
+            let (mut runner, _) = runner(3, 1, ClockKind::Virtual);
+            runner.home = directory.path().to_owned();
+            for line in ["wait leader", "load notes.txt"] {
+                runner.line(line).await.unwrap();
+            }
+            let caller = runner.caller(None).unwrap();
+            let (file, _) = caller.stat("notes.txt", Consistency::Stale).await.unwrap();
+            let content = Some(content.into());
+            caller.check_stale(&Seen { file, content, index: Index(index) }).await;
+            runner.line("expect linearizable").await.map_err(|failure| failure.to_string())
+        });
+        match (done.unwrap(), part) {
+            (Ok(_), None) => {}
+            (Err(failure), Some(part)) => assert_contains(&failure, part),
+            (done, _) => panic!("{index} {content}: {done:?}"),
+        }
     }
 }
 

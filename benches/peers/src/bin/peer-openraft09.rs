@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use jangada_peers::{Cluster, Command, Log, Threads, exit_code, run};
+use jangada_peers::{By, Cluster, Command, Log, Threads, exit_code, run};
 use openraft::error::{Fatal, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
@@ -240,7 +240,11 @@ fn config(log_limit: u64) -> Config {
 
 /// The leader's handle, which the clients share.
 #[derive(Clone)]
-struct Leader(Raft);
+struct Leader {
+    raft: Raft,
+    /// What its state machine has counted.
+    count: Arc<AtomicU64>,
+}
 
 impl jangada_peers::Peer for Leader {
     const SYSTEM: &str = "openraft 0.9.25";
@@ -269,11 +273,17 @@ impl jangada_peers::Peer for Leader {
         first.initialize(members).await.map_err(|error| format!("no first members: {error}"))?;
         let elected = first.wait(Some(Duration::from_secs(10))).current_leader(0, "election").await;
         elected.map_err(|error| format!("server 0 was not elected: {error}"))?;
-        Ok(Cluster { leader: Self(first), counts })
+        Ok(Cluster { leader: Self { raft: first, count: counts[0].clone() }, counts })
     }
 
     async fn write(&self, command: Command) -> Result<(), String> {
-        self.0.client_write(command).await.map(drop).map_err(|error| error.to_string())
+        self.raft.client_write(command).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn read(&self, by: By) -> Result<u64, String> {
+        let By::Index = by else { return Err("openraft 0.9 has no lease reads".into()) };
+        let ready = self.raft.ensure_linearizable().await;
+        ready.map(|_| self.count.load(Relaxed)).map_err(|error| error.to_string())
     }
 }
 

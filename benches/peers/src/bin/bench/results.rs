@@ -17,16 +17,16 @@ pub struct Results {
 /// What is compared.
 #[derive(Debug, Clone, Copy)]
 pub enum Quantity {
-    /// Writes of one second of the clock on the wall.
+    /// Answers of one second of the clock on the wall.
     PerSecond,
-    /// Writes of one second of CPU time.
+    /// Answers of one second of CPU time.
     PerCpuSecond,
 }
 
 /// The median over the rounds of one system, in its best arrangement.
 #[derive(Debug, Clone, Copy)]
 pub struct Figure {
-    /// Writes a second.
+    /// Answers a second.
     pub value: f64,
     /// The arrangement it is of.
     pub contender: &'static Contender,
@@ -60,9 +60,9 @@ impl Results {
     fn figure(&self, run: &Run, quantity: Quantity) -> Option<Figure> {
         let reports = self.reports.get(run)?;
         let value = match quantity {
-            Quantity::PerSecond => median(reports.iter().map(|it| it.writes_per_second)),
+            Quantity::PerSecond => median(reports.iter().map(|it| it.answers_per_second)),
             Quantity::PerCpuSecond => {
-                median(reports.iter().map(|it| it.writes as f64 / it.cpu_seconds))
+                median(reports.iter().map(|it| it.answers as f64 / it.cpu_seconds))
             }
         };
         let share = median(reports.iter().map(|it| it.cpu_seconds / it.seconds));
@@ -94,9 +94,9 @@ pub mod tests {
             arrangement: String::new(),
             clients,
             bytes: 16,
-            writes,
+            answers: writes,
             seconds: 1.0,
-            writes_per_second: writes as f64,
+            answers_per_second: writes as f64,
             cpu_seconds: cpu,
         };
         results.add(Run { contender, work, clients, bytes: 16 }, report);
