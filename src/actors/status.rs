@@ -221,6 +221,7 @@ impl ServerStatus {
             configured_at: Index(0),
             recovering: false,
             hands_over_to: None,
+            commits_from: None,
             durable_index: last_log.index,
             commit_index: last_log.index,
             deadline: Time::default(),
