@@ -133,6 +133,10 @@ impl Monitor {
             }
             Fact::Durable { write, .. } => {
                 let recovered = server.synced(write);
+                let server = &cluster.servers[place];
+                if server.role == RoleKind::Leader {
+                    self.election_safety.elected(cluster, server)?;
+                }
                 if recovered { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
             }
             Fact::Sent { server: id, to, ref message } => {

@@ -85,7 +85,7 @@ impl Exam<'_> {
         match self.luck.below(14) {
             0 if voters > 2 => self.cut(Servers::All, Servers::Leader),
             1 if voters > 2 => self.cut(Servers::Leader, Servers::All),
-            2 if voters > 1 => self.stall(Order::DiskStall(Servers::Leader)),
+            2 if voters > 2 => self.stall(Order::DiskStall(Servers::Leader)),
             3 if voters > 1 => self.stall(Order::ApplyStall(Servers::Leader)),
             4 if voters > 1 && stays => self.hand_over(),
             5 if voters > 2 && stays => self.hand_over_in_vain(),
@@ -121,6 +121,8 @@ impl Exam<'_> {
         let clients = Clients { count: 4, time: ms(800), every: ms(1), reading };
         self.script.close(Statement::Clients(clients));
         for server in [from, to] {
+            // Until it has heard from everyone who answers.
+            self.wait(ms(50));
             self.attempt(Order::Transfer(Some(server)));
             self.expect(Expectation::Leader { server: Some(server), within: ms(300) });
         }

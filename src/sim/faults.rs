@@ -29,6 +29,8 @@ pub(super) struct Faults<'a> {
     pub(super) servers: u64,
     /// Whether some of them may lose what they promised to keep.
     pub(super) losses: bool,
+    /// Whether others may become members.
+    pub(super) changes: bool,
     pub(super) luck: &'a mut Luck,
 }
 
@@ -82,8 +84,10 @@ fn on_disk(servers: Servers, fault: DiskFault) -> Order {
 }
 
 impl<'a> Faults<'a> {
-    pub(super) fn new(founders: u64, losses: bool, luck: &'a mut Luck) -> Self {
-        Self { founders, servers: founders, losses, luck }
+    pub(super) fn new(founders: u64, kinds: &[Fault], luck: &'a mut Luck) -> Self {
+        let losses = founders > 2 && kinds.iter().any(|fault| fault.loses_data());
+        let changes = kinds.iter().any(|fault| fault.changes_members());
+        Self { founders, servers: founders, losses, changes, luck }
     }
 
     /// Lets one fault begin, and later end, or not.

@@ -26,8 +26,15 @@ impl Faults<'_> {
                 script.begin(at, fault, Order::Snapshot(servers));
             }
             Fault::Priority => {
-                let (servers, priority) = (self.server().into(), self.luck.below(4) as u8);
-                script.begin(at, fault, Order::Priority { servers, priority });
+                let (server, priority) = (self.server(), self.luck.within(1, 3) as u8);
+                // Whoever never leads may have entries that those lack who may: where one more is
+                // lost, or they are few, nobody could.
+                let barred = self.founders > 2 && self.luck.below(2) == 0 && !self.losses;
+                let (server, priority) = match barred && !self.changes {
+                    true => (ServerId(self.founders), 0),
+                    false => (server, priority),
+                };
+                script.begin(at, fault, Order::Priority { servers: server.into(), priority });
             }
             Fault::Transfer => {
                 let to = self.heir();

@@ -200,7 +200,12 @@ impl Fault {
     pub(super) fn changes_members(self) -> bool {
         matches!(
             self,
-            Fault::Add | Fault::AddLearner | Fault::Remove | Fault::Members | Fault::RivalMembers
+            Fault::Add
+                | Fault::AddLearner
+                | Fault::Remove
+                | Fault::Members
+                | Fault::RivalMembers
+                | Fault::BrokenTransfer
         )
     }
 

@@ -76,8 +76,7 @@ impl World {
             let clients = Clients { count, time: trouble, every, reading };
             script.add(Duration::ZERO, Statement::Clients(clients));
         }
-        let losses = servers > 2 && faults.iter().any(|fault| fault.loses_data());
-        let mut misfortunes = Faults::new(servers, losses, luck);
+        let mut misfortunes = Faults::new(servers, &faults, luck);
         let mut now = begin;
         while now < trouble && !faults.is_empty() {
             let fault = *misfortunes.luck.choose(&faults);
@@ -85,9 +84,8 @@ impl World {
             now += misfortunes.luck.duration_around(pace);
         }
         script.end(trouble);
-        let changes = faults.iter().any(|fault| fault.changes_members());
         let founders = || (1..=servers).map(ServerId).collect();
-        let voters = if changes { misfortunes.voters() } else { founders() };
+        let voters = if misfortunes.changes { misfortunes.voters() } else { founders() };
         let stranger = ServerId(misfortunes.servers + 1);
         Exam { voters, stranger, faults: &faults, luck: misfortunes.luck, script: &mut script }
             .hold();

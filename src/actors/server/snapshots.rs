@@ -141,7 +141,11 @@ impl Server {
         };
         if !due(1) {
             self.snapshots.not_due = applied;
-        } else if due(4) || !self.node.sends_snapshot(self.local.at(now)) {
+            return;
+        }
+        // A server that joins again may not know yet who the members are.
+        let known = self.node.snapshot_at(applied).is_some();
+        if known && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
             self.take_snapshot();
         }
     }
