@@ -221,7 +221,6 @@ impl ServerStatus {
             configured_at: Index(0),
             recovering: false,
             hands_over_to: None,
-            commits_from: None,
             durable_index: last_log.index,
             commits_from: None,
             commit_index: last_log.index,
