@@ -47,7 +47,7 @@
 //! | [`script`] | What does a line mean, and how is it carried out? |
 //! | [`diagram`] | How does a run look as a picture? Its trace, as a sequence diagram. |
 //! | [`actors`] | Who runs the cluster? Servers, state machines, the supervisor, clients. |
-//! | [`storage`] | What survives a crash? The log, the term and the vote. |
+//! | [`storage`] | What survives a crash? The log, the term, the vote, the snapshot. |
 //! | [`net`] | How does a message travel? What a link does to it. |
 //! | [`invariants`] | What must always hold? A monitor of the servers; linearizability. |
 //! | [`raft`] | What is the protocol? A plain value that is stepped. |
@@ -76,7 +76,7 @@
 //! 1. A [`Client`](actors::Client) numbers the command, so that a retry is recognised, and lays it
 //!    at the door of the server that it takes for the leader (`actors/client.rs`,
 //!    `actors/call.rs`).
-//! 2. The server takes all that waits at its door in as one proposal (`actors/server.rs`).
+//! 2. The server takes all that waits at its door in as one proposal (`actors/server/`).
 //! 3. Its [`raft::Node`] gives each command an index, and asks for three things: append, send to
 //!    the followers, and tell when the disk is done (`raft/replication.rs`).
 //! 4. The log writes the entries (`storage/`); messages pass the rule of their link on their way

@@ -86,6 +86,9 @@ fn perform(operation: &Operation, files: &mut BTreeMap<String, Vec<u8>>) -> Outc
             Outcome::Done
         }
         (Operation::Read { .. }, Some(file)) => Outcome::Observed(file.clone().into()),
+        (Operation::AppendIf { .. } | Operation::AppendBoth { .. }, Some(_)) => {
+            unreachable!("not among the operations that are drawn")
+        }
         (Operation::Delete { .. } | Operation::Rename { .. }, Some(_)) => {
             files.remove(name);
             Outcome::Done

@@ -61,7 +61,10 @@ fn mistakes_in_the_arguments_are_explained() {
     for (arguments, part) in [
         (&["--seeds", "7..7"][..], "there is no seed in this range"),
         (&["--seeds", "a..b"], "`a` is no seed; write 0..1000, or 7"),
-        (&["--profile", "storm"], "there are calm, network, process, disk, clock, everything"),
+        (
+            &["--profile", "storm"],
+            "there are calm, network, process, disk, clock, operator, everything",
+        ),
         (&["--minutes", "0"], "from 0.01 to 60"),
         (&["--servers", "0"], "not in 1..=9"),
     ] {

@@ -10,6 +10,7 @@
 //! | `disk S1 term=3 vote=S2 log="1 1 3"` | before `cluster`: what a server kept |
 //! | `cluster 3 [pre_vote=false] [check_quorum=false]` | servers start |
 //! | `cluster 3 [entries=N] [window=N]` | N entries a message, N unanswered messages at most |
+//! | `cluster 3 [kept=N]` | N entries before a snapshot stay in the log |
 //! | `draw S1 40ms ...` | the next election timeouts of S1 are the shortest plus these |
 //! | `wake S1` | the clock reaches the deadline of S1, and S1 alone notices |
 //! | `pass 100ms`, `run 100ms` | everyone's deadlines come; `run` delivers messages at once |
@@ -20,7 +21,12 @@
 //! | `cut S1 S2`, `partition "S1 S2" S3`, `heal` | links, one way or between groups |
 //! | `stall S1`, `persist S1`, `unstall S1` | hold the disk; let it do one write; let it go on |
 //! | `crash S1 ...`, `start S1 ...`, `campaign S1` | an operator's orders |
-//! | `propose S1 x y`, `read S1` | clients' calls |
+//! | `join S4` | a server starts that the cluster does not know, or whose disk was lost |
+//! | `propose S1 x y`, `read S1 [lease]` | clients' calls |
+//! | `change S1 add S4`, `remove S2`, `learner S4` | S1 is told to change the members |
+//! | `change S1 members "S1 S2"`, `priority S3 2` | the same |
+//! | `handover S1 [S3]`, `snapshot S2` | S1 is to hand over; S2 takes a snapshot |
+//! | `stall_apply S1`, `unstall_apply S1` | the state machine says nothing; says how far it is |
 //! | `status [S1 ...]` | a line a server |
 
 mod support;
@@ -30,7 +36,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
-use jangada::raft::{Options, ServerId};
+use jangada::raft::{Change, Options, ServerId};
 use support::cluster::{Cluster, Packet};
 use support::disk::Disk;
 use support::show::describe;
@@ -67,11 +73,26 @@ transcripts! {
     election_stickiness
     figure_8
     figure_8_with_an_entry_of_its_own_term
+    handover_aborted
+    handover_lagging
+    handover_late
+    handover_simple
+    lease_and_forced_election
+    lease_of_a_leader
+    lease_of_a_silent_majority
+    membership_change_taken_back
+    membership_grow_and_shrink
+    membership_joint_restart
+    membership_refused
+    membership_remove_a_dead_server
+    membership_remove_a_follower
+    membership_remove_the_leader
     partition_minority_leader
     partition_old_leader_returns
     reads_from_a_new_leader
     reads_of_a_deposed_leader
     reads_share_a_round
+    recovery_from_a_quorum
     replication_doubled_and_reordered
     replication_lost_messages
     replication_pipeline
@@ -82,6 +103,13 @@ transcripts! {
     restart_before_the_vote_is_on_disk
     restart_of_everyone
     restart_of_one_server
+    snapshot_compaction
+    snapshot_crashes
+    snapshot_leader_change
+    snapshot_lost_and_doubled
+    snapshot_not_needed
+    stalled_apply
+    stalled_disk
 }
 
 /// One transcript under way.
@@ -127,6 +155,7 @@ impl Script {
                 "pre_vote" => options.pre_vote = value.parse()?,
                 "check_quorum" => options.check_quorum = value.parse()?,
                 "entries" => options.limits.message_entries = value.parse()?,
+                "kept" => options.limits.kept_entries = value.parse()?,
                 "window" => options.limits.window_messages = value.parse()?,
                 _ => return Err(format!("no option `{key}`").into()),
             }
@@ -219,7 +248,35 @@ fn order(
             cluster.propose(id, &commands);
         }
         "read" => {
-            cluster.read(server(args.next_pos())?);
+            let id = server(args.next_pos())?;
+            let lease = match args.next_pos() {
+                None => false,
+                Some("lease") => true,
+                Some(other) => return Err(format!("no read by `{other}`").into()),
+            };
+            cluster.read_by(id, lease);
+        }
+        "join" => cluster.join(server(args.next_pos())?),
+        "change" => {
+            let id = server(args.next_pos())?;
+            let change = change(args)?;
+            // What came of it shows.
+            drop(cluster.change(id, change));
+        }
+        "handover" => {
+            let id = server(args.next_pos())?;
+            let to = args.next_pos().map(|to| server(Some(to))).transpose()?;
+            cluster.hand_over(id, to);
+        }
+        "snapshot" => {
+            let taken = cluster.snapshot(server(args.next_pos())?);
+            some(usize::from(taken))?;
+        }
+        "stall_apply" => cluster.server_mut(server(args.next_pos())?).apply_stalled = true,
+        "unstall_apply" => {
+            let id = server(args.next_pos())?;
+            cluster.server_mut(id).apply_stalled = false;
+            cluster.say_applied(id);
         }
         "status" => {
             let mut ids = Vec::new();
@@ -230,6 +287,21 @@ fn order(
         _ => return Err(format!("no command `{name}`").into()),
     }
     Ok(cluster.take_events().into_iter().map(|line| line + "\n").collect())
+}
+
+fn change(args: &mut ArgumentConsumer<'_>) -> Result<Change, Box<dyn Error>> {
+    let kind = args.next_pos().ok_or("what is to change?")?;
+    Ok(match kind {
+        "add" => Change::Add(server(args.next_pos())?),
+        "learner" => Change::AddLearner(server(args.next_pos())?),
+        "remove" => Change::Remove(server(args.next_pos())?),
+        "members" => Change::Voters(servers(args.next_pos().ok_or("which servers?")?)?),
+        "priority" => {
+            let id = server(args.next_pos())?;
+            Change::Priority(id, args.next_pos().ok_or("which priority?")?.parse()?)
+        }
+        other => return Err(format!("no change `{other}`").into()),
+    })
 }
 
 fn each(

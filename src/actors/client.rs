@@ -597,7 +597,9 @@ impl Client {
                 }
             };
             let (up, servers) = shared.network.up();
-            let hopeless = up <= servers / 2 && self.pinned.is_none();
+            // Fewer may be enough by now: some are no members any more, or not yet.
+            let led = shared.network.leader().is_some();
+            let hopeless = up <= servers / 2 && !led && self.pinned.is_none();
             if hopeless {
                 reason = NotDone::NoQuorum { up, servers };
             }

@@ -15,7 +15,7 @@ use crate::invariants::{Fact, Monitor, Property, Violation};
 use crate::raft::{
     Configuration, HandoverReason, Index, Position, RoleKind, ServerId, Term, Time, Why,
 };
-use crate::storage::{StorageError, TornTail};
+use crate::storage::{Salvage, StorageError, TornTail};
 
 /// Something that happened, and when.
 #[derive(Clone, PartialEq, Debug)]
@@ -119,8 +119,8 @@ pub enum EventKind {
     Salvaged {
         /// The server.
         server: ServerId,
-        /// The last entry that it has.
-        last_log: Position,
+        /// What it had.
+        salvage: Salvage,
     },
     /// A server's state differs from that of the others, and it was taken out of service.
     Diverged {
@@ -344,9 +344,7 @@ impl fmt::Display for EventKind {
                 write!(f, "{sent} of {all} chunks were sent")
             }
             EventKind::Recovered { server } => write!(f, "{server} recovered from a quorum"),
-            EventKind::Salvaged { server, last_log } => {
-                write!(f, "{server} is a cluster of its own: what came after {last_log} is lost")
-            }
+            EventKind::Salvaged { server, salvage } => write!(f, "{server} {salvage}"),
             EventKind::Diverged { server, index } => {
                 write!(f, "{server} is out of service: its state differs from {index} on")
             }

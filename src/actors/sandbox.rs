@@ -76,6 +76,8 @@ pub struct Sandbox {
     clock: Clock,
     seed: u64,
     disks: DiskKind,
+    /// After how many entries servers take a snapshot, and how many of them stay.
+    snapshots: (u64, u64),
     clients: Cell<u64>,
 }
 
@@ -140,9 +142,19 @@ impl Sandbox {
         let recorder = Recorder::new(clock, record_commands, trace, monitor);
         let luck = stream(seed, &Stream::Network);
         let network = Network::new(servers, clock, luck, recorder.clone());
+        let compaction = (snapshots.entries, raft.limits.kept_entries);
         let plan = Plan { seed, raft, disks, snapshots, machine };
         let supervisor = Supervisor::new(plan, clock, network.clone(), recorder.clone()).start();
-        Self { supervisor, network, recorder, clock, seed, disks, clients: Cell::new(0) }
+        Self {
+            supervisor,
+            network,
+            recorder,
+            clock,
+            seed,
+            disks,
+            snapshots: compaction,
+            clients: Cell::new(0),
+        }
     }
 
     /// Has the supervisor carry out an order.
@@ -286,6 +298,12 @@ impl Sandbox {
     /// Which disks the servers have.
     pub fn disks(&self) -> DiskKind {
         self.disks
+    }
+
+    /// After how many entries servers take a snapshot by themselves, and how many entries before
+    /// its end stay in their logs.
+    pub fn snapshots(&self) -> (u64, u64) {
+        self.snapshots
     }
 
     /// Ends every server in good order.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::ClockError;
 use crate::net::LinkRule;
 use crate::raft::{Configuration, Index, Position, RoleKind, ServerId, Status, Term, Time, Timing};
-use crate::storage::{DiskSpeed, StorageError};
+use crate::storage::{DiskSpeed, Sizes, StorageError};
 
 /// Every server of a sandbox at one moment.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct ServerStatus {
     pub failure: Option<StorageError>,
     /// Its disk.
     pub disk: DiskSpeed,
+    /// How much room its log and its snapshots take.
+    pub sizes: Sizes,
     /// Its disk has no room.
     pub disk_full: bool,
     /// How long its state machine takes for a batch; `None` while stalled.
@@ -197,5 +199,64 @@ impl ServerStatus {
         self.applied_index = applied;
         self.timer = Some(timer);
         self.raft = Some(raft.clone());
+    }
+}
+
+#[cfg(test)]
+impl ServerStatus {
+    /// One that runs and has all of a log of 14 entries, in a cluster of five voters.
+    pub(crate) fn example(id: u64, role: RoleKind) -> Self {
+        let (id, term) = (ServerId(id), Term(2));
+        let last_log = Position::new(term, Index(14));
+        let raft = Status {
+            id,
+            role,
+            term,
+            voted_for: Some(ServerId(2)),
+            leader: Some(ServerId(2)),
+            last_log,
+            log_base: Index(0),
+            snapshot: Index(0),
+            configuration: Configuration::new((1..=5).map(ServerId)),
+            configured_at: Index(0),
+            recovering: false,
+            hands_over_to: None,
+            durable_index: last_log.index,
+            commits_from: None,
+            commit_index: last_log.index,
+            deadline: Time::default(),
+            peers: Vec::new(),
+        };
+        let mut server = Self {
+            id,
+            condition: Condition::Running,
+            role: None,
+            stale: false,
+            term,
+            voted_for: None,
+            leader: None,
+            last_log,
+            commit_index: Index(0),
+            applied_index: Index(0),
+            latency: Duration::ZERO,
+            failure: None,
+            disk: DiskSpeed::Latency(Duration::ZERO),
+            sizes: Sizes::default(),
+            disk_full: false,
+            apply: Some(Duration::ZERO),
+            clock: None,
+            links: Vec::new(),
+            timer: None,
+            raft: None,
+        };
+        server.see(&raft, Index(13), Duration::from_micros(41_900));
+        server
+    }
+
+    /// The same, down.
+    pub(crate) fn down(self, condition: Condition) -> Self {
+        let (none, timer, raft) = Default::default();
+        let (commit_index, applied_index) = Default::default();
+        Self { condition, role: none, timer, raft, commit_index, applied_index, ..self }
     }
 }

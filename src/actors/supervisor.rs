@@ -590,8 +590,8 @@ impl Supervisor {
         })?;
         self.cluster = cluster;
         self.network.set_cluster(id, cluster);
-        let last_log = salvage.last;
-        self.recorder.record(EventKind::Salvaged { server: id, last_log });
+        self.recorder.tell(&Fact::Salvaged { server: id });
+        self.recorder.record(EventKind::Salvaged { server: id, salvage });
         self.start_or_fail(id);
         Ok(())
     }
@@ -761,6 +761,7 @@ impl Supervisor {
             latency: self.network.latency(id),
             failure: self.failures.get(&id).cloned(),
             disk: disk.map(ServerDisk::speed).unwrap_or_default(),
+            sizes: disk.map(ServerDisk::sizes).unwrap_or_default(),
             disk_full: disk.is_some_and(ServerDisk::is_full),
             apply: self.paces.get(&id).copied().unwrap_or_default(),
             clock: self.local_clocks.get(&id).and_then(|clock| clock.error(self.clock.now())),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jangada::explore::{Bounds, End, Report, explore};
+use jangada::raft::ServerId;
 use serde_json::json;
 
 use super::{complain, stopwatch};
@@ -19,6 +20,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Bounds::default().servers,
         value_parser = clap::value_parser!(u64).range(1..=Bounds::MOST_SERVERS))]
     servers: u64,
+    /// Let an operator ask for these voters, once; those beyond N join with an empty disk
+    #[arg(long, value_name = "IDS", value_delimiter = ',',
+        value_parser = clap::value_parser!(u64).range(1..=Bounds::MOST_SERVERS))]
+    members: Vec<u64>,
     /// The last term that a server enters
     #[arg(long, value_name = "N", default_value_t = Bounds::default().terms)]
     terms: u64,
@@ -51,11 +56,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let bounds = Bounds {
         servers: arguments.servers,
+        members: arguments.members.iter().copied().map(ServerId).collect(),
         terms: arguments.terms,
         entries: arguments.entries,
         crashes: arguments.crashes,
         pre_vote: arguments.pre_vote,
         states: arguments.states,
+        ..Bounds::default()
     };
     #[cfg(feature = "museum")]
     if let Some(bug) = arguments.bug {
@@ -115,6 +122,7 @@ fn show(report: &Report, took: Duration) -> io::Result<()> {
 
 fn json(report: &Report, took: Duration) -> String {
     let Bounds { servers, terms, entries, crashes, pre_vote, .. } = report.bounds;
+    let members: Vec<_> = report.bounds.members.iter().map(|member| member.0).collect();
     let (end, violation) = match &report.end {
         End::Complete => ("complete", None),
         End::Full => ("full", None),
@@ -126,7 +134,7 @@ fn json(report: &Report, took: Duration) -> String {
     };
     let report = json!({
         "bounds": {
-            "servers": servers, "terms": terms, "entries": entries, "crashes": crashes,
+            "servers": servers, "members": members, "terms": terms, "entries": entries, "crashes": crashes,
             "pre_vote": pre_vote,
         },
         "end": end,

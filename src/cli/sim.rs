@@ -19,7 +19,7 @@ const RUNS: u64 = 600;
 /// What is not left to the seed.
 #[derive(Args, PartialEq, Default)]
 pub(crate) struct WorldArguments {
-    /// Which faults: calm, network, process, disk, clock or everything
+    /// Which faults: calm, network, process, disk, clock, operator or everything
     #[arg(long, value_name = "NAME", default_value = "everything", value_parser = parse_profile)]
     profile: Profile,
     /// How many servers [default: drawn from the seed]

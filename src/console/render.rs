@@ -4,7 +4,8 @@ use super::paint::{Color, Paint};
 use super::table::{self, Column};
 use crate::actors::{Event, EventKind, LogLine, ServerStatus};
 use crate::files::{FileInfo, Size};
-use crate::raft::RoleKind;
+use crate::raft::{Index, RoleKind};
+use crate::storage::Sizes;
 
 /// The end of a server's log; what it does not know to be committed is yellow, below a line that
 /// says so.
@@ -21,19 +22,33 @@ pub(crate) fn log(server: &ServerStatus, entries: &[LogLine], paint: Paint) -> S
         .collect();
     let lines = table::lines(&COLUMNS.each_ref(), &rows);
     let base = server.raft.as_ref().map(|raft| raft.log_base);
-    let begin = base.map_or(String::new(), |base| base.next().to_string());
-    let mut text = format!("{}: log {begin}..{}", server.id, server.last_log.index);
+    let last = server.last_log.index;
+    let mut text = match base {
+        Some(base) => format!("{}: log {}..{last}", server.id, base.next()),
+        None => format!("{}: log up to {last}", server.id),
+    };
     match server.role {
-        Some(_) => text.push_str(&format!(", committed up to {}\n", server.commit_index)),
-        None => text.push_str("; it is down, and its disk does not say what is committed\n"),
+        Some(_) => text.push_str(&format!(", committed up to {}", server.commit_index)),
+        None => text.push_str("; it is down, and its disk does not say what is committed"),
     }
+    let Sizes { log_bytes, snapshot, chunk_bytes } = server.sizes;
+    if log_bytes > 0 {
+        text.push_str(&format!("; {} on its disk", Size(log_bytes)));
+    }
+    if snapshot.index > Index(0) {
+        let chunks = Size(chunk_bytes);
+        text.push_str(&format!(", and a snapshot up to {} in {chunks} of chunks", snapshot.index));
+    }
+    text.push('\n');
     let mut lines = lines.iter();
     if let Some(titles) = lines.next() {
         text.push_str(&format!("{}\n", paint.paint(Color::Bold, titles)));
     }
-    let hidden = first.index.previous() - base.unwrap_or_default();
-    if hidden > 0 {
-        text.push_str(&format!("  ... {hidden} before these\n"));
+    match base.map(|base| first.index.previous() - base) {
+        Some(0) => {}
+        Some(hidden) => text.push_str(&format!("  ... {hidden} before these\n")),
+        None if first.index > Index(1) => text.push_str("  ... what is before these is left out\n"),
+        None => {}
     }
     let mut open = false;
     for (line, entry) in lines.zip(entries) {
@@ -145,30 +160,12 @@ mod tests {
     use super::*;
     use crate::actors::Condition;
     use crate::files::{ContentHash, FileName};
-    use crate::raft::{Index, Position, ServerId, Term, Time};
-    use crate::storage::DiskSpeed;
+    use crate::raft::{Position, ServerId, Term, Time};
 
-    fn server(role: Option<RoleKind>) -> ServerStatus {
-        ServerStatus {
-            id: ServerId(2),
-            condition: if role.is_some() { Condition::Running } else { Condition::Crashed },
-            role,
-            stale: false,
-            term: Term(2),
-            voted_for: None,
-            leader: None,
-            last_log: Position::new(Term(2), Index(10)),
-            commit_index: if role.is_some() { Index(9) } else { Index(0) },
-            applied_index: Index(0),
-            latency: Default::default(),
-            failure: None,
-            disk: DiskSpeed::Stalled,
-            disk_full: false,
-            apply: None,
-            clock: None,
-            links: Vec::new(),
-            timer: None,
-        }
+    fn server() -> ServerStatus {
+        let server = ServerStatus::example(2, RoleKind::Leader);
+        let last_log = Position::new(Term(2), Index(10));
+        ServerStatus { last_log, commit_index: Index(9), ..server }
     }
 
     fn entries(first: u64) -> Vec<LogLine> {
@@ -182,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_log_says_what_is_not_committed() {
-        let text = log(&server(Some(RoleKind::Leader)), &entries(8), Paint::PLAIN);
+        let text = log(&server(), &entries(8), Paint::PLAIN);
         let expected = "\
 S2: log 1..10, committed up to 9
 index  term  entry
@@ -196,11 +193,35 @@ index  term  entry
     }
 
     #[test]
+    fn of_a_compacted_log_the_rest_is_shown() {
+        let mut server = server();
+        if let Some(raft) = &mut server.raft {
+            raft.log_base = Index(5);
+        }
+        let text = log(&server, &entries(8), Paint::PLAIN);
+        assert!(text.starts_with("S2: log 6..10, committed up to 9\n"), "{text}");
+        assert!(text.contains("  ... 2 before these\n"), "{text}");
+        let text = log(&server, &entries(6), Paint::PLAIN);
+        assert!(!text.contains("before these"), "{text}");
+    }
+
+    #[test]
+    fn what_the_log_and_the_snapshot_take_is_said() {
+        let mut server = server();
+        let snapshot = Position::new(Term(2), Index(7));
+        server.sizes = Sizes { log_bytes: 2048, snapshot, chunk_bytes: 3 << 20 };
+        let text = log(&server, &entries(8), Paint::PLAIN);
+        let disk = "; 2 KiB on its disk, and a snapshot up to 7 in 3 MiB of chunks\n";
+        assert!(text.contains(disk), "{text}");
+    }
+
+    #[test]
     fn a_server_that_is_down_does_not_know_what_is_committed() {
-        let text = log(&server(None), &entries(1), Paint::PLAIN);
-        assert!(text.starts_with("S2: log 1..10; it is down"), "{text}");
+        let down = server().down(Condition::Crashed);
+        let text = log(&down, &entries(1), Paint::PLAIN);
+        assert!(text.starts_with("S2: log up to 10; it is down"), "{text}");
         assert!(!text.contains("not known"), "{text}");
-        let text = log(&server(None), &[], Paint::PLAIN);
+        let text = log(&down, &[], Paint::PLAIN);
         assert_eq!(text, "S2: the log is empty\n");
     }
 

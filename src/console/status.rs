@@ -117,7 +117,7 @@ fn cells(server: &ServerStatus, cluster: &ClusterStatus) -> [String; COLUMNS.len
             _ if last.0 == 0 => "empty".to_owned(),
             Some(raft) if raft.log_base == last => "empty".to_owned(),
             Some(raft) => format!("{}..{last}", raft.log_base.next()),
-            None => format!("..{last}"),
+            None => format!("to {last}"),
         },
         volatile(snapshot(server).to_string()),
         volatile(server.commit_index.to_string()),
@@ -232,46 +232,22 @@ fn painted(line: &str, server: &ServerStatus, role: &str, paint: Paint) -> Strin
 mod tests {
     use super::*;
     use crate::actors::ClockError;
-    use crate::raft::{Index, Position, Term, Time as Moment, Timing};
-
-    fn server(id: u64, role: RoleKind) -> ServerStatus {
-        ServerStatus {
-            id: ServerId(id),
-            condition: Condition::Running,
-            role: Some(role),
-            stale: false,
-            term: Term(2),
-            voted_for: Some(ServerId(2)),
-            leader: Some(ServerId(2)),
-            last_log: Position::new(Term(2), Index(14)),
-            commit_index: Index(14),
-            applied_index: Index(13),
-            latency: Duration::ZERO,
-            failure: None,
-            disk: DiskSpeed::Latency(Duration::ZERO),
-            disk_full: false,
-            apply: Some(Duration::ZERO),
-            clock: None,
-            links: Vec::new(),
-            timer: Some(Duration::from_micros(41_900)),
-        }
-    }
+    use crate::raft::{Configuration, Position, Term, Time as Moment, Timing};
 
     /// One server of every kind.
     fn cluster() -> ClusterStatus {
-        let mut stale = server(1, RoleKind::Leader);
+        let mut stale = ServerStatus::example(1, RoleKind::Leader);
         (stale.stale, stale.term, stale.latency) = (true, Term(1), SLOW);
         let cut = LinkRule { cut: true, ..LinkRule::default() };
         let lossy =
             LinkRule { latency: Duration::from_millis(200), loss: 0.1, ..LinkRule::default() };
         stale.links = vec![(ServerId(3), cut), (ServerId(4), cut), (ServerId(5), lossy)];
-        let leader = server(2, RoleKind::Leader);
-        let mut candidate = server(3, RoleKind::PreCandidate);
+        let leader = ServerStatus::example(2, RoleKind::Leader);
+        let mut candidate = ServerStatus::example(3, RoleKind::PreCandidate);
         (candidate.voted_for, candidate.leader, candidate.apply) = (None, None, None);
-        let mut crashed = server(4, RoleKind::Follower);
-        (crashed.role, crashed.condition, crashed.timer) = (None, Condition::Crashed, None);
-        (crashed.leader, crashed.last_log) = (None, Position::default());
-        let mut paused = server(5, RoleKind::Follower);
+        let crashed = ServerStatus::example(4, RoleKind::Follower).down(Condition::Crashed);
+        let crashed = ServerStatus { leader: None, last_log: Position::default(), ..crashed };
+        let mut paused = ServerStatus::example(5, RoleKind::Follower);
         paused.condition = Condition::Paused;
         paused.disk = DiskSpeed::Stalled;
         let servers = vec![stale, leader, candidate, crashed, paused];
@@ -297,6 +273,34 @@ mod tests {
              fast   stalled  fast",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_unusual_about_a_member_stands_with_its_role() {
+        let mut cluster = cluster();
+        let members = Configuration::joint([], [1, 2, 3].map(ServerId), [ServerId(5)]);
+        for (place, server) in cluster.servers.iter_mut().enumerate() {
+            if let Some(raft) = &mut server.raft {
+                raft.configuration = members.clone();
+                raft.recovering = place == 2;
+                (raft.log_base, raft.snapshot) = (Index(9), Index(place as u64 + 10));
+                raft.hands_over_to = (place == 1).then_some(ServerId(3));
+            }
+        }
+        cluster.servers[4].last_log.index = Index(9);
+        let text = status(&cluster, 150, Paint::PLAIN);
+        let rows: Vec<&str> = text.lines().skip(1).collect();
+        for (row, role, log) in [
+            (1, "leader (stale)", "10..14"),
+            (2, "leader (hands over to S3)", "10..14"),
+            (3, "pre-candidate (recovering)", "10..14"),
+            (4, "crashed (not a member)", "empty"),
+            (5, "follower (learner, paused)", "empty"),
+        ] {
+            assert!(rows[row].contains(role) && rows[row].contains(log), "{text}");
+        }
+        assert!(rows[0].contains("log     snapshot  commit"), "{text}");
+        assert!(rows[2].contains("10..14        11      14"), "{text}");
     }
 
     #[test]
@@ -341,7 +345,7 @@ mod tests {
     fn nobody_can_lead_without_a_quorum() {
         let mut cluster = cluster();
         for server in &mut cluster.servers[..3] {
-            (server.condition, server.role) = (Condition::Crashed, None);
+            *server = server.clone().down(Condition::Crashed);
         }
         let text = status(&cluster, 120, Paint::PLAIN);
         assert!(text.starts_with("0 of 5 up; no quorum;"), "{text}");

@@ -340,6 +340,16 @@ mod tests {
             ("AppendEntriesReply term=1 rejected=5 hint=3@1 round=9", "rejected 5, hint 3@1"),
             ("ReadIndex term=1 read=77", "ReadIndex"),
             ("ReadIndexReply term=1 read=77 index=9", "ReadIndexReply index 9"),
+            (
+                "InstallSnapshot term=2 last=12@1 chunk=ab12cd34 round=9",
+                "InstallSnapshot last 12@1 chunk ab12cd34",
+            ),
+            (
+                "InstallSnapshotReply term=2 last=12@1 wants list=0 has=3/7 round=9",
+                "InstallSnapshotReply last 12@1 wants list 0 has 3/7",
+            ),
+            ("TimeoutNow term=2 last=12@1 round=9", "TimeoutNow last 12@1"),
+            ("RejoinReply term=2 life=7 entry=13@2", "RejoinReply life 7 entry 13@2"),
             ("Something term=1 new=7 round=2", "Something new 7"),
         ] {
             assert_eq!(label(text), expected);

@@ -9,8 +9,8 @@ use super::packet::Packet;
 use super::renaming::{Images, Renamings};
 use super::server::{Event, Note, Server, Setup, Step};
 use super::table::Table;
-use crate::invariants::{Fact, Monitor, Violation};
-use crate::raft::{Configuration, RoleKind, ServerId, Term};
+use crate::invariants::{Monitor, Violation};
+use crate::raft::{RoleKind, ServerId, Term};
 
 /// What happens to one server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,6 +25,7 @@ pub(crate) enum Action {
     Deliver(u32),
     Timer,
     Propose(u8),
+    Change,
     Sync,
     Restart,
 }
@@ -34,7 +35,7 @@ impl Action {
     pub(crate) fn packet(self) -> Option<u32> {
         match self {
             Self::Deliver(packet) => Some(packet),
-            Self::Timer | Self::Propose(_) | Self::Sync | Self::Restart => None,
+            Self::Timer | Self::Propose(_) | Self::Change | Self::Sync | Self::Restart => None,
         }
     }
 }
@@ -67,6 +68,7 @@ pub(crate) struct Glance {
     pub(crate) term: Term,
     pub(crate) leads: bool,
     pub(crate) may_sync: bool,
+    pub(crate) recovering: bool,
     pub(crate) progress: u64,
     /// The least of its images' numbers: equal for servers that differ in names alone.
     pub(crate) class: u32,
@@ -89,7 +91,8 @@ pub(crate) struct Outcome {
 
 impl Catalogue {
     pub(crate) fn new(setup: Setup) -> Self {
-        let renamings = Renamings::new(setup.servers);
+        let renamings = Renamings::new(&setup.kinds());
+        let servers = setup.servers;
         let ways = renamings.all.len();
         let mut catalogue = Self {
             setup,
@@ -97,7 +100,7 @@ impl Catalogue {
             servers: Table::new(),
             glances: Vec::new(),
             packets: Table::new(),
-            addressed: vec![Bits::default(); setup.servers as usize],
+            addressed: vec![Bits::default(); servers as usize],
             monitors: Table::new(),
             steps: Table::new(),
             outcomes: Vec::new(),
@@ -109,21 +112,20 @@ impl Catalogue {
             monitor_images: Images::new(ways),
             outcome_images: Images::new(ways),
         };
-        for id in (1..=setup.servers).map(ServerId) {
+        for id in (1..=servers).map(ServerId) {
             let images: Vec<_> = catalogue
                 .renamings
                 .all
                 .iter()
-                .map(|renaming| setup.server(renaming.name(id)))
+                .map(|renaming| catalogue.setup.server(renaming.name(id)))
                 .collect();
             catalogue.add_servers(images);
         }
-        let ids = || (1..=setup.servers).map(ServerId);
-        let mut monitor = Monitor::new(ids());
-        let founding = Configuration::new(ids());
-        for server in ids() {
-            let started = Fact::started_empty(server, &founding);
-            monitor.observe(&started).expect("invariant: an empty disk breaks nothing");
+        let mut monitor = Monitor::new(catalogue.setup.founding.voters());
+        for server in (1..=servers).map(ServerId) {
+            let started = catalogue.servers[catalogue.number(server)].started();
+            let told = started.tell(server, &mut monitor);
+            told.expect("invariant: an empty disk breaks nothing");
         }
         catalogue.add_monitors(vec![monitor; ways]);
         catalogue
@@ -131,9 +133,14 @@ impl Catalogue {
 
     /// The servers of a new cluster, by place, and its monitor.
     pub(crate) fn beginning(&self) -> (Vec<u32>, u32) {
-        let number = |id| (0..self.servers.len() as u32).find(|n| self.servers[*n].id == id);
         let ids = (1..=self.setup.servers).map(ServerId);
-        (ids.filter_map(number).collect(), 0)
+        (ids.map(|id| self.number(id)).collect(), 0)
+    }
+
+    /// The number of a server as it was first.
+    fn number(&self, id: ServerId) -> u32 {
+        let number = (0..self.servers.len() as u32).find(|n| self.servers[*n].id == id);
+        number.expect("invariant: every server has begun")
     }
 
     /// What comes of an event at a server: its number in `outcomes`.
@@ -178,6 +185,7 @@ impl Catalogue {
             Action::Deliver(packet) => Event::Deliver(&self.packets[packet]),
             Action::Timer => Event::Timer,
             Action::Propose(command) => Event::Propose(command),
+            Action::Change => Event::Change,
             Action::Sync => Event::Sync,
             Action::Restart => Event::Restart,
         };
@@ -237,6 +245,7 @@ impl Catalogue {
                 term: server.node.term(),
                 leads: server.is_leader(),
                 may_sync: server.may_sync(),
+                recovering: server.is_recovering(),
                 progress: server.progress(),
                 class,
                 inert: Bits::default(),
@@ -281,6 +290,7 @@ impl Catalogue {
             Action::Timer if role == RoleKind::Leader => format!("{role}: heartbeat"),
             Action::Timer => format!("{role}: election timeout"),
             Action::Propose(_) => format!("{role}: proposal"),
+            Action::Change => format!("{role}: change of members"),
             Action::Sync => format!("{role}: disk done"),
             Action::Restart => format!("{role}: crash and restart"),
         };

@@ -6,7 +6,7 @@ use super::table::{Rows, Table};
 
 /// States by number, without those that others stand for.
 pub(crate) struct Known {
-    /// Servers, monitor and entries of states.
+    /// Servers, monitor, entries and changes of states.
     rows: Rows,
     networks: Table<Bits>,
     /// By row, the state that was reached last.
@@ -103,7 +103,7 @@ impl Known {
         Some(State {
             servers: servers.to_vec(),
             monitor: rest[0],
-            spent: Spent { crashes, entries: rest[1] as u8 },
+            spent: Spent::of(crashes, rest[1]),
             network: network.clone(),
         })
     }

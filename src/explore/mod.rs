@@ -3,8 +3,9 @@
 //! [`Monitor`](crate::invariants::Monitor).
 //!
 //! What may happen in any order and at any time: a timer fires, a message arrives, a client
-//! proposes a command, a disk finishes its oldest write, a server crashes, loses what its disk
-//! has not finished, and starts again. Bounded are terms, commands and crashes.
+//! proposes a command, an operator asks for other members, a disk finishes its oldest write, a
+//! server crashes, loses what its disk has not finished, and starts again. Bounded are terms,
+//! commands, changes of the members and crashes.
 //!
 //! What keeps it small, without leaving anything out:
 //!
@@ -16,12 +17,15 @@
 //!   Of two states with the same servers, the one with more messages can do all that the other
 //!   can, so that the other needs no look; and what can be sent without any server's changing is
 //!   sent at once.
-//! * **Names decide nothing.** States that differ in the servers' names alone are one.
+//! * **Names decide nothing.** States that differ in the names of servers of the same kind alone
+//!   are one: founding members that stay, servers that join. A leader that leaves hands over to the
+//!   server of the lowest number among equals; if one may leave, every server is a kind of its own.
 //! * **Local work is done once** (`catalogue`): what a server in one state makes of one event is
 //!   looked up when it happens elsewhere.
 //!
-//! Two things are left out. A message is lost for good once both its ends have left its term, if
-//! all that its receiver would do is refuse it. And term and vote are on disk at once: until they
+//! Three things are left out. A message is lost for good once both its ends have left its term, if
+//! all that its receiver would do is refuse it; and one that says that its sender recovers, once
+//! that has recovered. And term and vote are on disk at once: until they
 //! are a server says nothing, and its crash before that is its crash before the event.
 //!
 //! What is least advanced is looked at first, so that few states are looked at in vain. Once a
@@ -29,6 +33,7 @@
 
 mod bits;
 mod catalogue;
+mod entry;
 mod known;
 mod packet;
 mod path;

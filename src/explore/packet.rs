@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::entry::{Entry, Payload};
 use super::renaming::Renaming;
-use crate::invariants::Stamp;
-use crate::raft::{AppendOutcome, EntryMeta, Message, Round, ServerId, VoteRefusal};
+use crate::raft::{AppendOutcome, Message, Round, ServerId, VoteRefusal};
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -12,26 +12,23 @@ pub(crate) struct Packet {
     pub(crate) from: ServerId,
     pub(crate) to: ServerId,
     pub(crate) message: Message,
-    pub(crate) entries: Vec<Stamp>,
-}
-
-/// What the protocol knows of an entry. Its payload is the number of a client's command, or 0 for
-/// a no-op.
-pub(crate) fn meta(entry: &Stamp) -> EntryMeta {
-    EntryMeta::new(entry.term, u32::from(entry.payload > 0))
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl Packet {
-    /// A message as the explorer sends it: rounds are not told apart.
+    /// A message as the explorer sends it: rounds are not told apart, nor is who told a candidate to
+    /// stand.
     pub(crate) fn new(
         from: ServerId,
         to: ServerId,
         mut message: Message,
-        entries: Vec<Stamp>,
+        entries: Vec<Entry>,
     ) -> Self {
         match &mut message {
             Message::AppendEntries(append) => append.round = Round(0),
             Message::AppendEntriesReply(reply) => reply.round = Round(0),
+            Message::TimeoutNow(order) => order.round = Round(0),
+            Message::RequestVote(request) => request.forced = None,
             _ => {}
         }
         Self { from, to, message, entries }
@@ -48,6 +45,11 @@ impl Packet {
         {
             *named = renaming.name(*named);
         }
+        for entry in &mut packet.entries {
+            if let Payload::Configuration(configuration) = &mut entry.payload {
+                *configuration = configuration.renamed(|id| renaming.name(id)).into();
+            }
+        }
         packet
     }
 
@@ -61,8 +63,30 @@ impl Packet {
         }
     }
 
-    pub(crate) fn is_answer(&self) -> bool {
-        matches!(self.message, Message::RequestVoteReply(_) | Message::AppendEntriesReply(_))
+    /// Whether its receiver has no use for it any more once it has left its term.
+    pub(crate) fn is_of_one_term(&self) -> bool {
+        matches!(
+            self.message,
+            Message::RequestVoteReply(_)
+                | Message::AppendEntriesReply(_)
+                | Message::TimeoutNow(_)
+                | Message::Rejoin(_)
+                | Message::RejoinReply(_)
+        )
+    }
+
+    /// Whether it says that its sender recovers.
+    pub(crate) fn is_of_a_recovery(&self) -> bool {
+        match &self.message {
+            Message::AppendEntriesReply(reply) => reply.recovering,
+            Message::Rejoin(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether whoever receives it in its term begins the next one.
+    pub(crate) fn begins_a_term(&self) -> bool {
+        matches!(self.message, Message::TimeoutNow(_))
     }
 }
 
@@ -70,6 +94,6 @@ impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Rounds are all the same here.
         let text = self.message.to_string();
-        f.write_str(text.strip_suffix(" round=0").unwrap_or(&text))
+        f.write_str(&text.replace(" round=0", ""))
     }
 }

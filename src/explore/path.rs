@@ -6,7 +6,7 @@ use super::known::Known;
 use super::server::Note;
 use super::state::{State, World};
 use crate::invariants::Violation;
-use crate::raft::{Position, ServerId, Term};
+use crate::raft::{Index, ServerId, Term};
 
 /// One thing that happened on the way.
 struct Leg {
@@ -99,6 +99,7 @@ fn describe(world: &World, server: u32, action: Action) -> String {
         }
         Action::Timer => format!("{id}'s election timer fires"),
         Action::Propose(number) => format!("{id} is given command {number} by a client"),
+        Action::Change => format!("{id} is asked for other members"),
         Action::Sync => format!("{id}'s disk finishes its oldest write"),
         Action::Restart => format!("{id} crashes and starts again"),
     };
@@ -117,20 +118,21 @@ fn describe(world: &World, server: u32, action: Action) -> String {
 
 fn note(note: &Note) -> Option<String> {
     Some(match note {
-        Note::Restarted { term, voted_for, log } => {
+        Note::Started { term, voted_for, log, recovering, .. } => {
             let log: Vec<_> = log.iter().map(|entry| entry.term.to_string()).collect();
             let vote = vote(*term, *voted_for);
-            format!("has {vote} and a log of the terms [{}]", log.join(" "))
+            let recovers = if *recovering { ", and recovers" } else { "" };
+            format!("has {vote} and a log of the terms [{}]{recovers}", log.join(" "))
         }
         Note::WroteVote { term, voted_for, .. } => format!("saves {}", vote(*term, *voted_for)),
         Note::WroteEntries { first, entries, .. } => {
-            let positions = entries.iter().zip(first.0..).map(|(entry, index)| {
-                Position::new(entry.term, crate::raft::Index(index)).to_string()
-            });
-            format!("writes {}", positions.collect::<Vec<_>>().join(" "))
+            let entries = entries.iter().zip(first.0..);
+            let words = entries.map(|(entry, index)| entry.at(Index(index)).to_string());
+            format!("writes {}", words.collect::<Vec<_>>().join(" "))
         }
         Note::Became { role, term, why } => format!("{role} in term {term} ({why})"),
         Note::Committed { index } => format!("commits up to {index}"),
+        Note::WroteRecovered { .. } => "saves that it has recovered".to_owned(),
         Note::Durable { .. } | Note::Sent { .. } | Note::Applied { .. } => return None,
     })
 }

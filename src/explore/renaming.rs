@@ -10,12 +10,14 @@ const NOTHING: u32 = u32::MAX;
 pub(crate) struct Renaming(Vec<ServerId>);
 
 impl Renaming {
-    /// Every way to rename `servers` servers; the first keeps all names.
-    fn all(servers: u64) -> Vec<Self> {
+    /// Every way to rename servers of these kinds, so that each keeps its kind; the first keeps all
+    /// names.
+    fn all(kinds: &[u8]) -> Vec<Self> {
         let mut all = vec![Vec::new()];
-        for _ in 0..servers {
+        for kind in kinds {
             let extend = |names: Vec<ServerId>| {
-                let free = (1..=servers).map(ServerId).filter(|id| !names.contains(id));
+                let of_the_kind = kinds.iter().zip(1..).filter(|(other, _)| *other == kind);
+                let free = of_the_kind.map(|(_, id)| ServerId(id)).filter(|id| !names.contains(id));
                 free.map(|id| [&names[..], &[id]].concat()).collect::<Vec<_>>()
             };
             all = all.into_iter().flat_map(extend).collect();
@@ -33,9 +35,11 @@ impl Renaming {
     }
 }
 
-/// All ways to rename the servers.
+/// All ways to rename the servers of these kinds.
 pub(crate) struct Renamings {
     pub(crate) all: Vec<Renaming>,
+    /// Every two places of the same kind without another of it between them.
+    pub(crate) neighbours: Vec<(usize, usize)>,
     /// For each way and each new place, the place that the server there had before.
     pub(crate) origins: Vec<Vec<usize>>,
     /// The way that is one way and then another.
@@ -43,8 +47,14 @@ pub(crate) struct Renamings {
 }
 
 impl Renamings {
-    pub(crate) fn new(servers: u64) -> Self {
-        let all = Renaming::all(servers);
+    pub(crate) fn new(kinds: &[u8]) -> Self {
+        let servers = kinds.len() as u64;
+        let all = Renaming::all(kinds);
+        let next = |place: usize| {
+            let behind = kinds.iter().skip(place + 1).position(|kind| *kind == kinds[place]);
+            behind.map(|distance| (place, place + 1 + distance))
+        };
+        let neighbours = (0..kinds.len()).filter_map(next).collect();
         let origins = |renaming: &Renaming| {
             let place = |id: u64| {
                 let old = (1..=servers).find(|old| renaming.name(ServerId(*old)) == ServerId(id));
@@ -57,7 +67,8 @@ impl Renamings {
             way.expect("invariant: renamings are a group")
         };
         let products = all.iter().map(|one| all.iter().map(|two| way(one.then(two))).collect());
-        Self { origins: all.iter().map(origins).collect(), products: products.collect(), all }
+        let (origins, products) = (all.iter().map(origins).collect(), products.collect());
+        Self { neighbours, origins, products, all }
     }
 }
 
@@ -101,13 +112,16 @@ mod tests {
 
     #[test]
     fn renamings_are_a_group() {
-        let all = Renaming::all(3);
-        assert_eq!(all.len(), 6);
-        assert_eq!(all[0], Renaming([1, 2, 3].map(ServerId).to_vec()));
-        for one in &all {
-            let products = all.iter().map(|other| one.then(other));
-            assert!(products.clone().all(|product| all.contains(&product)));
-            assert_eq!(products.filter(|product| *product == all[0]).count(), 1);
+        for (kinds, count) in [(&[0, 0, 0][..], 6), (&[0, 1, 0], 2), (&[0, 1, 2], 1)] {
+            let all = Renaming::all(kinds);
+            assert_eq!(all.len(), count);
+            assert_eq!(all[0], Renaming([1, 2, 3].map(ServerId).to_vec()));
+            for one in &all {
+                let products = all.iter().map(|other| one.then(other));
+                assert!(products.clone().all(|product| all.contains(&product)));
+                assert_eq!(products.filter(|product| *product == all[0]).count(), 1);
+            }
         }
+        assert_eq!(Renamings::new(&[0, 1, 0, 0, 1]).neighbours, [(0, 2), (1, 4), (2, 3)]);
     }
 }

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::invariants::Violation;
+use crate::raft::ServerId;
 
 /// How far an exploration goes. Messages have no bound: whatever was sent may arrive at any time,
 /// again and again, in any order, or never.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// How many servers, all of which vote; at most [`MOST_SERVERS`](Self::MOST_SERVERS).
+    /// How many servers found the cluster, all of which vote; numbered from 1.
     pub servers: u64,
+    /// The voters that an operator asks a leader for, once, at any time; if there are none, nobody
+    /// is asked. Those beyond the founding ones join with an empty disk. With them there may be
+    /// [`MOST_SERVERS`](Self::MOST_SERVERS) in all.
+    pub members: Vec<ServerId>,
     /// The last term that anyone enters.
     pub terms: u64,
     /// Commands that clients propose in all; the no-ops of leaders come on top.
@@ -81,11 +86,24 @@ pub enum End {
 impl Bounds {
     /// The most servers: states are compared under all renamings.
     pub const MOST_SERVERS: u64 = 5;
+
+    /// How many servers there are in all.
+    pub(crate) fn all_servers(&self) -> u64 {
+        self.members.iter().map(|member| member.0).fold(self.servers, u64::max)
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { servers: 3, terms: 2, entries: 0, crashes: 1, pre_vote: false, states: 20_000_000 }
+        Self {
+            servers: 3,
+            members: Vec::new(),
+            terms: 2,
+            entries: 0,
+            crashes: 1,
+            pre_vote: false,
+            states: 20_000_000,
+        }
     }
 }
 
@@ -93,10 +111,12 @@ impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { servers, terms, entries, crashes, .. } = self;
         let pre_vote = if self.pre_vote { ", pre-vote" } else { "" };
-        write!(
-            f,
-            "{servers} servers, {terms} terms, {entries} commands, {crashes} crashes{pre_vote}"
-        )
+        write!(f, "{servers} servers")?;
+        if !self.members.is_empty() {
+            f.write_str(" that change to")?;
+            self.members.iter().try_for_each(|member| write!(f, " {member}"))?;
+        }
+        write!(f, ", {terms} terms, {entries} commands, {crashes} crashes{pre_vote}")
     }
 }
 

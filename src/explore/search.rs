@@ -29,8 +29,8 @@ pub(crate) fn search(
     obeys: fn(&Effect) -> bool,
     mut watch: impl FnMut(&Progress),
 ) -> Report {
-    let setup = Setup { servers: bounds.servers, pre_vote: bounds.pre_vote, obeys };
-    let report = Search::new(bounds, setup, Order::Progress).run(&mut watch);
+    let setup = Setup::new(bounds, obeys);
+    let report = Search::new(bounds, setup.clone(), Order::Progress).run(&mut watch);
     if !matches!(report.end, End::Violated { .. }) {
         return report;
     }
@@ -57,8 +57,8 @@ struct Search {
 
 impl Search {
     fn new(bounds: &Bounds, setup: Setup, order: Order) -> Self {
+        let known = Known::new(setup.servers);
         let world = World::new(bounds, setup);
-        let known = Known::new(bounds.servers);
         let (bounds, waiting) = (bounds.clone(), BTreeMap::new());
         Self { bounds, order, world, known, waiting, transitions: 0, depth: 0 }
     }

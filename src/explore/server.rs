@@ -3,13 +3,16 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::packet::{Packet, meta};
+use super::entry::{Entry, Payload};
+use super::packet::Packet;
+use super::report::Bounds;
 use crate::invariants::{Fact, Monitor, Stamp, Violation};
 use crate::raft::{
-    AppendOutcome, Configuration, Effect, Index, Input, Limits, Message, Node, Options, Persistent,
-    Position, RoleKind, ServerId, Term, Time, Timing, Why,
+    AppendOutcome, Change, ChangeRequest, Configuration, Effect, Index, Input, Limits, Message,
+    Node, Options, Persistent, Position, RoleKind, ServerId, Term, Time, Timing, Why,
 };
 
 /// A server with everything that belongs to it alone.
@@ -18,7 +21,7 @@ pub(crate) struct Server {
     pub(crate) id: ServerId,
     pub(crate) node: Node,
     /// The log, durable or not.
-    pub(crate) log: Vec<Stamp>,
+    pub(crate) log: Vec<Entry>,
     disk: Disk,
 }
 
@@ -27,8 +30,11 @@ pub(crate) struct Server {
 struct Disk {
     term: Term,
     voted_for: Option<ServerId>,
-    log: Vec<Stamp>,
+    log: Vec<Entry>,
     staged: VecDeque<Write>,
+    /// What it was founded with: its members, or nobody if it joins.
+    founding: Arc<Configuration>,
+    recovering: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -38,7 +44,7 @@ struct Write {
     /// The server's term when it asked.
     asked_in: Term,
     first: Index,
-    entries: Vec<Stamp>,
+    entries: Vec<Entry>,
 }
 
 /// What may happen to a server.
@@ -49,6 +55,8 @@ pub(crate) enum Event<'a> {
     Timer,
     /// A client proposes the command of this number.
     Propose(u8),
+    /// An operator asks it for other members.
+    Change,
     /// The disk does the oldest write that it was asked for, and says so.
     Sync,
     /// It crashes, loses what is not on its disk, and starts again.
@@ -66,10 +74,12 @@ pub(crate) struct Step {
 /// A [`Fact`] about a server that is known from elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) enum Note {
-    Restarted {
+    Started {
         term: Term,
         voted_for: Option<ServerId>,
+        founding: Arc<Configuration>,
         log: Vec<Stamp>,
+        recovering: bool,
     },
     WroteVote {
         write: u64,
@@ -79,7 +89,10 @@ pub(crate) enum Note {
     WroteEntries {
         write: u64,
         first: Index,
-        entries: Vec<Stamp>,
+        entries: Vec<Entry>,
+    },
+    WroteRecovered {
+        write: u64,
     },
     Durable {
         write: u64,
@@ -109,18 +122,18 @@ impl Note {
     pub(crate) fn tell(&self, server: ServerId, monitor: &mut Monitor) -> Result<(), Violation> {
         let mut observe = |fact: Fact<'_>| monitor.observe(&fact);
         match self {
-            Self::Restarted { term, voted_for, log } => {
+            Self::Started { term, voted_for, founding, log, recovering } => {
                 observe(Fact::Ended { server })?;
-                let (term, voted_for) = (*term, *voted_for);
+                let (term, voted_for, recovering) = (*term, *voted_for, *recovering);
                 observe(Fact::Started {
                     server,
                     term,
                     voted_for,
                     snapshot: Index(0),
-                    configuration: (Index(0), &Configuration::default()),
+                    configuration: (Index(0), founding),
                     base: Position::default(),
                     log,
-                    recovering: false,
+                    recovering,
                 })
             }
             Self::WroteVote { write, term, voted_for } => {
@@ -129,7 +142,15 @@ impl Note {
             }
             Self::WroteEntries { write, first, entries } => {
                 let (write, first) = (*write, *first);
-                observe(Fact::WroteEntries { server, write, first, entries })
+                let stamps: Vec<_> = entries.iter().map(Entry::stamp).collect();
+                observe(Fact::WroteEntries { server, write, first, entries: &stamps })?;
+                entries.iter().zip(first.0..).try_for_each(|(entry, at)| {
+                    let Some(configuration) = entry.configuration() else { return Ok(()) };
+                    observe(Fact::Configures { server, at: Index(at), configuration })
+                })
+            }
+            Self::WroteRecovered { write } => {
+                observe(Fact::WroteRecovered { server, write: *write })
             }
             Self::Durable { write } => observe(Fact::Durable { server, write: *write }),
             Self::Sent { to, message } => {
@@ -149,31 +170,67 @@ impl Note {
 }
 
 /// What all servers of one exploration share.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Setup {
+    /// How many servers there are.
     pub(crate) servers: u64,
+    pub(crate) founding: Arc<Configuration>,
     pub(crate) pre_vote: bool,
+    /// What an operator asks for.
+    request: ChangeRequest,
     /// Whether an effect is carried out: always, but in the tests of the explorer itself.
-    pub(crate) obeys: fn(&Effect) -> bool,
+    obeys: fn(&Effect) -> bool,
 }
 
 impl Setup {
+    pub(crate) fn new(bounds: &Bounds, obeys: fn(&Effect) -> bool) -> Self {
+        let founding = Configuration::new((1..=bounds.servers).map(ServerId));
+        Self {
+            servers: bounds.all_servers(),
+            founding: Arc::new(founding),
+            pre_vote: bounds.pre_vote,
+            request: ChangeRequest {
+                change: Change::Voters(bounds.members.clone()),
+                expected: None,
+            },
+            obeys,
+        }
+    }
+
+    /// Of each server a number: only those of equal numbers may change names.
+    pub(crate) fn kinds(&self) -> Vec<u8> {
+        let Change::Voters(wanted) = &self.request.change else { return Vec::new() };
+        let founds = |id: &ServerId| self.founding.is_voter(*id);
+        let leaves = |id: &ServerId| founds(id) && !wanted.contains(id);
+        let may_leave =
+            !wanted.is_empty() && (1..=self.servers).map(ServerId).any(|id| leaves(&id));
+        let kind = |id: u64| match may_leave {
+            true => id as u8,
+            false => u8::from(founds(&ServerId(id))) + 2 * u8::from(wanted.contains(&ServerId(id))),
+        };
+        (1..=self.servers).map(kind).collect()
+    }
+
     /// A server that starts with what its disk kept.
     fn start(&self, id: ServerId, disk: Disk) -> Server {
-        let configuration = Configuration::new((1..=self.servers).map(ServerId));
         let persistent = Persistent {
             current_term: disk.term,
             voted_for: disk.voted_for,
-            log: disk.log.iter().map(meta).collect(),
-            ..Persistent::founding(configuration)
+            log: disk.log.iter().map(Entry::meta).collect(),
+            recovering: disk.recovering,
+            ..Persistent::founding(Configuration::clone(&disk.founding))
         };
         let node = Node::new(id, options(self.pre_vote), persistent, now(), &mut constant);
         Server { id, node, log: disk.log.clone(), disk }
     }
 
-    /// A server of a new cluster.
+    /// A server at the beginning: it founds the cluster, or is to join it.
     pub(crate) fn server(&self, id: ServerId) -> Server {
-        self.start(id, Disk::default())
+        let disk = match self.founding.is_voter(id) {
+            true => Disk { founding: self.founding.clone(), ..Disk::default() },
+            false => Disk { recovering: true, ..Disk::default() },
+        };
+        self.start(id, disk)
     }
 }
 
@@ -195,6 +252,18 @@ impl Server {
         let log = status.last_log.term.0 * 8 + status.last_log.index.0 * 2 + status.durable_index.0;
         let known = status.commit_index.0 + sums.sum::<u64>();
         status.term.0 * 64 + u64::from(status.voted_for.is_some()) + role + log + known
+    }
+
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.disk.recovering
+    }
+
+    /// That it has just started.
+    pub(crate) fn started(&self) -> Note {
+        let Disk { term, voted_for, recovering, .. } = self.disk;
+        let (founding, log) = (self.disk.founding.clone(), &self.disk.log);
+        let log = log.iter().map(Entry::stamp).collect();
+        Note::Started { term, voted_for, founding, log, recovering }
     }
 
     /// Whether the disk has something to write.
@@ -219,16 +288,18 @@ impl Step {
     fn take(&mut self, event: Event<'_>, setup: &Setup) {
         match event {
             Event::Deliver(packet) => {
-                let metas: Vec<_> = packet.entries.iter().map(meta).collect();
+                let metas: Vec<_> = packet.entries.iter().map(Entry::meta).collect();
                 let (from, message) = (packet.from, packet.message);
                 let input = Input::Message { from, message, entries: &metas };
                 self.input(input, &packet.entries, setup);
             }
             Event::Timer => self.input(Input::Deadline, &[], setup),
             Event::Propose(command) => {
-                let entry = Stamp { term: self.server.node.term(), payload: u64::from(command) };
-                self.input(Input::Propose { sizes: &[meta(&entry).bytes] }, &[entry], setup);
+                let entry = Entry::new(self.server.node.term(), Payload::Command(command));
+                let sizes = &[entry.meta().bytes];
+                self.input(Input::Propose { sizes }, &[entry], setup);
             }
+            Event::Change => self.input(Input::Change(&setup.request), &[], setup),
             Event::Sync => {
                 let write = self.server.disk.staged.front().map_or(0, |write| write.number);
                 self.notes.push(Note::Durable { write });
@@ -238,9 +309,8 @@ impl Step {
             }
             Event::Restart => {
                 let disk = Disk { staged: VecDeque::new(), ..self.server.disk.clone() };
-                let (term, voted_for, log) = (disk.term, disk.voted_for, disk.log.clone());
                 self.server = setup.start(self.server.id, disk);
-                self.notes.push(Note::Restarted { term, voted_for, log });
+                self.notes.push(self.server.started());
                 self.commit(Index(0), self.server.node.commit_index());
             }
         }
@@ -249,7 +319,7 @@ impl Step {
     /// Steps the core and does what it asks for. Term and vote are written and synced at once,
     /// and what was written before with them: until they are, nothing is sent, so that nobody
     /// could tell the difference.
-    fn input(&mut self, input: Input<'_>, entries: &[Stamp], setup: &Setup) {
+    fn input(&mut self, input: Input<'_>, entries: &[Entry], setup: &Setup) {
         let mut applied = self.server.node.commit_index();
         let mut effects = Vec::new();
         self.server.node.step(now(), input, &mut constant, &mut effects);
@@ -267,7 +337,18 @@ impl Step {
                     self.write(first, entries[range].to_vec());
                 }
                 Effect::AppendNoOp { position } => {
-                    self.write(position.index, vec![Stamp { term: position.term, payload: 0 }]);
+                    self.write(position.index, vec![Entry::new(position.term, Payload::NoOp)]);
+                }
+                Effect::AppendConfiguration { position, configuration } => {
+                    let payload = Payload::Configuration(configuration);
+                    self.write(position.index, vec![Entry::new(position.term, payload)]);
+                }
+                Effect::SaveRecovered => {
+                    let write = self.server.disk.next_number();
+                    self.notes.push(Note::WroteRecovered { write });
+                    synced = self.server.disk.sync(write).or(synced);
+                    self.server.disk.recovering = false;
+                    self.notes.push(Note::Durable { write });
                 }
                 Effect::Send { to, message } => self.send(to, message),
                 Effect::Became { role, term, why, .. } => {
@@ -277,11 +358,7 @@ impl Step {
                     self.commit(applied, index);
                     applied = index;
                 }
-                Effect::Accepted { .. }
-                | Effect::Refused(_)
-                | Effect::ReadReady { .. }
-                | Effect::ReadRefused { .. } => {}
-                // What only clients, operators and snapshots bring about.
+                // What clients and operators are told, and what there is about snapshots: none.
                 _ => {}
             }
         }
@@ -290,7 +367,7 @@ impl Step {
         }
     }
 
-    fn write(&mut self, first: Index, entries: Vec<Stamp>) {
+    fn write(&mut self, first: Index, entries: Vec<Entry>) {
         let server = &mut self.server;
         let (number, asked_in) = (server.disk.next_number(), server.node.term());
         let write = Write { number, asked_in, first, entries };
@@ -322,8 +399,9 @@ impl Step {
         self.notes.push(Note::Committed { index: last });
         let leads = self.server.is_leader();
         for index in (after.0 + 1..=last.0).map(Index) {
-            let entry = self.server.log[index.0 as usize - 1];
-            self.notes.push(Note::Applied { index, entry, answered: leads && entry.payload > 0 });
+            let entry = &self.server.log[index.0 as usize - 1];
+            let answered = leads && matches!(entry.payload, Payload::Command(_));
+            self.notes.push(Note::Applied { index, entry: entry.stamp(), answered });
         }
     }
 }
@@ -357,9 +435,9 @@ fn promises(message: &Message) -> bool {
 }
 
 impl Write {
-    fn put(&self, log: &mut Vec<Stamp>) {
+    fn put(&self, log: &mut Vec<Entry>) {
         log.truncate(self.first.previous().0 as usize);
-        log.extend(&self.entries);
+        log.extend_from_slice(&self.entries);
     }
 }
 

@@ -27,6 +27,20 @@ pub(crate) struct State {
 pub(crate) struct Spent {
     pub(crate) crashes: u8,
     pub(crate) entries: u8,
+    /// Whether the members were asked to change.
+    pub(crate) changed: bool,
+}
+
+impl Spent {
+    /// From the crashes and from the [`rest`](Self::rest).
+    pub(crate) fn of(crashes: u8, rest: u32) -> Self {
+        Self { crashes, entries: rest as u8, changed: rest >> 8 > 0 }
+    }
+
+    /// All but the crashes.
+    fn rest(self) -> u32 {
+        u32::from(self.entries) | u32::from(self.changed) << 8
+    }
 }
 
 /// The cluster, within bounds.
@@ -67,7 +81,7 @@ impl World {
     pub(crate) fn progress(&self, state: &State) -> u64 {
         let servers = state.servers.iter();
         let sum: u64 = servers.map(|it| self.catalogue.glances[*it as usize].progress).sum();
-        sum + 1024 * u64::from(state.spent.crashes) + u64::from(state.spent.entries)
+        sum + 1024 * u64::from(state.spent.crashes) + u64::from(state.spent.rest())
     }
 
     /// Everything that may happen next.
@@ -84,6 +98,9 @@ impl World {
             }
             if glance.leads && state.spent.entries < self.bounds.entries {
                 add(Action::Propose(state.spent.entries + 1));
+            }
+            if glance.leads && !state.spent.changed && !self.bounds.members.is_empty() {
+                add(Action::Change);
             }
             if state.spent.crashes < self.bounds.crashes {
                 add(Action::Restart);
@@ -130,12 +147,19 @@ impl World {
         after.monitor = monitor;
         match action {
             Action::Propose(number) => after.spent.entries = number,
+            Action::Change => after.spent.changed = true,
             Action::Restart => after.spent.crashes += 1,
             Action::Deliver(_) | Action::Timer | Action::Sync => {}
         }
         let term = |server: u32| self.catalogue.glances[server as usize].term;
         if term(next) > term(server) {
             self.forget_dead(&mut after, place);
+        }
+        let recovering = |server: u32| self.catalogue.glances[server as usize].recovering;
+        if recovering(server) && !recovering(next) {
+            let id = self.catalogue.servers[next].id;
+            let said = |packet: &Packet| packet.from == id && packet.is_of_a_recovery();
+            after.network.retain(|packet| !said(&self.catalogue.packets[packet]));
         }
         self.echoes.clear();
         self.pending.clear();
@@ -168,7 +192,9 @@ impl World {
     fn send(&mut self, state: &mut State, outcome: u32, echo: Option<Move>) {
         for place in 0..self.catalogue.outcomes[outcome as usize].sent.len() {
             let packet = self.catalogue.outcomes[outcome as usize].sent[place];
-            if state.network.contains(packet) || self.is_dead(state, packet) {
+            let sent = &self.catalogue.packets[packet];
+            let beyond = sent.begins_a_term() && sent.message.term().0 >= self.bounds.terms;
+            if beyond || state.network.contains(packet) || self.is_dead(state, packet) {
                 continue;
             }
             state.network.insert(packet);
@@ -224,7 +250,7 @@ impl World {
             |server: u32| packet.message.term() < self.catalogue.glances[server as usize].term;
         let receiver = at(packet.to);
         let from = packet.from;
-        if !past(receiver) || !(packet.is_answer() || past(at(from))) {
+        if !past(receiver) || !(packet.is_of_one_term() || past(at(from))) {
             return false;
         }
         let outcome = self.catalogue.outcome(receiver, Action::Deliver(number));
@@ -243,13 +269,16 @@ impl World {
         let mut least: Option<Vec<u32>> = None;
         let mut ways = Vec::new();
         for (way, origins) in catalogue.renamings.origins.iter().enumerate() {
-            if !origins.windows(2).all(|pair| class(pair[0]) <= class(pair[1])) {
+            let neighbours = &catalogue.renamings.neighbours;
+            let ascends =
+                |(one, next): &(usize, usize)| class(origins[*one]) <= class(origins[*next]);
+            if !neighbours.iter().all(ascends) {
                 continue;
             }
             let image = |place: &usize| catalogue.server_images.of(state.servers[*place], way);
             let mut row: Vec<_> = origins.iter().map(image).collect();
             row.push(catalogue.monitor_images.of(state.monitor, way));
-            row.push(u32::from(state.spent.entries));
+            row.push(state.spent.rest());
             if least.as_ref().is_none_or(|least| row < *least) {
                 ways.clear();
                 ways.push(way);

@@ -3,10 +3,16 @@
 use super::report::{Bounds, End, Report};
 use super::search::search;
 use crate::invariants::Property;
-use crate::raft::{Effect, Message};
+use crate::raft::{Effect, Message, ServerId};
 
 fn bounds(terms: u64, entries: u8, crashes: u8) -> Bounds {
     Bounds { terms, entries, crashes, states: 1_000_000, ..Bounds::default() }
+}
+
+/// Two terms in which an operator asks for these members.
+fn changing(servers: u64, members: &[u64], crashes: u8) -> Bounds {
+    let members = members.iter().copied().map(ServerId).collect();
+    Bounds { servers, members, ..bounds(2, 0, crashes) }
 }
 
 fn sound(bounds: &Bounds) -> Report {
@@ -47,6 +53,50 @@ fn three_servers_in_one_term() {
         (report.states, report.configurations, report.transitions, report.depth),
         (2082, 1258, 9291, 22)
     );
+}
+
+/// One of two servers is removed, which may be the leader.
+#[test]
+fn a_server_leaves() {
+    let report = sound(&changing(2, &[1], 1));
+    assert_eq!((report.states, report.transitions, report.depth), (5330, 19839, 36));
+    assert!(report.coverage["leader: change of members"] > 0);
+}
+
+/// The one server is replaced by another, which begins with an empty disk.
+#[test]
+fn a_server_takes_the_place_of_another() {
+    let report = sound(&changing(1, &[2], 0));
+    for what in ["leader: Rejoin", "follower: RejoinReply", "follower: TimeoutNow"] {
+        assert!(report.coverage.contains_key(what), "{what}: {:#?}", report.coverage);
+    }
+}
+
+/// What recovers must not be counted, and must say so.
+#[test]
+fn a_recovery_that_is_not_saved_is_found() {
+    let saves_none = |effect: &Effect| !matches!(effect, Effect::SaveRecovered);
+    let (property, path) = broken(&changing(1, &[2], 0), saves_none);
+    assert_eq!(property, Property::StableStorage, "{path:#?}");
+}
+
+/// Figures of docs/exploration.md.
+#[cfg(feature = "museum")]
+#[test]
+fn bugs_of_membership_are_found() {
+    use crate::museum::{Bug, switch_off, switch_on};
+
+    let found = |bug, bounds: &Bounds| {
+        switch_on(bug);
+        let (property, path) = broken(bounds, |_| true);
+        switch_off();
+        (property, path.len())
+    };
+    let one_for_another = changing(1, &[2], 1);
+    let one_leaves = changing(2, &[1], 1);
+    assert_eq!(found(Bug::ChangesOneByOne, &one_for_another), (Property::Configuration, 2));
+    let alone = found(Bug::NewMajorityAloneDecides, &one_leaves);
+    assert_eq!(alone, (Property::LeaderCompleteness, 9));
 }
 
 #[test]

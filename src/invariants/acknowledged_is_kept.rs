@@ -2,6 +2,7 @@
 //! the leader answers once the command is committed and applied).
 
 use super::cluster::Cluster;
+use super::configurations::halves;
 use super::violation::{Check, Property};
 use crate::raft::{Index, ServerId};
 
@@ -25,16 +26,23 @@ impl AcknowledgedIsKept {
         Ok(())
     }
 
-    /// A log is not what it was. The disk of a server that is down counts for what it had: it is
-    /// for the server not to start from it if it is harmed.
+    /// A log, or who counts, is not what it was. The disk of a server that is down counts for what
+    /// it had: it is for the server not to start from it if it is harmed.
+    ///
+    /// Majorities are those of the latest committed configuration. While that is a joint one, its
+    /// old voters have to keep what stands before it; what comes behind it may be committed by the
+    /// new ones alone, as soon as their own configuration is in the leader's log (section 6).
     pub(super) fn check(&self, cluster: &Cluster) -> Check {
         let index = self.last;
-        let committed = cluster.committed(index);
-        let keepers = cluster.keepers(index, committed);
-        Property::AcknowledgedIsKept.holds(keepers >= cluster.majority(), || {
+        let (at, configuration) = &cluster.configuration;
+        let sets = halves(configuration).take(if index <= *at { 2 } else { 1 });
+        let Some(short) = cluster.shortfall(sets, index, cluster.committed(index)) else {
+            return Ok(());
+        };
+        Property::AcknowledgedIsKept.holds(false, || {
             format!(
-                "entry {index}, which a client was told of, is on {keepers} of {} disks",
-                cluster.servers.len()
+                "entry {index}, which a client was told of, is on {} of {} disks of {configuration}",
+                short.keepers, short.voters
             )
         })
     }

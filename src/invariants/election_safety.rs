@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::{Cluster, Server};
+use super::cluster::Cluster;
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{ServerId, Term};
 
@@ -13,9 +14,13 @@ pub(super) struct ElectionSafety {
 }
 
 impl ElectionSafety {
-    /// A server leads its term now.
+    /// A server may lead its term now. Whoever elects itself alone leads once its vote is on its
+    /// disk: until then nobody can hear of it, and a crash ends it without a trace.
     pub(super) fn elected(&mut self, cluster: &Cluster, server: &Server) -> Check {
         let (id, term) = (server.id, server.vote.term);
+        if server.kept_vote != server.vote || self.leaders.get(&term) == Some(&id) {
+            return Ok(());
+        }
         let leader = *self.leaders.entry(term).or_insert(id);
         Property::ElectionSafety
             .holds(leader == id, || format!("{leader} and {id} both lead term {term}"))?;

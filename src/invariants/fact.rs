@@ -153,6 +153,12 @@ pub enum Fact<'a> {
         /// The place.
         index: Index,
     },
+    /// A server was made a cluster of its own, from what it had: from here on two clusters go
+    /// different ways, and what was committed may be lost. Nothing more is judged.
+    Salvaged {
+        /// The server.
+        server: ServerId,
+    },
     /// How much a server holds of something that is bounded.
     Holds {
         /// The server.
@@ -227,6 +233,7 @@ impl Fact<'_> {
             | Self::Applied { server, .. }
             | Self::Digest { server, .. }
             | Self::Answered { server, .. }
+            | Self::Salvaged { server }
             | Self::Holds { server, .. } => server,
         }
     }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::{Cluster, Server};
+use super::cluster::Cluster;
+use super::configurations::{halves, majority};
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{Index, RoleKind, Term};
 
@@ -37,13 +39,19 @@ impl LeaderCompleteness {
                 link.term
             )
         })?;
-        let (keepers, majority) = (cluster.keepers(index, Some(link.chain)), cluster.majority());
-        property.holds(keepers >= majority, || {
-            format!(
-                "{id} commits {index}, which is on {keepers} of {} disks, not on {majority}: a \
-                 later leader may lack it",
-                cluster.servers.len()
-            )
+        let (_, configuration) = &server.configuration;
+        let short = cluster.shortfall(halves(configuration), index, Some(link.chain));
+        short.map_or(Ok(()), |short| {
+            let text = || {
+                format!(
+                    "{id} commits {index}, which is on {} of {} disks, not on {}: a later leader \
+                     may lack it ({configuration})",
+                    short.keepers,
+                    short.voters,
+                    majority(short.voters)
+                )
+            };
+            property.holds(false, text)
         })?;
         self.commits.insert(term, index);
         let later = |it: &&Server| it.role == RoleKind::Leader && it.vote.term > term;

@@ -3,7 +3,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::cluster::{Link, Server};
+use super::cluster::Link;
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{Index, Term};
 
@@ -43,14 +44,23 @@ impl LogMatching {
         Ok(())
     }
 
+    /// Nobody was told of what was behind this index.
+    pub(super) fn forget_behind(&mut self, index: Index) {
+        self.seen.truncate(index.0 as usize);
+    }
+
     /// Whether no other entry of this index and term was seen, with no other entries before it.
     fn is_the_one(&mut self, index: Index, link: Link) -> bool {
         let place = index.previous().0 as usize;
-        let Some(seen) = self.seen.get_mut(place) else {
-            // Logs have no gaps, so the one before it is there.
+        if place == self.seen.len() {
             self.seen.push(smallvec![link]);
             return true;
-        };
+        }
+        if place > self.seen.len() {
+            // Forgotten, but held by another log.
+            self.seen.resize(place + 1, SmallVec::new());
+        }
+        let seen = &mut self.seen[place];
         match seen.iter().find(|other| other.term == link.term) {
             Some(other) => other.chain == link.chain,
             None => {

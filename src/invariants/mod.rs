@@ -17,6 +17,8 @@
 mod acknowledged_is_kept;
 mod cluster;
 mod committed_is_fixed;
+mod configuration;
+mod configurations;
 mod election_safety;
 mod fact;
 mod hash;
@@ -30,6 +32,7 @@ mod memory_bounds;
 mod monitor;
 mod monotonic;
 mod one_vote_a_term;
+mod server;
 mod sessions_apply_once;
 mod stable_storage;
 mod state_hash;

@@ -6,20 +6,21 @@ use super::election_safety::ElectionSafety;
 use super::leader_completeness::LeaderCompleteness;
 use super::log_matching::LogMatching;
 use super::one_vote_a_term::OneVoteATerm;
+use super::server::Start;
 use super::sessions_apply_once::SessionsApplyOnce;
 use super::state_hash::StateHash;
 use super::violation::{Check, Violation};
 use super::{
-    Fact, committed_is_fixed, leader_append_only, log_matching, memory_bounds, monotonic,
-    stable_storage, state_machine_safety,
+    Fact, committed_is_fixed, configuration, leader_append_only, log_matching, memory_bounds,
+    monotonic, stable_storage, state_machine_safety,
 };
-use crate::raft::{Index, RoleKind, ServerId};
+use crate::raft::{RoleKind, ServerId};
 
 /// Watches a cluster from outside: it is told every [`Fact`] and answers at the first that breaks
 /// a property. A plain value, without time: whoever drives servers can carry one along.
 ///
 /// Its memory grows with what was ever logged: by 16 bytes for each entry of each server's log,
-/// and by about 40 for each index. Of digests it keeps 1,024, of requests as many in each of as
+/// and by about 50 for each index. Of digests it keeps 1,024, of requests as many in each of as
 /// many sessions.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Monitor {
@@ -31,10 +32,12 @@ pub struct Monitor {
     acknowledged_is_kept: AcknowledgedIsKept,
     sessions_apply_once: SessionsApplyOnce,
     state_hash: StateHash,
+    /// A server was salvaged.
+    over: bool,
 }
 
 impl Monitor {
-    /// A monitor of a cluster of these servers, all of which vote. None has started yet.
+    /// A monitor of a cluster that these servers found, all of which vote. None has started yet.
     pub fn new(servers: impl IntoIterator<Item = ServerId>) -> Self {
         Self {
             cluster: Cluster::new(servers),
@@ -45,43 +48,49 @@ impl Monitor {
             acknowledged_is_kept: AcknowledgedIsKept::default(),
             sessions_apply_once: SessionsApplyOnce::default(),
             state_hash: StateHash::default(),
+            over: false,
         }
     }
 
-    /// Takes a fact in. One about a server that is not of the cluster says nothing.
+    /// Takes a fact in. One about a server that has never started says nothing.
     ///
     /// # Errors
     /// The property that it breaks. What the monitor says of later facts means little.
     pub fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
-        match self.cluster.place(fact.server()) {
-            Some(place) => self.take(place, fact),
-            None => Ok(()),
+        self.over |= matches!(fact, Fact::Salvaged { .. });
+        if self.over {
+            return Ok(());
         }
+        let place = match fact {
+            Fact::Started { server, .. } => self.cluster.add(*server),
+            fact => match self.cluster.place(fact.server()) {
+                Some(place) => place,
+                None => return Ok(()),
+            },
+        };
+        self.take(place, fact)
     }
 
     fn take(&mut self, place: usize, fact: &Fact<'_>) -> Check {
         let cluster = &mut self.cluster;
-        // A server that is alone leads before its vote is durable, and may lead the same term
-        // again after a crash. Nobody was told of what the crash took back.
-        let alone = cluster.servers.len() == 1;
         let server = &mut cluster.servers[place];
         match *fact {
-            Fact::Started { server: id, term, voted_for, log, .. } => {
-                stable_storage::started(server, Vote { term, voted_for }, log)?;
-                if alone {
-                    self.log_matching = LogMatching::default();
-                }
-                server.start(term, voted_for, log);
-                self.state_hash.started(id);
-                self.log_matching.written(server, Index(1))?;
-                self.acknowledged_is_kept.check(cluster)
+            Fact::Started {
+                term,
+                voted_for,
+                snapshot,
+                configuration,
+                base,
+                log,
+                recovering,
+                ..
+            } => {
+                let vote = Vote { term, voted_for };
+                self.start(place, &Start { vote, snapshot, configuration, base, log, recovering })
             }
-            Fact::WroteSnapshot { .. }
-            | Fact::WroteRecovered { .. }
-            | Fact::Configures { .. }
-            | Fact::Restored { .. } => Ok(()),
+            Fact::Salvaged { .. } => Ok(()),
             Fact::Ended { .. } => {
-                server.role = RoleKind::Follower;
+                (server.role, server.runs) = (RoleKind::Follower, false);
                 Ok(())
             }
             Fact::WroteVote { write, term, voted_for, .. } => {
@@ -98,11 +107,37 @@ impl Monitor {
                 let replaces = first <= server.last();
                 server.write_entries(write, first, entries);
                 self.log_matching.written(server, first)?;
-                if replaces { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
+                if !replaces {
+                    return Ok(());
+                }
+                if server.configuration.0 >= first {
+                    server.configure(&cluster.configurations);
+                }
+                self.acknowledged_is_kept.check(cluster)
+            }
+            Fact::WroteSnapshot { server: id, write, last_included, configuration } => {
+                let index = last_included.index;
+                monotonic::installs(server, index)?;
+                leader_append_only::installs(server)?;
+                committed_is_fixed::installs(cluster, id, last_included)?;
+                configuration::snapshotted(cluster, id, index, configuration)?;
+                cluster.install(place, write, index, configuration);
+                self.acknowledged_is_kept.check(cluster)
+            }
+            Fact::WroteRecovered { write, .. } => {
+                server.write_recovered(write);
+                Ok(())
+            }
+            Fact::Configures { at, configuration, .. } => {
+                configuration::appended(cluster, place, at, configuration)
             }
             Fact::Durable { write, .. } => {
-                server.synced(write);
-                Ok(())
+                let recovered = server.synced(write);
+                let server = &cluster.servers[place];
+                if server.role == RoleKind::Leader {
+                    self.election_safety.elected(cluster, server)?;
+                }
+                if recovered { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
             }
             Fact::Sent { server: id, to, ref message } => {
                 stable_storage::sent(server, to, message)?;
@@ -115,6 +150,7 @@ impl Monitor {
                     return Ok(());
                 }
                 let server = &cluster.servers[place];
+                configuration::elected(cluster, server)?;
                 self.election_safety.elected(cluster, server)?;
                 self.leader_completeness.elected(cluster, server)
             }
@@ -123,12 +159,12 @@ impl Monitor {
                 monotonic::commit_index(server, index)?;
                 committed_is_fixed::committed(cluster, server, index)?;
                 let first_time = index > cluster.commit_index();
-                cluster.commit(place, index);
+                let other_members = cluster.commit(place, index);
                 let server = &cluster.servers[place];
                 if first_time {
                     self.leader_completeness.committed(cluster, server, index)?;
                 }
-                Ok(())
+                if other_members { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
             }
             Fact::Applied { server: id, index, entry, answer, request } => {
                 let server = &cluster.servers[place];
@@ -140,6 +176,12 @@ impl Monitor {
                     None => Ok(()),
                 }
             }
+            Fact::Restored { server: id, index, digest } => {
+                monotonic::last_applied(server, index)?;
+                state_machine_safety::restored(server, index)?;
+                server.last_applied = index;
+                self.state_hash.restored(id, index, digest)
+            }
             Fact::Digest { server: id, index, digest } => self.state_hash.digest(id, index, digest),
             Fact::Answered { server: id, index } => {
                 self.acknowledged_is_kept.answered(cluster, id, index)
@@ -148,6 +190,28 @@ impl Monitor {
                 memory_bounds::check(id, what, count, limit)
             }
         }
+    }
+
+    fn start(&mut self, place: usize, start: &Start<'_>) -> Check {
+        let cluster = &mut self.cluster;
+        let server = &cluster.servers[place];
+        let id = server.id;
+        committed_is_fixed::started(cluster, id, start)?;
+        configuration::snapshotted(cluster, id, start.snapshot, start.configuration)?;
+        stable_storage::started(cluster, server, start)?;
+        if start.recovering && start.is_formatted() {
+            self.one_vote_a_term.forget(id);
+        }
+        cluster.start(place, start);
+        let server = &cluster.servers[place];
+        // A voter that is alone leads before its vote is durable, and may lead the same term
+        // again after a crash. Nobody was told of what the crash took back.
+        if server.configuration.1.voters() == [id] {
+            self.log_matching.forget_behind(server.last());
+        }
+        self.state_hash.begins(id, start.snapshot);
+        self.log_matching.written(server, start.base.index.next())?;
+        self.acknowledged_is_kept.check(cluster)
     }
 }
 

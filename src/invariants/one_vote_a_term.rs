@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::{Server, Vote};
+use super::cluster::Vote;
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::{Message, ServerId, Term};
 
@@ -35,6 +36,12 @@ impl OneVoteATerm {
         }
         self.given.insert(voter, (term, candidate));
         Ok(())
+    }
+
+    /// A server has lost its disk and says so. Until it has recovered from a quorum it gives no
+    /// vote; then nobody wins any more with one that it gave before.
+    pub(super) fn forget(&mut self, server: ServerId) {
+        self.given.remove(&server);
     }
 
     /// A server is about to write its vote.

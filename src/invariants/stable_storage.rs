@@ -1,13 +1,16 @@
 //! Term, vote and log are on stable storage before anything is said on their strength (figure 2),
 //! and stay there.
 
-use super::cluster::{Server, Vote};
-use super::fact::Stamp;
+use super::cluster::Cluster;
+use super::server::{Server, Start};
 use super::violation::{Check, Property};
 use crate::raft::{AppendOutcome, Message, ServerId};
 
 /// A server sends a message.
 pub(super) fn sent(server: &Server, to: ServerId, message: &Message) -> Check {
+    if server.recovering {
+        recovering(server, to, message)?;
+    }
     let property = Property::StableStorage;
     let (id, kept) = (server.id, server.kept_vote);
     let candidate = match message {
@@ -39,21 +42,51 @@ pub(super) fn sent(server: &Server, to: ServerId, message: &Message) -> Check {
     })
 }
 
+/// A server that recovers does not know what it promised: it promises nothing and says so.
+fn recovering(server: &Server, to: ServerId, message: &Message) -> Check {
+    let counts = match message {
+        Message::RequestVote(request) => !request.pre_vote,
+        Message::RequestVoteReply(reply) => !reply.pre_vote && reply.vote.is_ok(),
+        Message::AppendEntriesReply(reply) => !reply.recovering,
+        Message::InstallSnapshotReply(reply) => !reply.recovering,
+        _ => false,
+    };
+    Property::StableStorage.holds(!counts, || {
+        format!("{} has lost its disk, has not recovered, and tells {to}: {message}", server.id)
+    })
+}
+
 /// A server is about to start from this disk: all that the disk had is still there. A server must
-/// not start from one that lost some of it.
-pub(super) fn started(server: &Server, vote: Vote, log: &[Stamp]) -> Check {
+/// not start from one that lost some of it, unless it lost all, and recovers from a quorum.
+pub(super) fn started(cluster: &Cluster, server: &Server, start: &Start<'_>) -> Check {
+    if start.recovering && start.is_formatted() {
+        return Ok(());
+    }
     let property = Property::StableStorage;
     let (id, kept, last) = (server.id, server.kept_vote, server.on_disk());
-    let logged = log.last().is_some_and(|entry| entry.term >= kept.term);
+    let Start { vote, snapshot, base, .. } = *start;
+    let logged = start.log.last().is_some_and(|entry| entry.term >= kept.term);
     property.holds(vote.term >= kept.term || logged, || {
         format!("{id} starts in term {}, but its disk had term {}", vote.term, kept.term)
     })?;
     let forgotten =
         vote.term == kept.term && kept.voted_for.is_some() && vote.voted_for != kept.voted_for;
     property.holds(!forgotten, || format!("{id} starts without its vote of term {}", kept.term))?;
-    let chain = log.iter().take(last.0 as usize).fold(0, |before, entry| entry.chain(before));
-    let whole = log.len() as u64 >= last.0 && server.has(last, Some(chain));
+    let kept_snapshot = server.kept_snapshot;
+    property.holds(snapshot >= kept_snapshot, || {
+        format!("{id} starts with a snapshot up to {snapshot}; its disk had one to {kept_snapshot}")
+    })?;
+    // What its log stands on is committed, and so the same.
+    let chain = start.chain(cluster.committed(base.index), last);
+    let whole = start.last() >= last && (last <= base.index || server.has(last, chain));
     property.holds(whole, || {
-        format!("{id} starts with {} entries, but its disk had others, up to {last}", log.len())
+        let entries = start.log.len();
+        format!("{id} starts with {entries} entries, but its disk had others, up to {last}")
+    })?;
+    property.holds(start.recovering || server.may_have_recovered(), || {
+        format!("{id} starts as if it had recovered, and has not")
+    })?;
+    property.holds(!start.recovering || server.recovering, || {
+        format!("{id} starts as if it had lost its disk, and has not")
     })
 }

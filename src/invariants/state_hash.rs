@@ -21,9 +21,24 @@ pub(super) struct StateHash {
 const DIGESTS: usize = 1024;
 
 impl StateHash {
-    /// A server begins with an empty state.
-    pub(super) fn started(&mut self, server: ServerId) {
-        self.rolling.insert(server, 0);
+    /// A server begins with the state after this entry; 0 for an empty one.
+    pub(super) fn begins(&mut self, server: ServerId, index: Index) {
+        let place = index.0.checked_sub(1);
+        let rolling = place.and_then(|place| self.answers.get(place as usize));
+        self.rolling.insert(server, rolling.copied().unwrap_or_default());
+    }
+
+    /// A server takes the state after this entry from a snapshot.
+    pub(super) fn restored(&mut self, server: ServerId, index: Index, digest: [u8; 32]) -> Check {
+        let reached = self.answers.len() as u64;
+        Property::StateHash.holds(index.0 <= reached, || {
+            format!(
+                "{server} restores the state after {index}, but nobody has applied more than \
+                 {reached}"
+            )
+        })?;
+        self.begins(server, index);
+        self.digest(server, index, digest)
     }
 
     /// A server applied the entry at `index`, behind the one it applied before, and answers this.

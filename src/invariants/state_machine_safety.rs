@@ -1,8 +1,9 @@
 //! If a server has applied a log entry at a given index to its state machine, no other server
 //! will ever apply a different log entry for the same index (section 5.4.3).
 
-use super::cluster::{Cluster, Server};
+use super::cluster::Cluster;
 use super::fact::Stamp;
+use super::server::Server;
 use super::violation::{Check, Property};
 use crate::raft::Index;
 
@@ -17,5 +18,13 @@ pub(super) fn check(cluster: &Cluster, server: &Server, index: Index, entry: Sta
     let chain = cluster.committed(index.previous()).map(|before| entry.chain(before));
     property.holds(chain == cluster.committed(index), || {
         format!("{id} applies another entry {index}, of term {}, than is committed", entry.term)
+    })
+}
+
+/// A server takes the state after this entry from a snapshot.
+pub(super) fn restored(server: &Server, index: Index) -> Check {
+    let (id, commit) = (server.id, server.commit_index);
+    Property::StateMachineSafety.holds(index <= commit, || {
+        format!("{id} restores the state after {index}, but knows of commits up to {commit} only")
     })
 }

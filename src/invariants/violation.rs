@@ -25,6 +25,8 @@ pub enum Property {
     StableStorage,
     /// What a client was told of is on the disks of a majority, for ever (section 8).
     AcknowledgedIsKept,
+    /// Only voters lead, and all quorums that may decide have a server in common (section 6).
+    Configuration,
     /// The entry that is committed at an index is the same for every server and for ever.
     CommittedIsFixed,
     /// A request of a session is carried out at one place of the log only (section 8).
@@ -63,6 +65,7 @@ impl Property {
             Self::Monotonic => "monotonic",
             Self::StableStorage => "stable_storage",
             Self::AcknowledgedIsKept => "acknowledged_is_kept",
+            Self::Configuration => "configuration",
             Self::CommittedIsFixed => "committed_is_fixed",
             Self::SessionsApplyOnce => "sessions_apply_once",
             Self::StateHash => "state_hash",

@@ -24,7 +24,9 @@ pub struct Configuration {
 }
 
 /// Who leads if all else is equal: a leader hands over to a voter of a higher priority that has
-/// caught up. Voters of priority 0 never stand for election.
+/// caught up. Voters of priority 0 never stand for election. One of them that is ahead of all who
+/// do gives them no vote either: there is no leader then before another who has those entries is
+/// back.
 pub const DEFAULT_PRIORITY: u8 = 1;
 
 /// How an election stands.
@@ -184,6 +186,21 @@ impl Configuration {
         let members = self.members();
         self.priorities.retain(|(it, _)| members.contains(it));
         self
+    }
+
+    /// The same members under other names: to the explorer, names decide nothing.
+    pub(crate) fn renamed(&self, name: impl Fn(ServerId) -> ServerId) -> Self {
+        let all = |servers: &[ServerId]| sorted(servers.iter().map(|server| name(*server)));
+        let named = |(server, priority): &(ServerId, u8)| (name(*server), *priority);
+        let mut priorities: Vec<_> = self.priorities.iter().map(named).collect();
+        priorities.sort_unstable();
+        Self {
+            voters: all(&self.voters),
+            outgoing: all(&self.outgoing),
+            learners: all(&self.learners),
+            target: all(&self.target),
+            priorities,
+        }
     }
 
     /// The greatest value that a quorum has reached, if each server has reached `value(server)`.

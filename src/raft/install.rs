@@ -49,7 +49,7 @@ impl Node {
         reply: InstallSnapshotReply,
         context: &mut Context<'_>,
     ) {
-        let term = self.current_term;
+        let (term, base) = (self.current_term, self.log.base().index);
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else { return };
         peer.heard_at = Some(context.now);
@@ -61,7 +61,8 @@ impl Node {
             && *last_included == reply.last_included
         {
             *have = reply.have;
-            if let Some(part) = reply.want {
+            // With the log before the base, the snapshots before it may be gone.
+            if let Some(part) = reply.want.filter(|_| reply.last_included.index >= base) {
                 let (last_included, round) = (reply.last_included, leader.round);
                 let part = InstallSnapshot { term, last_included, round, part: Some(part) };
                 context.send(from, Message::InstallSnapshot(part));

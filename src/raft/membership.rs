@@ -85,7 +85,7 @@ impl Node {
         let patience = self.options.timing.election_timeout_max;
         let answers = |voter: &ServerId| match leader.peer(*voter) {
             Some(peer) if self.log.configuration().is_member(*voter) => {
-                peer.is_alive(now, patience)
+                peer.is_alive(now, patience) && peer.counts()
             }
             _ => true,
         };
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// Appends a configuration, which holds at once. Returns where.
-    fn append_configuration(
+    pub(super) fn append_configuration(
         &mut self,
         configuration: Configuration,
         context: &mut Context<'_>,

@@ -41,10 +41,44 @@
 //! proves that the leader still leads (thesis 6.4). Any server may serve them; it asks the
 //! leader for the index to wait for.
 //!
-//! **Membership (6).** Quorums are counted over a [`Configuration`], joint ones included.
+//! A leader that is asked to may also answer by its lease (thesis 6.4.1, an explicit choice):
+//! whoever has heard from it elects nobody else for the shortest election timeout, and keeps that
+//! promise through a new term and a restart. It holds as long as no two clocks run apart by more
+//! than a tenth. Only an operator's election may break the promise; whoever is elected so commits
+//! nothing before it has run out.
 //!
-//! Left out so far: changing the membership (6), snapshots (7), leadership transfer (thesis
-//! 3.10), lease reads (thesis 6.4.1). A log is kept for ever, at 8 bytes an entry here.
+//! **Membership (6, `membership.rs`).** Any set follows any other by joint consensus. A
+//! [`Configuration`] is an entry of the log and holds from there on, committed or not; with the
+//! entry it goes. New voters are learners first, until they have caught up (thesis 4.2.1). A change
+//! is a walk through configurations, and any leader goes on where another left off. A leader that
+//! is removed leads until that is committed and then hands over (thesis 4.2.2); whoever leaves may
+//! stand until then. A change is refused when too few of the voters-to-be answer, or none could
+//! lead.
+//!
+//! **Lost disks (`rejoin.rs`).** Raft takes for granted that a server remembers its votes and what
+//! it acknowledged. One whose disk was formatted after the cluster was founded neither votes nor
+//! counts, until an entry that was begun after it had asked is committed without it, and on its
+//! disk. A server that joins for the first time goes the same way.
+//!
+//! **Snapshots (7, `install.rs`).** Every server compacts its own log, but for a tail. A follower
+//! that lacks what is gone is offered the leader's snapshot with every heartbeat, and asks for the
+//! parts that it lacks; losing, doubling and reordering them does no harm, and what has come
+//! survives a crash of either side and a change of leaders. The log is kept from where a transfer
+//! under way ends. The members are part of a snapshot.
+//!
+//! **Handing over (thesis 3.10, `handover.rs`).** The other is told to stand once everything has
+//! been sent to it. Meanwhile the leader takes no writes, begins no round and has no lease; if
+//! nobody was elected within the shortest election timeout it leads on, and whoever has heard of a
+//! later round elects nobody by the old order. A leader hands over when told to, when it is removed,
+//! to a voter of a higher priority, and when its disk or its state machine stands still while
+//! another's goes on.
+//!
+//! Left out: changing one server at a time without a joint configuration (thesis 4.1: the joint one
+//! covers it); sessions, which make a repeated command harmless (thesis 6.3: the state machine's);
+//! a way back when a majority of the disks is lost, which no protocol can promise. A disk that was
+//! lost and that the leader does not know of yet may make it begin a change that cannot end
+//! without that server. The term and the size of each entry of the log stay in memory, at 8 bytes
+//! an entry; where snapshots are taken the log is bounded by them.
 
 mod configuration;
 mod election;

@@ -315,11 +315,12 @@ impl Node {
     }
 
     /// What a snapshot covers that ends with the entry at `index`; `None` if that is not in the
-    /// log any more.
+    /// log any more, or this server does not know who the members were.
     pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
         let term = self.log.term_at(index)?;
         let (configured_at, configuration) = self.log.configuration_at(index);
-        Some(SnapshotMeta {
+        let known = !configuration.incoming().is_empty();
+        known.then(|| SnapshotMeta {
             last_included: Position::new(term, index),
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
@@ -351,21 +352,33 @@ impl Node {
         }
     }
 
-    /// Forgets what decides nothing without check-quorum and without reads: the rounds that a
-    /// leader has begun, the refusals that a candidate has had, and the order of the votes. To
-    /// the explorer, servers that differ in these alone are one.
+    /// Forgets what decides nothing without check-quorum, without reads and while time stands
+    /// still: the rounds that a leader has begun, who told a candidate to stand, the refusals that
+    /// it has had, and the order of the votes. Whoever is asked for is taken to be alive. To the
+    /// explorer, servers that differ in these alone are one.
     pub(crate) fn forget_what_decides_nothing(&mut self) {
         match &mut self.role {
-            Role::Follower(_) => {}
+            Role::Follower(follower) => {
+                follower.leader.iter_mut().for_each(|leader| leader.round = Round(0));
+            }
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
                 campaign.votes.retain(|(_, granted)| *granted);
                 campaign.votes.sort_unstable();
-                campaign.heard_before = None;
+                (campaign.heard_before, campaign.forced, campaign.early) = (None, None, false);
             }
             Role::Leader(leader) => {
-                leader.round = Round(0);
+                let now = Time::default();
+                (leader.round, leader.no_lease) = (Round(0), Round(0));
                 leader.rounds.clear();
-                leader.peers.iter_mut().for_each(|peer| peer.heard_at = None);
+                leader.confirmed = (Round(0), now);
+                (leader.disk, leader.machine) = (Pace::new(now), Pace::new(now));
+                for peer in &mut leader.peers {
+                    peer.heard_at = Some(now);
+                    if peer.caught_up {
+                        // Every later round is as quick.
+                        peer.catching_up = peer.catching_up.map(|_| (Index(0), now));
+                    }
+                }
             }
         }
     }
@@ -647,11 +660,16 @@ impl Node {
     }
 
     /// Whether it may stand for election: as a voter that knows what it promised, and is wanted.
+    /// Whoever leaves may be needed until that is committed, with the longest log of all (thesis
+    /// 4.2.2).
     pub(super) fn may_stand(&self) -> bool {
-        let configuration = self.log.configuration();
-        self.recovery.is_none()
-            && configuration.is_voter(self.id)
-            && configuration.priority(self.id) > 0
+        let wanted = |it: &Configuration| it.is_voter(self.id) && it.priority(self.id) > 0;
+        let at = self.log.configured_at();
+        let leaves = || {
+            let (_, before) = self.log.configuration_at(at.previous());
+            at > self.commit_index && wanted(before)
+        };
+        self.recovery.is_none() && (wanted(self.log.configuration()) || leaves())
     }
 
     /// Leads the current term, which it was elected for. The no-op lets it find out and commit

@@ -12,7 +12,8 @@ use super::node::{Context, Node};
 use super::progress::Standing;
 use super::role::{Follower, Role};
 use super::{
-    AppendOutcome, Effect, Index, Message, Position, Rejoin, RejoinReply, ServerId, Ticket,
+    AppendOutcome, Configuration, Effect, Index, Message, Position, Rejoin, RejoinReply, ServerId,
+    Ticket,
 };
 use crate::museum::{Bug, on};
 
@@ -64,12 +65,23 @@ impl Node {
                 let entry = Position::new(term, last.next());
                 peer.forget(last);
                 peer.standing = Standing::Given { life, entry };
-                self.append_no_op(context);
+                self.append_for_recovery(context);
                 self.replicate(context);
                 entry
             }
         };
         context.send(from, Message::RejoinReply(RejoinReply { term, life, entry }));
+    }
+
+    /// Appends something to wait for: nothing, unless the log does not say who the members are. A
+    /// founder's disk knew it without, and that is lost.
+    fn append_for_recovery(&mut self, context: &mut Context<'_>) {
+        if self.log.configured_at() > Index(0) {
+            self.append_no_op(context);
+        } else {
+            let founding = Configuration::clone(self.log.configuration());
+            self.append_configuration(founding, context);
+        }
     }
 
     pub(super) fn on_rejoin_reply(&mut self, reply: RejoinReply) {

@@ -296,9 +296,8 @@ impl Node {
     ) {
         let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(place) = leader.peers.iter().position(|peer| peer.id == from) else { return };
+        let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else { return };
         let round = if on(Bug::EarlierRoundConfirms) { leader.round } else { reply.round };
-        let peer = &mut leader.peers[place];
         if !peer.hear(&reply, last, context.now) {
             return;
         }
@@ -330,7 +329,12 @@ impl Node {
                 peer.rejected(prev, agreed);
             }
         }
-        self.replicate_to(place, context);
+        // With a commit, those who leave may be gone.
+        if let Role::Leader(leader) = &self.role
+            && let Some(place) = leader.peers.iter().position(|peer| peer.id == from)
+        {
+            self.replicate_to(place, context);
+        }
         if heard {
             self.confirm_round(context);
         }

@@ -79,7 +79,7 @@ impl Timeline {
             servers: Some(servers),
             seed: Some(seed),
             disks: Some(disks),
-            steps: Vec::new(),
+            ..Scenario::default()
         };
         Self::new(&scenario, Path::new(""))
     }

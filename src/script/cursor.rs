@@ -229,7 +229,7 @@ impl<'a> Cursor<'a> {
 
     fn bare_word(&mut self) -> Result<Vec<u8>> {
         let separated = self.separated;
-        self.bare(|c| !matches!(c, ' ' | '\t') && !(separated && c == ';'))
+        self.bare(|c| !(matches!(c, ' ' | '\t') || separated && c == ';'))
     }
 
     fn push_char(&mut self, bytes: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::value::{CONSISTENCIES, DISK_FAULTS, DISK_KINDS, NORMAL, Percent, ROLES, SLOW, Time};
 use super::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Follow, Inquiry, Load, NoLeader,
-    OneServer, Question, Role, Setting, Statement, Travel, View, Wait,
+    OneServer, Question, Role, Setting, Snapshots, Statement, Travel, View, Wait,
 };
 use crate::actors::{Consistency, Order, Servers, Side};
 use crate::raft::ServerId;
@@ -412,6 +412,9 @@ impl Display for Setting {
             Self::Disks(kind) => {
                 let word = DISK_KINDS.iter().find(|(_, known)| known == kind);
                 write!(f, "disks {}", word.expect("invariant: the table has every kind").0)
+            }
+            Self::Snapshots(Snapshots { every, keep }) => {
+                write!(f, "snapshots every {every} keep {keep}")
             }
         }
     }

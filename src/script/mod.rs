@@ -62,7 +62,7 @@ pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, 
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Follow, Inquiry, Load, NoLeader,
-    OneServer, Question, Role, Setting, Statement, Travel, Value, Variables, View, Wait,
+    OneServer, Question, Role, Setting, Snapshots, Statement, Travel, Value, Variables, View, Wait,
 };
 pub(crate) use value::DISK_KINDS;
 pub use value::duration_of;

@@ -7,8 +7,8 @@ use super::error::quoted;
 use super::expect::EXPECTATIONS;
 use super::words::{self, Grammar, WORDS, Word};
 use super::{
-    Binding, Clients, FileCall, OneServer, ParseError, Setting, Statement, Variables, Wait, files,
-    value,
+    Binding, Clients, FileCall, OneServer, ParseError, Setting, Snapshots, Statement, Variables,
+    Wait, files, value,
 };
 use crate::actors::{Consistency, Servers};
 
@@ -261,6 +261,18 @@ pub(super) fn disks_setting(c: &mut Cursor<'_>) -> Result<Statement> {
     let kind = value::DISK_KINDS.iter().find(|(word, _)| c.keyword(word));
     let (_, kind) = kind.ok_or_else(|| c.expected("memory or simulated"))?;
     Ok(Statement::Setting(Setting::Disks(*kind)))
+}
+
+pub(super) fn snapshots_setting(c: &mut Cursor<'_>) -> Result<Statement> {
+    if !c.keyword("every") {
+        return Err(c.expected("`every`"));
+    }
+    let every = value::number(c, "entries", 1, u64::MAX)?;
+    let keep = match c.keyword("keep") {
+        true => value::number(c, "entries", 0, u64::MAX)?,
+        false => Snapshots::default().keep.min(every),
+    };
+    Ok(Statement::Setting(Setting::Snapshots(Snapshots { every, keep })))
 }
 
 pub(super) fn seed_setting(c: &mut Cursor<'_>) -> Result<Statement> {

@@ -10,7 +10,7 @@ use proptest::sample::select;
 use super::tests::{all_words, known, variables};
 use super::value::MAX_DURATION;
 use super::*;
-use crate::actors::{Order, Servers};
+use crate::actors::{Consistency, Order, Servers};
 use crate::raft::{Index, ServerId};
 
 fn servers() -> impl Strategy<Value = Servers> {
@@ -20,6 +20,10 @@ fn servers() -> impl Strategy<Value = Servers> {
         Just(Servers::Followers),
         some_servers().prop_map(Servers::Only),
     ]
+}
+
+fn one_server() -> impl Strategy<Value = ServerId> {
+    (1..=u64::MAX).prop_map(ServerId)
 }
 
 /// Distinct servers.
@@ -59,7 +63,10 @@ fn order_on_links() -> impl Strategy<Value = (Order, Order)> {
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    let about_servers: [fn(Servers) -> Order; 9] = [
+    let about_servers: [fn(Servers) -> Order; 12] = [
+        Order::Snapshot,
+        Order::Remove,
+        Order::Rejoin,
         Order::Crash,
         Order::Recover,
         Order::Pause,
@@ -94,6 +101,12 @@ fn order() -> impl Strategy<Value = Order> {
             by,
             back
         }),
+        (one_server(), any::<bool>()).prop_map(|(server, learner)| Order::Add { server, learner }),
+        some_servers().prop_map(Order::Members),
+        (servers(), any::<u8>())
+            .prop_map(|(servers, priority)| Order::Priority { servers, priority }),
+        option::of(one_server()).prop_map(Order::Transfer),
+        one_server().prop_map(Order::Salvage),
         Just(Order::Heal),
         above_zero.prop_map(Order::Heartbeat),
         range,
@@ -107,8 +120,7 @@ fn name() -> impl Strategy<Value = String> {
         "\\PC{1,12}",
         "[a-zA-Z0-9@#$&'\"\\\\ \t{}=|<>-]{1,8}",
         any::<String>().prop_filter("a name is not empty", |name| !name.is_empty()),
-        Just("within".to_owned()),
-        Just("as".to_owned()),
+        select(vec!["within", "as", "at", "if", "stale", "bytes", "a;b"]).prop_map(str::to_owned),
     ]
 }
 
@@ -121,23 +133,54 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    (name(), option::of(name()), any::<bool>()).prop_map(|(path, name, replace)| Load {
-        path,
-        name,
-        replace,
-    })
+    (name(), option::of(name()), any::<bool>(), option::of(any::<u64>()))
+        .prop_map(|(path, name, replace, revision)| Load { path, name, replace, revision })
+}
+
+fn consistency() -> impl Strategy<Value = Consistency> {
+    select(value::CONSISTENCIES.to_vec()).prop_map(|(_, how)| how)
+}
+
+fn view() -> impl Strategy<Value = View> {
+    let revision = option::of(1..=u64::MAX);
+    prop_oneof![
+        Just(View::Whole),
+        any::<u64>().prop_map(|index| View::At(Index(index))),
+        (any::<u64>(), any::<u64>(), revision)
+            .prop_map(|(a, b, revision)| { View::Bytes { range: a.min(b)..a.max(b), revision } }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = FileCommand> {
+    let revision = || option::of(any::<u64>());
+    prop_oneof![
+        load().prop_map(FileCommand::Load),
+        (name(), content(), revision()).prop_map(|(file, content, revision)| {
+            FileCommand::Append { file, content, revision }
+        }),
+        (name(), revision()).prop_map(|(file, revision)| FileCommand::Delete { file, revision }),
+        (name(), name(), revision()).prop_map(|(file, name, revision)| FileCommand::Rename {
+            file,
+            name,
+            revision
+        }),
+    ]
 }
 
 fn call() -> impl Strategy<Value = FileCall> {
     let command = prop_oneof![
-        load().prop_map(FileCommand::Load),
-        Just(FileCommand::List),
-        (name(), name()).prop_map(|(file, path)| FileCommand::Get { file, path }),
-        name().prop_map(FileCommand::Cat),
-        (name(), content()).prop_map(|(file, content)| FileCommand::Append { file, content }),
-        name().prop_map(FileCommand::Delete),
-        (name(), name()).prop_map(|(file, name)| FileCommand::Rename { file, name }),
-        name().prop_map(FileCommand::Stat),
+        change(),
+        vec(change(), 1..5).prop_map(FileCommand::Batch),
+        consistency().prop_map(FileCommand::List),
+        (name(), name(), view(), consistency())
+            .prop_map(|(file, path, view, how)| FileCommand::Get { file, path, view, how }),
+        (name(), view(), consistency()).prop_map(|(file, view, how)| FileCommand::Cat {
+            file,
+            view,
+            how
+        }),
+        (name(), option::of(any::<u64>()), consistency())
+            .prop_map(|(file, at, how)| FileCommand::Stat { file, at: at.map(Index), how }),
     ];
     let server = prop_oneof![
         Just(OneServer::Leader),
@@ -160,6 +203,14 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         }),
         duration().prop_map(|time| Expectation::NoLeader(NoLeader::For(time))),
         duration().prop_map(|time| Expectation::NoLeader(NoLeader::Within(time))),
+        (some_servers(), duration())
+            .prop_map(|(voters, within)| Expectation::Members { voters, within }),
+        (option::of(some_servers()), duration()).prop_map(|(learners, within)| {
+            Expectation::Learners { learners: learners.unwrap_or_default(), within }
+        }),
+        (servers(), option::of(any::<u64>()), duration()).prop_map(|(servers, index, within)| {
+            Expectation::Snapshot { servers, index: index.map(Index), within }
+        }),
         duration().prop_map(|within| Expectation::FilesEqual { within }),
         duration().prop_map(|within| Expectation::LogsEqual { within }),
         Just(Expectation::Linearizable),
@@ -208,6 +259,8 @@ fn statement() -> impl Strategy<Value = Statement> {
     let wait = prop_oneof![
         duration().prop_map(Wait::Time),
         option::of(duration()).prop_map(Wait::Leader),
+        (some_servers(), option::of(duration()))
+            .prop_map(|(voters, within)| Wait::Members { voters, within }),
         Just(Wait::Jobs),
     ];
     let binding = prop_oneof![
@@ -218,16 +271,21 @@ fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         order().prop_map(Statement::Order),
         order().prop_map(Statement::Try),
-        (1..=32_u64, duration(), duration()).prop_map(|(count, time, every)| {
-            Statement::Clients(Clients { count, time, every })
-        }),
+        (1..=32_u64, duration(), duration(), consistency()).prop_map(
+            |(count, time, every, reading)| {
+                Statement::Clients(Clients { count, time, every, reading })
+            }
+        ),
         order_on_links().prop_map(|(there, back)| Statement::BothWays { there, back }),
         (call(), any::<bool>()).prop_map(|(call, background)| Statement::File { call, background }),
         name().prop_map(Statement::Submit),
         Just(Statement::Status),
         servers().prop_map(Statement::Log),
         option::of(1..1000_usize).prop_map(Statement::Events),
+        Just(Statement::Members),
         Just(Statement::Watch),
+        (option::of(any::<u64>()), option::of(duration()))
+            .prop_map(|(from, time)| { Statement::Follow(Follow { from: from.map(Index), time }) }),
         option::of(name()).prop_map(Statement::Help),
         name().prop_map(Statement::Save),
         name().prop_map(Statement::History),
@@ -242,6 +300,9 @@ fn statement() -> impl Strategy<Value = Statement> {
         any::<u64>().prop_map(|seed| Statement::Setting(Setting::Seed(seed))),
         select(value::DISK_KINDS.to_vec())
             .prop_map(|(_, kind)| Statement::Setting(Setting::Disks(kind))),
+        (1..=u64::MAX, any::<u64>()).prop_map(|(every, keep)| {
+            Statement::Setting(Setting::Snapshots(Snapshots { every, keep }))
+        }),
     ]
 }
 
@@ -250,7 +311,8 @@ fn almost_a_line() -> impl Strategy<Value = String> {
     let words: Vec<&'static str> = all_words()
         .flat_map(|word| word.example.split(' '))
         .chain([
-            "&", "at", "|", "->", "<->", "=", ",", "\"", "'", "\\", "$", "${", "$old", "@", "#",
+            "&", "at", "|", "->", "<->", "=", ",", ";", "batch", "\"", "'", "\\", "$", "${",
+            "$old", "@", "#",
         ])
         .collect();
     let word = prop_oneof![select(words).prop_map(str::to_owned), "\\PC{0,3}"];

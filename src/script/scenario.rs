@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use uuid::Uuid;
 
-use super::{Binding, ParseError, Setting, Statement, Value, Variables, parse};
+use super::{Binding, ParseError, Setting, Snapshots, Statement, Value, Variables, parse};
 use crate::actors::SandboxOptions;
 use crate::raft::ServerId;
 use crate::storage::DiskKind;
@@ -16,7 +16,7 @@ pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 const MAX_MISTAKES: usize = 20;
 
 /// A scenario whose lines all parse.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Scenario {
     /// `servers N`: how many servers it wants, if it says so.
     pub servers: Option<u64>,
@@ -24,6 +24,8 @@ pub struct Scenario {
     pub seed: Option<u64>,
     /// `disks KIND`: which disks it wants, if it says so.
     pub disks: Option<DiskKind>,
+    /// `snapshots every N`: when its servers take snapshots by themselves, if it says so.
+    pub snapshots: Option<Snapshots>,
     /// What is to be done, in order.
     pub steps: Vec<Step>,
 }
@@ -65,22 +67,28 @@ impl Scenario {
 
     /// The sandbox that it wants.
     pub fn sandbox(&self) -> SandboxOptions {
-        SandboxOptions {
+        let mut options = SandboxOptions {
             servers: self.servers.unwrap_or(Self::SERVERS),
             seed: self.seed.unwrap_or(Self::SEED),
             disks: self.disks.unwrap_or_default(),
             ..SandboxOptions::default()
+        };
+        if let Some(Snapshots { every, keep }) = self.snapshots {
+            options.snapshots.entries = every;
+            options.raft.limits.kept_entries = keep;
         }
+        options
     }
 
     /// The scenario of these settings and statements, one a line.
     pub fn new(settings: &[Setting], statements: &[Statement]) -> Self {
-        let mut scenario = Self { servers: None, seed: None, disks: None, steps: Vec::new() };
+        let mut scenario = Self::default();
         for setting in settings {
             match setting {
                 Setting::Servers(count) => scenario.servers = Some(*count),
                 Setting::Seed(seed) => scenario.seed = Some(*seed),
                 Setting::Disks(disks) => scenario.disks = Some(*disks),
+                Setting::Snapshots(snapshots) => scenario.snapshots = Some(*snapshots),
             }
         }
         let numbers = scenario.settings().len() + 1..;
@@ -94,7 +102,9 @@ impl Scenario {
     pub(crate) fn settings(&self) -> Vec<Setting> {
         let servers = self.servers.map(Setting::Servers);
         let seed = self.seed.map(Setting::Seed);
-        servers.into_iter().chain(seed).chain(self.disks.map(Setting::Disks)).collect()
+        let disks = self.disks.map(Setting::Disks);
+        let snapshots = self.snapshots.map(Setting::Snapshots);
+        [servers, seed, disks, snapshots].into_iter().flatten().collect()
     }
 
     /// Parses a whole file.
@@ -128,6 +138,14 @@ impl Display for Scenario {
     }
 }
 
+impl Default for Snapshots {
+    /// As servers do unless they are told otherwise.
+    fn default() -> Self {
+        let SandboxOptions { snapshots, raft, .. } = SandboxOptions::default();
+        Self { every: snapshots.entries, keep: raft.limits.kept_entries }
+    }
+}
+
 impl Step {
     /// The statement, with the values that the variables have now.
     ///
@@ -144,21 +162,12 @@ impl Step {
     }
 }
 
+#[derive(Default)]
 struct Reader {
     scenario: Scenario,
     /// Stand-ins for the values that the variables will have.
     variables: Variables,
     error: ScenarioError,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self {
-            scenario: Scenario { servers: None, seed: None, disks: None, steps: Vec::new() },
-            variables: Variables::new(),
-            error: ScenarioError::default(),
-        }
-    }
 }
 
 impl Reader {
@@ -192,7 +201,8 @@ impl Reader {
     fn take(&mut self, number: usize, statement: &Statement) -> Result<(), &'static str> {
         match statement {
             Statement::Setting(_) if !self.scenario.steps.is_empty() => {
-                Err("`servers`, `seed` and `disks` go at the top of a scenario, before all else")
+                Err("`servers`, `seed`, `disks` and `snapshots` go at the top of a scenario, \
+                     before all else")
             }
             Statement::Setting(Setting::Servers(count)) => {
                 match self.scenario.servers.replace(*count) {
@@ -216,6 +226,12 @@ impl Reader {
                 None => Ok(()),
                 Some(_) => Err("`disks` is set twice"),
             },
+            Statement::Setting(Setting::Snapshots(snapshots)) => {
+                match self.scenario.snapshots.replace(*snapshots) {
+                    None => Ok(()),
+                    Some(_) => Err("`snapshots` is set twice"),
+                }
+            }
             Statement::Let { name, binding } => {
                 let value = match binding {
                     Binding::Load(_) => Value::File(Uuid::nil()),

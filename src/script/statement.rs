@@ -450,6 +450,17 @@ pub enum Setting {
     Seed(u64),
     /// Which disks the servers have.
     Disks(DiskKind),
+    /// When the servers take snapshots by themselves.
+    Snapshots(Snapshots),
+}
+
+/// When servers take snapshots by themselves, and what of their logs stays then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Snapshots {
+    /// As soon as the log has grown by so many entries since the last one.
+    pub every: u64,
+    /// Entries before the end of a snapshot that stay, for followers that are a little behind.
+    pub keep: u64,
 }
 
 /// What a variable stands for.

@@ -49,7 +49,7 @@ fn complaint(line: &str) -> (String, &str) {
 fn text_of(line: &str) -> Vec<u8> {
     match parsed(line) {
         Statement::File { call, .. } => match call.command {
-            FileCommand::Append { content: Content::Text(text), .. } => text,
+            FileCommand::Append { content: Content::Text(text), revision: None, .. } => text,
             other => panic!("{line}: {other:?}"),
         },
         other => panic!("{line}: {other:?}"),
@@ -184,6 +184,47 @@ fn lines_have_one_canonical_form() {
         ("rename a \"\\xc3\\xa9\"", "rename a é"),
         ("\u{feff}status\r\n", "status"),
         ("help print_log", "help print_log"),
+        ("snapshot s2, 3", "snapshot 2,3"),
+        ("ADD S6 Learner", "add 6 learner"),
+        ("add $mate", "add 5"),
+        ("remove leader", "remove leader"),
+        ("MEMBERS 3,1 ,3", "members 3,1"),
+        ("members", "members"),
+        ("priority leader 0", "priority leader 0"),
+        ("transfer", "transfer"),
+        ("transfer $old", "transfer 3"),
+        ("rejoin all", "rejoin all"),
+        ("salvage 1", "salvage 1"),
+        ("try remove leader", "try remove leader"),
+        ("expect voters 1,2", "expect members 1,2"),
+        ("expect members 1,2 within 5s", "expect members 1,2 within 5s"),
+        ("EXPECT NO LEARNERS", "expect no learners"),
+        ("expect learners 4,5", "expect learners 4,5"),
+        ("expect snapshot all", "expect snapshot all"),
+        ("expect snapshot 2 >=7 within 1s", "expect snapshot 2 >= 7 within 1s"),
+        ("wait members 1,2", "wait members 1,2"),
+        ("sleep members 1 within 2s", "wait members 1 within 2s"),
+        ("cat a STALE", "cat a stale"),
+        ("cat a linearizable", "cat a"),
+        ("cat stale stale", "cat stale stale"),
+        ("list lease", "list lease"),
+        ("at 3 cat a at 17 stale", "at 3 cat a at 17 stale"),
+        ("get a b bytes 0..10 revision 2", "get a b bytes 0..10 revision 2"),
+        ("stat a at 3", "stat a at 3"),
+        ("append a \"x\" IF revision 3 # why", "append a \"x\" if revision 3"),
+        ("append a @p if revision 0", "append a @p if revision 0"),
+        ("append a x if revision 3", "append a \"x if revision 3\""),
+        ("delete a if revision 3", "delete a if revision 3"),
+        ("rename a b if revision 3", "rename a b if revision 3"),
+        ("load p as a replace if revision 3", "load p as a replace if revision 3"),
+        ("batch append a \"x;\";delete b ;", "batch append a \"x;\"; delete b"),
+        ("BATCH rename a 'b;c'", "batch rename a \"b;c\""),
+        ("& at 2 batch delete a; delete b", "& at 2 batch delete a; delete b"),
+        ("watch", "watch"),
+        ("watch files", "watch files"),
+        ("watch from 3 for 5", "watch files from 3 for 5s"),
+        ("clients 2 for 5s reading stale", "clients 2 for 5s every 50ms reading stale"),
+        ("clients 2 for 5s every 9ms reading linearizable", "clients 2 for 5s every 9ms"),
     ] {
         assert_eq!(canonical(line), text, "{line}");
         assert_eq!(canonical(text), text, "{line}");
@@ -215,9 +256,17 @@ fn quoted_text_has_escapes_variables_and_comments_after_it() {
     assert_eq!(text_of(r#"append a "old is $old, ${mate}!""#), b"old is S3, S5!");
     assert_eq!(text_of(r#"append a """#), b"");
     let content = Content::Path("a b".into());
-    let append = FileCommand::Append { file: "a".into(), content };
+    let append = FileCommand::Append { file: "a".into(), content, revision: None };
     let call = FileCall { at: None, command: append };
     assert_eq!(parsed(r#"append a @"a b""#), Statement::File { call, background: false });
+}
+
+#[test]
+fn a_line_of_many_batches_goes_no_deeper() {
+    let line = "batch ".repeat(10_000);
+    assert!(error(&line).message.ends_with("`batch` is none"));
+    let line = format!("batch {}", "delete a; ".repeat(65));
+    assert_eq!(error(&line).message, "a batch has at most 64 changes");
 }
 
 #[test]
@@ -362,6 +411,64 @@ fn wrong_arguments_are_named_with_what_was_expected() {
         ("let x = 3", "expected `load PATH`, `leader` or `follower`, found `3`".into(), "3"),
         ("servers 65", "`65` is not a number of servers: a whole number from 1 to 64".into(), "65"),
         ("seed -1", "`-1` is not a seed: a whole number from 0".into(), "-1"),
+        ("add 1,2", "expected the end of the line, found `,2`".into(), ",2"),
+        ("add all", "expected the number of one server, found `all`".into(), "all"),
+        ("members leader", "expected server numbers, such as 1,2, found `leader`".into(), "leader"),
+        (
+            "priority 1 256",
+            "`256` is no priority: a whole number from 0, which never leads, to 255; 1 is usual"
+                .into(),
+            "256",
+        ),
+        (
+            "cat a bytes 9..3",
+            "`9..3` is no range of bytes: 0..100 are the first hundred, 100..200 the next ones"
+                .into(),
+            "9..3",
+        ),
+        (
+            "cat a bytes +1..3",
+            "`+1..3` is no range of bytes: 0..100 are the first hundred, \
+             100..200 the next ones"
+                .into(),
+            "+1..3",
+        ),
+        ("cat a at", "expected an index".into(), ""),
+        ("cat a stle", "expected the end of the line, found `stle`".into(), "stle"),
+        ("delete a if 3", "expected `revision` and a number, found `3`".into(), "3"),
+        (
+            "batch cat a",
+            "a batch is made of `load`, `append`, `delete` and `rename`; `cat` is none".into(),
+            "cat",
+        ),
+        (
+            "batch delete a; batch delete b",
+            "a batch is made of `load`, `append`, `delete` and `rename`; `batch` is none".into(),
+            "batch",
+        ),
+        (
+            "batch append a x; delete b",
+            "expected a text between double quotes, or @ and a path, as in any batch, found `x`"
+                .into(),
+            "x",
+        ),
+        (
+            "batch ; delete b",
+            "expected a change of a file, such as `append notes.txt \"x\"`, found `;`".into(),
+            ";",
+        ),
+        (
+            "batch delete ; delete b",
+            "expected a file: its name, its uuid or the beginning of it, \
+             found `;`"
+                .into(),
+            ";",
+        ),
+        (
+            "clients 2 for 5s reading fast",
+            "expected linearizable, lease or stale, found `fast`".into(),
+            "fast",
+        ),
         (
             "expect role 1 boss",
             "expected a role: follower, candidate, leader, stale or dead, found `boss`".into(),
@@ -435,7 +542,7 @@ fn a_scenario_names_all_of_its_mistakes() {
         lines,
         [
             "line 1: unknown word `crahs`; did you mean `crash`?",
-            "line 4: `servers`, `seed` and `disks` go at the top of a scenario, before all else",
+            "line 4: `servers`, `seed`, `disks` and `snapshots` go at the top of a scenario, before all else",
             "line 5: expected a duration, such as 200ms or 2s",
             "line 6: byte 5 of this line, \\xff, is not UTF-8",
             "line 7: there is no variable `late`; give it a value first, as in `let late = leader`",
@@ -468,7 +575,7 @@ pub(super) fn known() -> Known {
 fn completion_offers_what_fits() {
     for (line, expected) in [
         ("cra", &["crash"][..]),
-        ("PRI", &["print_log"]),
+        ("PRINT", &["print_log"]),
         ("crash ", &["all", "leader", "followers", "1", "2", "3"]),
         ("crash l", &["leader"]),
         ("crash 1,", &["1,2", "1,3"]),
@@ -480,7 +587,14 @@ fn completion_offers_what_fits() {
         ("& at 3 ap", &["append"]),
         ("cat $o", &["$old"]),
         ("let x = ", &["load", "leader", "follower"]),
-        ("expect no ", &["leader", "file"]),
+        ("expect no ", &["leader", "file", "learners"]),
+        ("members 1,", &["1,2", "1,3"]),
+        ("add 6 ", &["learner"]),
+        ("expect members ", &["1", "2", "3"]),
+        ("cat notes.txt ", &["at", "bytes", "lease", "stale"]),
+        ("delete notes.txt ", &["if"]),
+        ("watch ", &["files", "from", "for"]),
+        ("try rem", &["remove"]),
         ("expect no leader ", &["for", "within"]),
         ("expect refused because \"no quorum\" app", &["append"]),
         ("expect refused append n", &["notes.txt"]),
@@ -511,8 +625,9 @@ fn whatever_completion_offers_is_understood() {
         ("partition ", ""),
         ("cut 1 ", " 3"),
         ("cut 1 -> ", ""),
-        ("wait ", ""),
         ("at ", " list"),
+        ("list ", ""),
+        ("remove ", ""),
         ("expect role 1 ", ""),
     ] {
         let candidates = completions(before);

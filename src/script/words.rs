@@ -898,4 +898,15 @@ pub(crate) const WORDS: &[Word] = &[
         arguments: &[&[Is("memory"), Is("simulated")]],
         grammar: Grammar::Statement(parse::disks_setting),
     },
+    Word {
+        name: "snapshots",
+        aliases: &[],
+        category: Category::Scenarios,
+        usage: "snapshots every NUMBER [keep NUMBER]",
+        help: "How many entries until the next snapshot, and how many stay; only at the top of a \
+               scenario",
+        example: "snapshots every 100 keep 20",
+        arguments: &[&[Is("every")], &[], &[Is("keep")]],
+        grammar: Grammar::Statement(parse::snapshots_setting),
+    },
 ];

@@ -23,7 +23,14 @@ pub(super) struct Script {
 
 /// Makes faults happen to servers.
 pub(super) struct Faults<'a> {
-    servers: u64,
+    /// Those that found the cluster.
+    pub(super) founders: u64,
+    /// Those that may be there by now.
+    pub(super) servers: u64,
+    /// Whether some of them may lose what they promised to keep.
+    pub(super) losses: bool,
+    /// Whether others may become members.
+    pub(super) changes: bool,
     pub(super) luck: &'a mut Luck,
 }
 
@@ -32,11 +39,11 @@ impl Script {
         self.timed.insert((at, self.timed.len()), (statement, None));
     }
 
-    fn begin(&mut self, at: Duration, fault: Fault, order: Order) {
+    pub(super) fn begin(&mut self, at: Duration, fault: Fault, order: Order) {
         self.timed.insert((at, self.timed.len()), (Statement::Try(order), Some(fault)));
     }
 
-    fn order(&mut self, at: Duration, order: Order) {
+    pub(super) fn order(&mut self, at: Duration, order: Order) {
         self.add(at, Statement::Try(order));
     }
 
@@ -77,8 +84,10 @@ fn on_disk(servers: Servers, fault: DiskFault) -> Order {
 }
 
 impl<'a> Faults<'a> {
-    pub(super) fn new(servers: u64, luck: &'a mut Luck) -> Self {
-        Self { servers, luck }
+    pub(super) fn new(founders: u64, kinds: &[Fault], luck: &'a mut Luck) -> Self {
+        let losses = founders > 2 && kinds.iter().any(|fault| fault.loses_data());
+        let changes = kinds.iter().any(|fault| fault.changes_members());
+        Self { founders, servers: founders, losses, changes, luck }
     }
 
     /// Lets one fault begin, and later end, or not.
@@ -237,6 +246,7 @@ impl<'a> Faults<'a> {
             Fault::BitFlip | Fault::LostWrite | Fault::MisdirectedWrite | Fault::LostDisk => {
                 self.harm(fault, at, until, script);
             }
+            Fault::Rejoin => self.rejoin(at, until, script),
             Fault::ClockRate => {
                 let servers = self.anyone();
                 let rate = *self.luck.choose(&[0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 5.0]);
@@ -249,6 +259,15 @@ impl<'a> Faults<'a> {
                 let back = self.luck.below(2) == 0;
                 script.begin(at, fault, Order::ClockJump { servers, by, back });
             }
+            Fault::Snapshot
+            | Fault::Add
+            | Fault::AddLearner
+            | Fault::Remove
+            | Fault::Members
+            | Fault::RivalMembers
+            | Fault::Priority
+            | Fault::Transfer
+            | Fault::BrokenTransfer => self.operate(fault, at, until, script),
         }
     }
 
@@ -270,21 +289,43 @@ impl<'a> Faults<'a> {
         if !down {
             script.order(at + self.luck.millis(0, 2000), crash());
         }
-        script.order(until.max(at + Duration::from_secs(2)), Order::Recover(server));
+        let found_out = until.max(at + Duration::from_secs(2));
+        script.order(found_out, Order::Recover(server.clone()));
+        if self.luck.below(2) == 0 {
+            script.order(found_out + self.luck.millis(0, 1000), Order::Rejoin(server));
+        }
     }
 
-    /// One of the servers that may all be lost for ever: less than half of them, the first ones.
+    /// A disk is lost; its server joins again with an empty one, and may crash while it recovers.
+    fn rejoin(&mut self, at: Duration, until: Duration, script: &mut Script) {
+        let Some(server) = self.expendable().map(Servers::from) else { return };
+        script.order(at, Order::Crash(server.clone()));
+        script.order(at, on_disk(server.clone(), DiskFault::Destroy));
+        script.begin(until, Fault::Rejoin, Order::Rejoin(server.clone()));
+        if self.luck.below(2) == 0 {
+            let later = until + self.luck.millis(0, 400);
+            script.order(later, Order::Crash(server.clone()));
+            script.order(later + self.luck.millis(0, 200), Order::Recover(server));
+        }
+    }
+
+    /// How many of the first servers may all be lost: less than half of the founders, and of all
+    /// who vote instead of them.
+    pub(super) fn minority(&self) -> u64 {
+        (self.founders - 1) / 2
+    }
+
     fn expendable(&mut self) -> Option<ServerId> {
-        let minority = (self.servers - 1) / 2;
+        let minority = self.minority();
         (minority > 0).then(|| ServerId(self.luck.within(1, minority)))
     }
 
     /// Each server hears only its neighbours.
     fn chain(&mut self, at: Duration, until: Duration, script: &mut Script) {
         let mut begun = false;
-        for from in 1..=self.servers {
+        for from in 1..=self.founders {
             let far = |to: &u64| to.abs_diff(from) > 1;
-            let to: Vec<_> = (1..=self.servers).filter(far).map(ServerId).collect();
+            let to: Vec<_> = (1..=self.founders).filter(far).map(ServerId).collect();
             if to.is_empty() {
                 continue;
             }
@@ -338,9 +379,9 @@ impl<'a> Faults<'a> {
 
     /// Cuts every link but those from and to one server.
     fn only_through(&mut self, hub: ServerId, at: Duration, fault: Fault, script: &mut Script) {
-        let others: Vec<_> = (1..=self.servers).map(ServerId).filter(|id| *id != hub).collect();
+        let others = (1..=self.founders).map(ServerId).filter(|id| *id != hub).collect();
         let others = Servers::Only(others);
-        if self.servers > 1 {
+        if self.founders > 1 {
             script.begin(at, fault, Order::Cut { from: others.clone(), to: others });
         }
     }
@@ -365,7 +406,7 @@ impl<'a> Faults<'a> {
         }
     }
 
-    fn server(&mut self) -> ServerId {
+    pub(super) fn server(&mut self) -> ServerId {
         ServerId(self.luck.within(1, self.servers))
     }
 
@@ -376,11 +417,13 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// At least one server.
+    /// At least one server. Mostly founders: of a list with a server that is not there, nothing is
+    /// done.
     fn some(&mut self) -> Vec<ServerId> {
-        let always = self.server();
+        let among = if self.luck.below(2) == 0 { self.servers } else { self.founders };
+        let always = ServerId(self.luck.within(1, among));
         let mut some = Vec::new();
-        for id in (1..=self.servers).map(ServerId) {
+        for id in (1..=among).map(ServerId) {
             if id == always || self.luck.below(2) == 0 {
                 some.push(id);
             }
@@ -388,7 +431,7 @@ impl<'a> Faults<'a> {
         some
     }
 
-    fn anyone(&mut self) -> Servers {
+    pub(super) fn anyone(&mut self) -> Servers {
         match self.luck.below(16) {
             0 => Servers::All,
             1 => Servers::Followers,

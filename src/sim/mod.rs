@@ -11,13 +11,17 @@
 //! | `profile.rs` | which faults are there, and which go together? |
 //! | `world.rs` | what does a seed stand for? |
 //! | `faults.rs` | what does a fault say, and how does it end? |
+//! | `operator.rs` | what do operators order meanwhile? |
+//! | `exam.rs` | what must a cluster be able to do when everything is mended? |
 //! | `run.rs` | what came of a world? |
 //! | `shrink.rs` | what is the shortest scenario that fails in the same way? |
 //! | `fleet.rs` | what came of many seeds, on several threads? |
 //! | `tally.rs` | how much of what happened? |
 
+mod exam;
 mod faults;
 mod fleet;
+mod operator;
 mod profile;
 mod run;
 mod shrink;

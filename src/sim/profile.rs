@@ -69,10 +69,30 @@ pub enum Fault {
     MisdirectedWrite,
     /// A disk is lost with all that was on it.
     LostDisk,
+    /// A disk is lost, and its server joins again with an empty one.
+    Rejoin,
     /// A clock runs faster or slower.
     ClockRate,
     /// A clock is set forward or back.
     ClockJump,
+    /// Servers take a snapshot.
+    Snapshot,
+    /// A server becomes a voter.
+    Add,
+    /// A server becomes a learner.
+    AddLearner,
+    /// A server is no member any more.
+    Remove,
+    /// Other servers vote.
+    Members,
+    /// The leader changes the members while it is cut off, and so does the next one.
+    RivalMembers,
+    /// A server is wanted more, or less, as the leader.
+    Priority,
+    /// The leader hands over.
+    Transfer,
+    /// The leader hands over and is told something else, or is lost, meanwhile.
+    BrokenTransfer,
 }
 
 /// A choice of faults.
@@ -88,6 +108,8 @@ pub enum Profile {
     Disk,
     /// What clocks do.
     Clock,
+    /// What operators do: snapshots, other members, other leaders.
+    Operator,
     /// All of them.
     #[default]
     Everything,
@@ -127,8 +149,18 @@ impl Fault {
         Fault::LostWrite,
         Fault::MisdirectedWrite,
         Fault::LostDisk,
+        Fault::Rejoin,
         Fault::ClockRate,
         Fault::ClockJump,
+        Fault::Snapshot,
+        Fault::Add,
+        Fault::AddLearner,
+        Fault::Remove,
+        Fault::Members,
+        Fault::RivalMembers,
+        Fault::Priority,
+        Fault::Transfer,
+        Fault::BrokenTransfer,
     ];
 
     /// Its name in reports.
@@ -145,17 +177,35 @@ impl Fault {
     pub fn least_servers(self) -> u64 {
         match self {
             Fault::Chain => 3,
-            fault if fault.is_for_ever() => 3,
+            fault if fault.loses_data() => 3,
             Fault::Constrained | Fault::QuorumLoss => 2,
+            Fault::Transfer | Fault::BrokenTransfer => 2,
             _ => 1,
         }
     }
 
-    /// Whether a server may be lost for good.
-    pub(super) fn is_for_ever(self) -> bool {
+    /// Whether a server loses what it had promised to keep.
+    pub(super) fn loses_data(self) -> bool {
         matches!(
             self,
-            Fault::BitFlip | Fault::LostWrite | Fault::MisdirectedWrite | Fault::LostDisk
+            Fault::BitFlip
+                | Fault::LostWrite
+                | Fault::MisdirectedWrite
+                | Fault::LostDisk
+                | Fault::Rejoin
+        )
+    }
+
+    /// Whether other servers may be members when it is over.
+    pub(super) fn changes_members(self) -> bool {
+        matches!(
+            self,
+            Fault::Add
+                | Fault::AddLearner
+                | Fault::Remove
+                | Fault::Members
+                | Fault::RivalMembers
+                | Fault::BrokenTransfer
         )
     }
 
@@ -192,8 +242,18 @@ impl Fault {
             Fault::LostWrite => ("lost-write", Profile::Disk),
             Fault::MisdirectedWrite => ("misdirected-write", Profile::Disk),
             Fault::LostDisk => ("lost-disk", Profile::Disk),
+            Fault::Rejoin => ("rejoin", Profile::Disk),
             Fault::ClockRate => ("clock-rate", Profile::Clock),
             Fault::ClockJump => ("clock-jump", Profile::Clock),
+            Fault::Snapshot => ("snapshot", Profile::Operator),
+            Fault::Add => ("add", Profile::Operator),
+            Fault::AddLearner => ("add-learner", Profile::Operator),
+            Fault::Remove => ("remove", Profile::Operator),
+            Fault::Members => ("members", Profile::Operator),
+            Fault::RivalMembers => ("rival-members", Profile::Operator),
+            Fault::Priority => ("priority", Profile::Operator),
+            Fault::Transfer => ("transfer", Profile::Operator),
+            Fault::BrokenTransfer => ("broken-transfer", Profile::Operator),
         }
     }
 }
@@ -206,6 +266,7 @@ impl Profile {
         Profile::Process,
         Profile::Disk,
         Profile::Clock,
+        Profile::Operator,
         Profile::Everything,
     ];
 
@@ -217,16 +278,17 @@ impl Profile {
             Profile::Process => "process",
             Profile::Disk => "disk",
             Profile::Clock => "clock",
+            Profile::Operator => "operator",
             Profile::Everything => "everything",
         }
     }
 
-    /// The faults that it chooses from. What a disk or a clock does matters only where servers
-    /// crash and elections are held, so those profiles have crashes too.
+    /// The faults that it chooses from. What a disk, a clock or an operator does matters only
+    /// where servers crash and elections are held, so those profiles have crashes too.
     pub fn faults(self) -> Vec<Fault> {
         let belongs = |fault: &Fault| match self {
             Profile::Everything => true,
-            Profile::Disk | Profile::Clock if *fault == Fault::Crash => true,
+            Profile::Disk | Profile::Clock | Profile::Operator if *fault == Fault::Crash => true,
             profile => fault.profile() == profile,
         };
         Fault::ALL.iter().copied().filter(belongs).collect()

@@ -31,8 +31,8 @@ pub struct Shrunk {
 struct Candidate {
     servers: u64,
     seed: u64,
-    /// Which disks, if that is said.
-    disks: Option<Setting>,
+    /// Which disks, and when they get snapshots, if that is said.
+    settings: Vec<Setting>,
     statements: Vec<Statement>,
 }
 
@@ -65,6 +65,7 @@ pub fn shrink(world: &World, violation: &Violation, limit: u64) -> io::Result<Sh
         let before = shrinker.size();
         shrinker.leave_statements_out()?;
         shrinker.take_fewer_servers()?;
+        shrinker.leave_snapshots_out()?;
         shrinker.simplify()?;
         if shrinker.size() >= before || shrinker.spent() {
             break;
@@ -85,14 +86,17 @@ impl Candidate {
         Self {
             servers: scenario.servers.unwrap_or(Scenario::SERVERS),
             seed: scenario.seed.unwrap_or(Scenario::SEED),
-            disks: scenario.disks.map(Setting::Disks),
+            settings: (scenario.disks.map(Setting::Disks).into_iter())
+                .chain(scenario.snapshots.map(Setting::Snapshots))
+                .collect(),
             statements: statements.collect(),
         }
     }
 
     fn scenario(&self) -> Scenario {
         let (servers, seed) = (Setting::Servers(self.servers), Setting::Seed(self.seed));
-        let settings: Vec<_> = [servers, seed].into_iter().chain(self.disks).collect();
+        let settings: Vec<_> =
+            [servers, seed].into_iter().chain(self.settings.iter().copied()).collect();
         Scenario::new(&settings, &self.statements)
     }
 
@@ -228,6 +232,16 @@ impl Shrinker {
         Ok(())
     }
 
+    /// Does without snapshots that servers take by themselves.
+    fn leave_snapshots_out(&mut self) -> io::Result<()> {
+        let mut candidate = self.best.clone();
+        candidate.settings.retain(|setting| !matches!(setting, Setting::Snapshots(_)));
+        if candidate.settings.len() < self.best.settings.len() {
+            self.accept(&candidate)?;
+        }
+        Ok(())
+    }
+
     /// Takes fewer clients, and shorter times.
     fn simplify(&mut self) -> io::Result<()> {
         for place in 0..self.best.statements.len() {
@@ -284,6 +298,9 @@ fn names_up_to(order: &Order, servers: u64) -> bool {
     };
     match order {
         Order::Partition(groups) => groups.iter().flatten().all(exists),
+        // These make the servers that they name.
+        Order::Members(voters) => voters.iter().all(exists),
+        Order::Transfer(to) => to.iter().all(exists),
         order => order.clone().servers_mut().into_iter().all(exist),
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::exam::Exam;
 use super::faults::{Faults, Script};
 use super::{Fault, Profile};
-use crate::actors::{Consistency, Order, Servers};
-use crate::script::{Clients, Expectation, Scenario, Setting, Statement, Wait};
-use crate::storage::{DiskFault, DiskKind};
+use crate::actors::Consistency;
+use crate::raft::ServerId;
+use crate::script::{Clients, Scenario, Setting, Snapshots, Statement};
+use crate::storage::DiskKind;
 
 /// What is not left to the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -65,13 +67,16 @@ impl World {
         let mut faults = options.profile.faults();
         let density = luck.within(1, 3);
         faults.retain(|_| luck.below(4) < density);
+        let snapshots = snapshots(luck);
 
         let mut script = Script::default();
         let begin = luck.millis(0, 2000);
-        let first =
-            Clients { count: clients, time: trouble, every, reading: Consistency::default() };
-        script.add(Duration::ZERO, Statement::Clients(first));
-        let mut misfortunes = Faults::new(servers, luck);
+        let reading = readings(&faults, clients, luck);
+        for (count, reading) in reading.into_iter().filter(|(count, _)| *count > 0) {
+            let clients = Clients { count, time: trouble, every, reading };
+            script.add(Duration::ZERO, Statement::Clients(clients));
+        }
+        let mut misfortunes = Faults::new(servers, &faults, luck);
         let mut now = begin;
         while now < trouble && !faults.is_empty() {
             let fault = *misfortunes.luck.choose(&faults);
@@ -79,10 +84,15 @@ impl World {
             now += misfortunes.luck.duration_around(pace);
         }
         script.end(trouble);
-        epilogue(servers, &faults, luck, &mut script);
+        let founders = || (1..=servers).map(ServerId).collect();
+        let voters = if misfortunes.changes { misfortunes.voters() } else { founders() };
+        let stranger = ServerId(misfortunes.servers + 1);
+        Exam { voters, stranger, faults: &faults, luck: misfortunes.luck, script: &mut script }
+            .hold();
         let (statements, begins) = script.finish();
         let disks = Setting::Disks(DiskKind::Simulated);
-        let settings = [Setting::Servers(servers), Setting::Seed(seed), disks];
+        let mut settings = vec![Setting::Servers(servers), Setting::Seed(seed), disks];
+        settings.extend(snapshots.map(Setting::Snapshots));
         let scenario = Scenario::new(&settings, &statements);
         let begins = begins.into_iter().map(|(place, fault)| (scenario.steps[place].number, fault));
         let begins = begins.collect();
@@ -91,51 +101,31 @@ impl World {
     }
 }
 
-/// Everything is mended; then there must be progress, and the same files everywhere.
-fn epilogue(servers: u64, faults: &[Fault], luck: &mut Luck, script: &mut Script) {
-    let (all, none) = (|| Servers::All, Duration::ZERO);
-    let orders = [
-        Order::Heal,
-        Order::Speed { servers: all(), latency: none },
-        Order::DiskFault { servers: all(), fault: DiskFault::Mend },
-        Order::ApplyLatency { servers: all(), latency: none },
-        Order::ClockRate { servers: all(), rate: 1.0 },
-        Order::Resume(all()),
-        Order::Recover(all()),
-    ];
-    for order in orders {
-        script.close(Statement::Order(order));
-    }
-    // Not otherwise: new timings start every election timer, also one that nobody started.
-    if faults.contains(&Fault::Retime) {
-        let timeout = Order::ElectionTimeout { min: ms(150), max: ms(350) };
-        script.close(Statement::Order(timeout));
-        script.close(Statement::Order(Order::Heartbeat(ms(50))));
-    }
-    let within = Duration::from_secs(5);
-    let demand = |expectation| Statement::Expect(expectation);
-    script.close(demand(Expectation::Leader { server: None, within }));
-    script.close(demand(Expectation::Progress { within }));
-    // One server less is no excuse, unless others were lost for ever.
-    if servers > 2 && !faults.iter().any(|fault| fault.is_for_ever()) {
-        let cut = match luck.below(4) {
-            0 => Some(Order::Cut { from: all(), to: Servers::Leader }),
-            1 => Some(Order::Cut { from: Servers::Leader, to: all() }),
-            _ => None,
-        };
-        if let Some(cut) = cut {
-            script.close(Statement::Try(cut));
-            script.close(demand(Expectation::Progress { within }));
-            script.close(Statement::Order(Order::Heal));
-        }
-    }
-    script.close(Statement::Wait(Wait::Jobs));
-    script.close(demand(Expectation::CaughtUp { servers: Servers::Followers, within }));
-    script.close(demand(Expectation::FilesEqual { within }));
-    script.close(demand(Expectation::Linearizable));
+/// How many clients read in which way. Leases are right only while clocks run alike and all
+/// servers have the same timings.
+fn readings(faults: &[Fault], clients: u64, luck: &mut Luck) -> [(u64, Consistency); 3] {
+    let wrong = [Fault::ClockRate, Fault::ClockJump, Fault::Retime];
+    let leases = !faults.iter().any(|fault| wrong.contains(fault));
+    let (lease, stale) = match luck.below(4) {
+        0 | 1 if leases => (luck.within(1, clients), 0),
+        2 => (0, 1),
+        _ => (0, 0),
+    };
+    [
+        (clients - lease, Consistency::Linearizable),
+        (lease, Consistency::Lease),
+        (stale, Consistency::Stale),
+    ]
 }
 
-fn ms(milliseconds: u64) -> Duration {
+/// When servers take snapshots by themselves, mostly often.
+fn snapshots(luck: &mut Luck) -> Option<Snapshots> {
+    let every = luck.within(20, 200);
+    let keep = *luck.choose(&[0, 0, 5, 20, every]);
+    (luck.below(4) > 0).then_some(Snapshots { every, keep })
+}
+
+pub(super) fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 

@@ -54,7 +54,8 @@ pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
-pub(crate) use sandbox::{Refused, Salvage, ServerDisk, Sizes, Unsalvaged};
+pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
+pub use sandbox::{Salvage, Sizes};
 pub use segments::Identity;
 pub use snapshots::Snapshot;
 

@@ -1,6 +1,7 @@
 //! The disk of one server of a sandbox, as its supervisor sees it: it outlives the server.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
@@ -49,29 +50,31 @@ pub(crate) enum Refused {
 
 /// How much room a storage takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Sizes {
+pub struct Sizes {
     /// The bytes of the log: of its files, or of its payloads where there are no files.
-    pub(crate) log_bytes: u64,
+    pub log_bytes: u64,
     /// The last entry that the latest snapshot covers; 0 at 0 without one.
-    pub(crate) snapshot: Position,
+    pub snapshot: Position,
     /// The bytes of chunks, of all snapshots and of those in the making.
-    pub(crate) chunk_bytes: u64,
+    pub chunk_bytes: u64,
 }
 
 /// What one server had left of a cluster that lost its majority. Whatever was acknowledged behind
 /// `last` is lost; of what lies between `snapshot` and `last`, some may never have been committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Salvage {
+pub struct Salvage {
     /// Its term, before.
-    pub(crate) term: Term,
+    pub term: Term,
     /// The last entry that it had.
-    pub(crate) last: Position,
+    pub last: Position,
     /// The last entry that its snapshot covers: up to here, all was committed.
-    pub(crate) snapshot: Position,
+    pub snapshot: Position,
     /// How many entries lie behind the snapshot.
-    pub(crate) behind_snapshot: u64,
+    pub behind_snapshot: u64,
     /// The cluster it belonged to.
-    pub(crate) old_cluster: Uuid,
+    pub old_cluster: Uuid,
+    /// The cluster that it is now, alone.
+    pub new_cluster: Uuid,
 }
 
 /// Why nothing can be salvaged from a disk; then nothing was changed.
@@ -89,6 +92,24 @@ pub(crate) enum Unsalvaged {
     /// A chunk of its snapshot cannot be read.
     #[error("chunk {0} of its snapshot cannot be read; give the salvage another server's disk")]
     Unreadable(ChunkId),
+}
+
+/// The whole report, as one line: what may be missing, and what counts as committed now.
+impl fmt::Display for Salvage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { last, snapshot, behind_snapshot, old_cluster, new_cluster, .. } = self;
+        write!(f, "is a cluster of its own, {new_cluster}, and no more of {old_cluster}; ")?;
+        write!(f, "whatever was acknowledged behind entry {last} is lost")?;
+        match behind_snapshot {
+            0 => Ok(()),
+            _ => write!(
+                f,
+                "; the {behind_snapshot} entries behind {} count as committed, whether they were \
+                 or not",
+                snapshot.index
+            ),
+        }
+    }
 }
 
 impl ServerDisk {
@@ -152,7 +173,7 @@ impl ServerDisk {
         match self {
             _ if running => Err(Unsalvaged::Running),
             Self::Memory(disk, identity) => {
-                let salvage = found_alone(disk, identity)?;
+                let salvage = found_alone(disk, identity, new_cluster)?;
                 disk.flush();
                 identity.cluster = new_cluster;
                 Ok(salvage)
@@ -332,7 +353,7 @@ impl Simulated {
         if !behind.is_empty() {
             fresh.append(last_included.next(), behind);
         }
-        let salvage = found_alone(&mut fresh, &self.identity)?;
+        let salvage = found_alone(&mut fresh, &self.identity, new_cluster)?;
         fresh.flush(Time::default());
         fresh.durable(Time::default())?;
         self.disk.take_files(&disk);
@@ -343,7 +364,11 @@ impl Simulated {
 }
 
 /// Makes a server the only member of its cluster, in the next term, and says what it has.
-fn found_alone(storage: &mut impl Storage, old: &Identity) -> Result<Salvage, Unsalvaged> {
+fn found_alone(
+    storage: &mut impl Storage,
+    old: &Identity,
+    new_cluster: Uuid,
+) -> Result<Salvage, Unsalvaged> {
     let kept = storage.load().persistent;
     let last = match kept.log.last() {
         Some(entry) => Position::new(entry.term, Index(kept.base.index.0 + kept.log.len() as u64)),
@@ -360,7 +385,8 @@ fn found_alone(storage: &mut impl Storage, old: &Identity) -> Result<Salvage, Un
     storage.append(last.index.next(), vec![entry].into());
     storage.save_recovered();
     let (term, behind_snapshot) = (kept.current_term, last.index - snapshot.index);
-    Ok(Salvage { term, last, snapshot, behind_snapshot, old_cluster: old.cluster })
+    let old_cluster = old.cluster;
+    Ok(Salvage { term, last, snapshot, behind_snapshot, old_cluster, new_cluster })
 }
 
 /// The faults that need something that recovery would miss.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::message;
 use crate::actors::{Order, Servers};
-use crate::raft::{Index, Message, RoleKind, ServerId, Term, Time, Why};
+use crate::raft::{
+    Configuration, HandoverReason, Index, Message, RoleKind, ServerId, Term, Time, Why,
+};
 use crate::replay::Heard;
 use crate::script::{self, Statement, Variables};
 
@@ -59,6 +61,24 @@ pub(super) enum Event {
         leader: Option<ServerId>,
         why: Why,
     },
+    /// Some server learned that this configuration, which stands at this index, is committed.
+    Configured {
+        at: Index,
+        configuration: Configuration,
+    },
+    /// A leader begins to hand over.
+    HandingOver {
+        server: ServerId,
+        to: ServerId,
+        why: HandoverReason,
+    },
+    /// A leader could not hand over.
+    HandoverAborted {
+        server: ServerId,
+        to: ServerId,
+    },
+    /// A server that had lost its disk votes again.
+    Recovered(ServerId),
 }
 
 impl Event {
@@ -155,6 +175,18 @@ impl Account {
             _ => None,
         });
         started.max().unwrap_or(0)
+    }
+
+    /// The latest configuration that some server knew to be committed; without any, the one of so
+    /// many founders.
+    pub(super) fn configuration(&self, founders: u64) -> Configuration {
+        let known = self.events().filter_map(|event| match &event.what {
+            Event::Configured { at, configuration } => Some((*at, configuration)),
+            _ => None,
+        });
+        let latest =
+            known.max_by_key(|(at, _)| *at).map(|(_, configuration)| configuration.clone());
+        latest.unwrap_or_else(|| Configuration::new((1..=founders).map(ServerId)))
     }
 
     /// When the latest of all happened.
@@ -293,6 +325,20 @@ impl Account {
                 self.applied = self.applied.max(Index(index));
                 return Some(());
             }
+            Some(("knows", rest)) => {
+                let (at, members) = rest.strip_prefix("members ")?.split_once(": ")?;
+                let (at, configuration) = (Index(at.parse().ok()?), configuration(members));
+                Event::Configured { at, configuration }
+            }
+            Some(("hands", rest)) => {
+                let (to, why) = rest.strip_prefix("over to ")?.split_once(": ")?;
+                Event::HandingOver { server, to: message::server(to)?, why: handover(why)? }
+            }
+            Some(("leads", rest)) => {
+                let to = rest.strip_prefix("on: ")?.split_once(' ')?.0;
+                Event::HandoverAborted { server, to: message::server(to)? }
+            }
+            Some(("recovered", _)) => Event::Recovered(server),
             // What it cut off, or cannot do.
             _ => return Some(()),
         };
@@ -325,12 +371,95 @@ fn reason(text: &str) -> Option<Why> {
         Why::VotesWon,
         Why::HeardLeader,
         Why::QuorumLost,
+        Why::Removed,
     ];
     if let Some(why) = plain.into_iter().find(|why| why.to_string() == text) {
         return Some(why);
     }
-    match text.strip_prefix("voted for ") {
-        Some(candidate) => message::server(candidate).map(Why::Voted),
-        None => message::server(text.strip_suffix(" has a higher term")?).map(Why::HigherTerm),
+    if let Some(candidate) = text.strip_prefix("voted for ") {
+        return message::server(candidate).map(Why::Voted);
+    }
+    if let Some(leader) = text.strip_suffix(" handed over to it") {
+        return message::server(leader).map(Why::HandedOver);
+    }
+    if let Some(reason) = text.strip_suffix(", and nobody took over") {
+        return handover(reason).map(Why::Stalled);
+    }
+    message::server(text.strip_suffix(" has a higher term")?).map(Why::HigherTerm)
+}
+
+/// Reads what [`HandoverReason`] displays.
+fn handover(text: &str) -> Option<HandoverReason> {
+    let all = [
+        HandoverReason::Ordered,
+        HandoverReason::Priority,
+        HandoverReason::Removed,
+        HandoverReason::DiskStalled,
+        HandoverReason::ApplyStalled,
+    ];
+    all.into_iter().find(|reason| reason.to_string() == text)
+}
+
+/// Reads who votes and who learns of what [`Configuration`] displays.
+fn configuration(text: &str) -> Configuration {
+    let (mut voters, mut outgoing, mut learners) = (Vec::new(), Vec::new(), Vec::new());
+    let mut list = "";
+    for word in text.split(' ') {
+        match (message::server(word), list) {
+            (Some(server), "voters") => voters.push(server),
+            (Some(server), "from") => outgoing.push(server),
+            (Some(server), "learners") => learners.push(server),
+            (Some(_), _) => {}
+            (None, _) => list = word,
+        }
+    }
+    Configuration::joint(outgoing, voters, learners)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_role_changed_is_read_back() {
+        for reason in [
+            HandoverReason::Ordered,
+            HandoverReason::Priority,
+            HandoverReason::Removed,
+            HandoverReason::DiskStalled,
+            HandoverReason::ApplyStalled,
+        ] {
+            assert_eq!(handover(&reason.to_string()), Some(reason));
+            let why = Why::Stalled(reason);
+            assert_eq!(super::reason(&why.to_string()), Some(why));
+        }
+        for why in [Why::Removed, Why::HandedOver(ServerId(3)), Why::HigherTerm(ServerId(2))] {
+            assert_eq!(reason(&why.to_string()), Some(why));
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_members_is_read_back() {
+        let mut account = Account::new(true);
+        for line in [
+            "0.000001 S1 knows members 4: voters S1 S2 S3 from S1 S2 learners S7 to S1 priority S2 9",
+            "0.000002 S1 hands over to S3: its disk has stalled",
+            "0.000003 S1 leads on: S3 did not take over",
+            "0.000004 S2 recovered from a quorum",
+        ] {
+            account.hear(Heard::Line(line));
+        }
+        let (one, three) = (ServerId(1), ServerId(3));
+        let configuration =
+            Configuration::joint([1, 2].map(ServerId), [1, 2, 3].map(ServerId), [ServerId(7)]);
+        let told: Vec<Event> = account.events().map(|event| event.what.clone()).collect();
+        let expected = [
+            Event::Configured { at: Index(4), configuration: configuration.clone() },
+            Event::HandingOver { server: one, to: three, why: HandoverReason::DiskStalled },
+            Event::HandoverAborted { server: one, to: three },
+            Event::Recovered(ServerId(2)),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(account.configuration(9), configuration);
     }
 }

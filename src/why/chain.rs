@@ -12,7 +12,9 @@ use super::fact::{Fact, Loss, Seen, list};
 use super::phrase;
 use super::suspect::Suspect;
 use crate::actors::{Order, Servers};
-use crate::raft::{Message, RoleKind, ServerId, Term, Time, Timing, VoteRefusal, Why};
+use crate::raft::{
+    HandoverReason, Message, RoleKind, ServerId, Term, Time, Timing, VoteRefusal, Why,
+};
 
 /// Something that happened, in plain words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +42,8 @@ enum Rank {
 /// Tells how a fact came to be.
 struct Teller<'a> {
     seen: &'a Seen,
+    /// Who votes at the end.
+    voters: Vec<ServerId>,
     timing: Timing,
     /// When the causes ended servers.
     ends: Vec<Time>,
@@ -60,7 +64,8 @@ pub(super) fn chain(fact: &Fact, causes: &[&Suspect], seen: &Seen, timing: Timin
         _ => None,
     });
     let clocks = clocks.collect();
-    let mut teller = Teller { seen, timing, ends, clocks, links: BTreeMap::new() };
+    let voters = seen.account.configuration(seen.servers).voters();
+    let mut teller = Teller { seen, voters, timing, ends, clocks, links: BTreeMap::new() };
     for cause in causes {
         let text = phrase::describe(&cause.orders);
         teller.add(Rank::End, cause.place, cause.at, text);
@@ -119,11 +124,11 @@ impl<'a> Teller<'a> {
     }
 
     fn majority(&self) -> usize {
-        self.seen.servers as usize / 2 + 1
+        self.voters.len() / 2 + 1
     }
 
     fn others(&self, server: ServerId) -> Vec<ServerId> {
-        (1..=self.seen.servers).map(ServerId).filter(|id| *id != server).collect()
+        self.voters.iter().copied().filter(|id| *id != server).collect()
     }
 
     /// The last event before this place of which this is true.
@@ -173,6 +178,10 @@ impl<'a> Teller<'a> {
                 let text = format!("{what}: whoever comes back comes back as a follower");
                 self.add(rank, place, at, text);
             }
+            Loss::SteppedDown(Why::HigherTerm(to)) if self.handed_over(server, *to, place) => {
+                let text = format!("{server} stepped down: {to}, to whom it handed over, stood");
+                self.add(rank, place, at, text);
+            }
             Loss::SteppedDown(Why::HigherTerm(from)) => {
                 let text = format!(
                     "{server} stepped down: {from} has a higher term, and whoever hears of one \
@@ -191,10 +200,51 @@ impl<'a> Teller<'a> {
                 self.add(rank, place, at, text);
                 self.quorum_lost(server, place);
             }
+            Loss::SteppedDown(Why::Stalled(reason)) => {
+                let text = format!(
+                    "{server} stepped down: {}, and nobody took over from it in time",
+                    stalled(*reason, self.timing)
+                );
+                self.add(rank, place, at, text);
+            }
             Loss::SteppedDown(why) => {
                 self.add(rank, place, at, format!("{server} stepped down: {why}"));
             }
         }
+    }
+
+    /// Whether this leader had begun to hand over to that server before this place; tells why.
+    fn handed_over(&mut self, server: ServerId, to: ServerId, place: u64) -> bool {
+        let about = |event: &Event| match event {
+            Event::HandingOver { server: it, .. } | Event::HandoverAborted { server: it, .. } => {
+                *it == server
+            }
+            Event::Became { server: it, role: RoleKind::Leader, .. } => *it == server,
+            _ => false,
+        };
+        let Some(event) = self.event_before(place, about) else { return false };
+        let Event::HandingOver { to: other, why, .. } = &event.what else { return false };
+        if *other != to {
+            return false;
+        }
+        let text = match why {
+            HandoverReason::Ordered => {
+                format!("{server} handed over to {to}, as it was told (thesis 3.10)")
+            }
+            HandoverReason::Priority => {
+                format!("{server} handed over to {to}, which has a higher priority")
+            }
+            HandoverReason::Removed => {
+                format!("{server} handed over to {to}: it is no voter any more")
+            }
+            HandoverReason::DiskStalled | HandoverReason::ApplyStalled => format!(
+                "{server} gave way to {to}, which works: {}; it was heard all the time, so the \
+                 network is not to blame",
+                stalled(*why, self.timing)
+            ),
+        };
+        self.add(Rank::Near, event.place, event.at, text);
+        true
     }
 
     /// How `from`, of whom `server` heard, came to a higher term.
@@ -311,10 +361,17 @@ impl<'a> Teller<'a> {
                 let place = request.map_or(place, |request| request.place);
                 self.missed(candidate, voter, place);
             }
-            VoteRefusal::LeaderAlive(_)
-            | VoteRefusal::StaleTerm
-            | VoteRefusal::Recovering
-            | VoteRefusal::JustStarted => {}
+            VoteRefusal::Recovering | VoteRefusal::JustStarted => {
+                let started = |event: &Event| *event == Event::Started(voter);
+                if let Some(event) = self.event_before(place, started) {
+                    let disk = match reason {
+                        VoteRefusal::Recovering => ", with a disk that had forgotten everything",
+                        _ => "",
+                    };
+                    self.add(Rank::Near, event.place, event.at, format!("{voter} started{disk}"));
+                }
+            }
+            VoteRefusal::LeaderAlive(_) | VoteRefusal::StaleTerm => {}
         }
     }
 
@@ -338,6 +395,18 @@ impl<'a> Teller<'a> {
         };
         self.add(Rank::Near, news.place, news.at, text);
         self.silence(&[(leader, server)], 0, place);
+    }
+}
+
+/// What a leader did not do, by which it is told from one that was cut off.
+fn stalled(reason: HandoverReason, timing: Timing) -> String {
+    let patience = crate::script::Time(timing.election_timeout_max);
+    match reason {
+        HandoverReason::DiskStalled => format!("its disk had finished no write for {patience}"),
+        HandoverReason::ApplyStalled => {
+            format!("its state machine had applied nothing for {patience}")
+        }
+        other => other.to_string(),
     }
 }
 

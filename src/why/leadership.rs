@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::account::{Account, Event};
 use crate::actors::{Order, Servers};
-use crate::raft::{RoleKind, ServerId, Term, Time};
+use crate::raft::{Configuration, Index, RoleKind, ServerId, Term, Time};
 
 /// The leader that a majority followed, from each moment on at which that changed.
 pub(super) struct Leadership(Vec<(Time, Option<ServerId>)>);
@@ -20,10 +20,11 @@ struct Running {
 }
 
 impl Leadership {
-    /// As this account tells it, of so many servers.
+    /// As this account tells it, of so many founders.
     pub(super) fn of(account: &Account, servers: u64) -> Self {
         let mut running: BTreeMap<ServerId, Running> = BTreeMap::new();
         let mut changes = vec![(Time::default(), None)];
+        let mut members = (Index(0), Configuration::new((1..=servers).map(ServerId)));
         let mut events = account.events().peekable();
         while let Some(event) = events.next() {
             let refused = events.peek().is_some_and(|next| next.what == Event::Refused);
@@ -41,9 +42,12 @@ impl Leadership {
                     it.leads = *role == RoleKind::Leader;
                     (it.term, it.follows) = (*term, *leader);
                 }
+                Event::Configured { at, configuration } if *at >= members.0 => {
+                    members = (*at, configuration.clone());
+                }
                 _ => continue,
             }
-            let leader = followed(&running, servers);
+            let leader = followed(&running, &members.1);
             if changes.last().is_none_or(|(_, before)| *before != leader) {
                 changes.push((event.at, leader));
             }
@@ -78,12 +82,12 @@ fn pause(running: &mut BTreeMap<ServerId, Running>, who: &Servers, paused: bool)
     }
 }
 
-/// The leader of the latest term, if a majority follows it.
-fn followed(running: &BTreeMap<ServerId, Running>, servers: u64) -> Option<ServerId> {
+/// The leader of the latest term, if a quorum follows it.
+fn followed(running: &BTreeMap<ServerId, Running>, members: &Configuration) -> Option<ServerId> {
     let leaders = running.iter().filter(|(_, it)| it.leads);
     let (leader, it) = leaders.max_by_key(|(_, it)| it.term).filter(|(_, it)| !it.paused)?;
     let follows =
-        |other: &&Running| !other.paused && other.term == it.term && other.follows == Some(*leader);
-    let followers = running.values().filter(follows).count() as u64;
-    (followers > servers / 2).then_some(*leader)
+        |other: &Running| !other.paused && other.term == it.term && other.follows == Some(*leader);
+    let follows = |id: ServerId| running.get(&id).is_some_and(follows);
+    members.reached_by_quorum(follows).then_some(*leader)
 }

@@ -159,6 +159,8 @@ mod tests {
         let refusal = prop_oneof![
             Just(VoteRefusal::StaleTerm),
             Just(VoteRefusal::LogBehind),
+            Just(VoteRefusal::Recovering),
+            Just(VoteRefusal::JustStarted),
             number().prop_map(|id| VoteRefusal::LeaderAlive(ServerId(id))),
             number().prop_map(|id| VoteRefusal::AlreadyVoted(ServerId(id))),
         ];
@@ -167,19 +169,33 @@ mod tests {
             (number(), position())
                 .prop_map(|(prev, hint)| AppendOutcome::Rejected { prev: Index(prev), hint }),
         ];
+        let forced = prop_oneof![
+            Just(Force::Operator),
+            number().prop_map(|round| Force::Leader(Round(round)))
+        ];
+        // Of a chunk's name the trace has the beginning.
+        let chunk = any::<[u8; 4]>().prop_map(|beginning| {
+            let mut id = [0; 32];
+            id[..4].copy_from_slice(&beginning);
+            Part::Chunk(ChunkId(id))
+        });
+        let part = option::of(prop_oneof![any::<u32>().prop_map(Part::List), chunk]);
         let term = number().prop_map(Term);
-        prop_oneof![
-            (term.clone(), position(), any::<bool>(), any::<bool>()).prop_map(
+        let votes = prop_oneof![
+            (term.clone(), position(), any::<bool>(), option::of(forced)).prop_map(
                 |(term, last_log, pre_vote, forced)| {
                     RequestVote { term, last_log, pre_vote, forced }.into()
                 }
             ),
-            (term.clone(), any::<bool>(), option::of(refusal)).prop_map(
-                |(term, pre_vote, refusal)| {
+            (term.clone(), any::<bool>(), any::<bool>(), option::of(refusal)).prop_map(
+                |(term, pre_vote, early, refusal)| {
+                    let early = early && refusal.is_none();
                     let vote = refusal.map_or(Ok(()), Err);
-                    RequestVoteReply { term, pre_vote, vote }.into()
+                    RequestVoteReply { term, pre_vote, vote, early }.into()
                 }
             ),
+        ];
+        let entries = prop_oneof![
             (term.clone(), position(), 0..99_u64, number(), number()).prop_map(
                 |(term, prev_log, entries, commit, round)| {
                     let last = Index(prev_log.index.0.saturating_add(entries));
@@ -187,18 +203,48 @@ mod tests {
                     AppendEntries { term, prev_log, last, leader_commit, round }.into()
                 }
             ),
-            (term.clone(), number(), outcome).prop_map(|(term, round, outcome)| {
-                AppendEntriesReply { term, round: Round(round), outcome }.into()
+            (term.clone(), number(), outcome, any::<bool>()).prop_map(
+                |(term, round, outcome, recovering)| {
+                    let (round, applied) = (Round(round), Index(0));
+                    AppendEntriesReply { term, round, outcome, applied, recovering }.into()
+                }
+            ),
+        ];
+        let reads = prop_oneof![
+            (term.clone(), number(), any::<bool>()).prop_map(|(term, read, lease)| {
+                ReadIndex { term, ticket: Ticket(read), lease }.into()
             }),
-            (term.clone(), number()).prop_map(|(term, read)| ReadIndex {
-                term,
-                ticket: Ticket(read)
-            }
-            .into()),
-            (term, number(), option::of(number())).prop_map(|(term, read, index)| {
+            (term.clone(), number(), option::of(number())).prop_map(|(term, read, index)| {
                 ReadIndexReply { term, ticket: Ticket(read), index: index.map(Index) }.into()
             }),
-        ]
+        ];
+        let snapshots = prop_oneof![
+            (term.clone(), position(), number(), part.clone()).prop_map(
+                |(term, last_included, round, part)| {
+                    InstallSnapshot { term, last_included, round: Round(round), part }.into()
+                }
+            ),
+            (term.clone(), number(), position(), part, [number(), number()], any::<bool>())
+                .prop_map(|(term, round, last_included, want, [chunks, of], recovering)| {
+                    let (round, have) = (Round(round), Fetched { chunks, of });
+                    InstallSnapshotReply { term, round, last_included, want, have, recovering }
+                        .into()
+                }),
+        ];
+        let others = prop_oneof![
+            (term.clone(), position(), number()).prop_map(|(term, last_log, round)| {
+                TimeoutNow { term, last_log, round: Round(round) }.into()
+            }),
+            (term.clone(), number())
+                .prop_map(|(term, life)| Rejoin { term, life: Ticket(life) }.into()),
+            (term, number(), position()).prop_map(|(term, life, entry)| RejoinReply {
+                term,
+                life: Ticket(life),
+                entry
+            }
+            .into()),
+        ];
+        prop_oneof![votes, entries, reads, snapshots, others]
     }
 
     proptest! {
@@ -209,7 +255,8 @@ mod tests {
 
         #[test]
         fn nothing_makes_it_panic(
-            text in "(RequestVote|AppendEntries)? ?(term|prev|entries)?=?[0-9.@]{0,9}",
+            text in "(RequestVote|AppendEntries|InstallSnapshotReply|Rejoin)? ?\
+                     (term=1 )?(term|prev|entries|has|chunk|last)?=?[0-9.@/a-f]{0,9}",
         ) {
             let _ = read(&text);
         }

@@ -120,7 +120,12 @@ fn undoes(later: &Order, fault: &Order) -> bool {
                 | Order::Duplicate { .. }
                 | Order::Reorder { .. }
         ),
-        (Order::Recover(a) | Order::Start(a), Order::Crash(b) | Order::Stop(b))
+        (
+            Order::Recover(a) | Order::Start(a) | Order::Rejoin(a),
+            Order::Crash(b) | Order::Stop(b),
+        )
+        | (Order::Rejoin(a), Order::DiskFault { servers: b, fault: DiskFault::Destroy })
+        | (Order::Priority { servers: a, .. }, Order::Priority { servers: b, .. })
         | (Order::Resume(a), Order::Pause(b))
         | (Order::Speed { servers: a, .. }, Order::Speed { servers: b, .. })
         | (
@@ -144,7 +149,12 @@ fn undoes(later: &Order, fault: &Order) -> bool {
         | (Order::Reorder { from: a, to: b, .. }, Order::Reorder { from: c, to: d, .. }) => {
             covers(a, c) && covers(b, d)
         }
-        (Order::Partition(_), Order::Partition(_) | Order::Cut { .. })
+        (Order::Add { server: a, .. }, Order::Remove(Servers::Only(b)))
+        | (Order::Remove(Servers::Only(b)), Order::Add { server: a, .. }) => {
+            b.iter().all(|b| b == a)
+        }
+        (Order::Members(_), Order::Members(_) | Order::Add { .. } | Order::Remove(_))
+        | (Order::Partition(_), Order::Partition(_) | Order::Cut { .. })
         | (Order::ElectionTimeout { .. }, Order::ElectionTimeout { .. })
         | (Order::Heartbeat(_), Order::Heartbeat(_)) => true,
         _ => false,

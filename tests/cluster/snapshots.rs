@@ -12,7 +12,6 @@ fn often() -> SandboxOptions {
     let mut options = SandboxOptions {
         snapshots: SnapshotPolicy { entries: 40, bytes: u64::MAX },
         disks: DiskKind::Simulated,
-        monitor: false,
         ..SandboxOptions::default()
     };
     options.raft.limits.kept_entries = 5;

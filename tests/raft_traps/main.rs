@@ -1,6 +1,6 @@
 //! Where Raft implementations went wrong: each test is named after a bug that others had, or after
 //! a statement that misleads, and says where it was seen. Numbers are those of the project's
-//! catalogue of such bugs; what concerns snapshots, membership and storage is tested there.
+//! catalogue of such bugs; what concerns storage is tested there.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,5 +9,7 @@ mod clients;
 mod lineage;
 mod liveness;
 mod log;
+mod members;
 mod reads;
+mod snapshots;
 mod sources;

@@ -2,9 +2,11 @@
 //! committed anywhere when it began.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jangada::raft::{
-    Configuration, Effect, Index, Limits, Message, Options, Persistent, Refusal, RoleKind, Ticket,
+    Configuration, Effect, Index, Input, Limits, Message, Options, Persistent, Refusal, RoleKind,
+    Ticket, Time, VoteRefusal,
 };
 
 use crate::support::cluster::Cluster;
@@ -218,4 +220,73 @@ fn trap_30_too_many_reads_are_refused() {
     }
     let effects = leader.receive(S3, read_index(leader.term(), 9));
     assert_eq!(sent(&effects), [(S3, read_index_reply(leader.term(), 9, None))]);
+}
+
+/// 25 (raft-rs 40157d8): a clock that goes back ends the lease: how old it is is not known.
+#[test]
+fn trap_25_a_clock_that_goes_back_ends_the_lease() {
+    let mut leader = Server::of(3);
+    leader.pass(5000);
+    leader.establish();
+    for _ in 0..2 {
+        leader.wake();
+        leader.match_all();
+    }
+    let lease = |leader: &mut Server, ticket| {
+        let effects = leader.step(Input::Read { ticket: Ticket(ticket), lease: true });
+        effects.iter().any(|effect| matches!(effect, Effect::ReadReady { .. }))
+    };
+    leader.now = leader.now + Duration::from_millis(100);
+    assert!(lease(&mut leader, 1), "in time");
+    leader.now = Time::from_nanos(leader.now.as_nanos() - 3_000_000_000);
+    assert!(!lease(&mut leader, 2), "the clock went back");
+}
+
+/// 26: no lease while leadership is being handed over, nor by what was answered before that ended.
+#[test]
+fn trap_26_a_leader_that_hands_over_has_no_lease() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(S1);
+    let served = |cluster: &mut Cluster| {
+        let read = cluster.read_by(S1, true);
+        cluster.reads[&read].outcome.is_some()
+    };
+    cluster.run(Duration::from_millis(60));
+    assert!(served(&mut cluster));
+    cluster.cut(S1, S2);
+    cluster.hand_over(S1, Some(S2));
+    assert!(!served(&mut cluster));
+    cluster.pass(shortest_timeout());
+    assert_eq!(cluster.role(S1), RoleKind::Leader);
+    assert!(!served(&mut cluster), "given up, but S2 may stand still");
+    cluster.deliver_all();
+    assert!(served(&mut cluster));
+}
+
+/// 29 (dqlite 99): a leader that was paused wakes long after its lease, and has none.
+#[test]
+fn trap_29_a_paused_leader_has_no_lease_when_it_wakes() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(S1);
+    cluster.run(Duration::from_millis(60));
+    cluster.partition(&[&[S1], &[S2, S3]]);
+    cluster.now = cluster.now + Duration::from_millis(136);
+    let read = cluster.read_by(S1, true);
+    assert_eq!(cluster.reads[&read].outcome, None);
+}
+
+/// The promise that a lease rests on outlives the term in which it was given: a server that hears of
+/// a higher term between elects nobody else for as long as it promised.
+#[test]
+fn a_promise_to_a_leader_outlives_its_term() {
+    let mut voter = Server::having(3, 1, &[1]);
+    voter.heartbeat(S2, 1);
+    voter.pass(20);
+    // A late answer to a pre-vote, for one, brings the term.
+    voter.receive(S3, vote_reply(2, true, Err(VoteRefusal::StaleTerm)));
+    assert_eq!((voter.term(), voter.status().leader), (2, None));
+    let refused = vote_of(&voter.receive(S3, request_vote(2, at(1, 1)))).vote;
+    assert_eq!(refused, Err(VoteRefusal::LeaderAlive(S2)));
+    let early = vote_of(&voter.receive(S3, forced_vote(2, at(1, 1))));
+    assert_eq!((early.vote, early.early), (Ok(()), true), "an operator may, and it is said");
 }

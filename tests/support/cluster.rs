@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jangada::raft::{
     Change, ChangeRefusal, ChangeRequest, Configuration, Effect, Entry, EntryMeta, Index, Input,
     Luck, Message, Node, Options, Payload, Position, Refusal, RoleKind, ServerId, Status, Term,
-    Ticket, Time, Timing,
+    Ticket, Time, Timing, Why,
 };
 
 use super::disk::{Disk, Write};
@@ -25,6 +25,8 @@ pub(crate) struct Cluster {
     pub(crate) reads: BTreeMap<Ticket, Read>,
     /// Every committed entry, from index 1 on.
     pub(crate) committed: Vec<Entry>,
+    /// How often what happened that a test of many schedules wants to have seen.
+    pub(crate) happened: Happened,
     /// Whether `events` is kept.
     pub(crate) recording: bool,
     servers: Vec<Server>,
@@ -52,6 +54,14 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     /// Messages that may not leave before so many votes are on disk.
     outbox: VecDeque<(u64, Packet)>,
+}
+
+/// Counts over a run.
+#[derive(Default)]
+pub(crate) struct Happened {
+    pub(crate) installed: u64,
+    pub(crate) recovered: u64,
+    pub(crate) handed_over: u64,
 }
 
 /// A message in flight.
@@ -154,6 +164,7 @@ impl Cluster {
             network: Vec::new(),
             reads: BTreeMap::new(),
             committed: Vec::new(),
+            happened: Happened::default(),
             recording: false,
             servers: configuration.members().into_iter().map(server).collect(),
             cut: BTreeSet::new(),
@@ -192,7 +203,7 @@ impl Cluster {
     }
 
     pub(crate) fn is_up(&self, id: ServerId) -> bool {
-        self.server(id).node.is_some()
+        self.servers.iter().any(|server| server.id == id && server.node.is_some())
     }
 
     pub(crate) fn status(&self, id: ServerId) -> Status {
@@ -456,6 +467,16 @@ impl Cluster {
         }
     }
 
+    /// Lets time pass until somebody leads.
+    pub(crate) fn elect_if_none(&mut self) {
+        for _ in 0..20 {
+            if self.leader().is_none() {
+                self.run(Duration::from_millis(100));
+            }
+        }
+        assert!(self.leader().is_some(), "somebody was to lead");
+    }
+
     /// Has the server's heartbeat sent and answered.
     pub(crate) fn beat(&mut self, id: ServerId) {
         assert_eq!(self.role(id), RoleKind::Leader, "{id} was to lead");
@@ -525,9 +546,11 @@ impl Cluster {
             Effect::SaveRecovered => {
                 self.note(|| format!("{id} saves {}", Write::Recovered));
                 self.server_mut(id).disk.ask(Write::Recovered);
+                self.happened.recovered += 1;
             }
             Effect::Install(meta) => {
                 let (end, asked_in) = (meta.last_included, self.status(id).term);
+                self.happened.installed += 1;
                 self.note(|| format!("{id} installs the snapshot up to {end}"));
                 let server = self.server_mut(id);
                 let state = server.disk.snapshots[&end.index].state.clone();
@@ -609,6 +632,7 @@ impl Cluster {
                 self.read_ended(id, ticket, Err(reason));
             }
             Effect::Became { role, term, leader, why } => {
+                self.happened.handed_over += u64::from(matches!(why, Why::HandedOver(_)));
                 if role == RoleKind::Leader {
                     let first = *self.leaders.entry(term).or_insert(id);
                     assert_eq!(first, id, "two leaders in term {term}");

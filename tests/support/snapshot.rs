@@ -98,16 +98,19 @@ impl Fetching {
 }
 
 impl Cluster {
-    /// The server takes a snapshot of what it has applied.
-    pub(crate) fn snapshot(&mut self, id: ServerId) {
+    /// The server takes a snapshot of what it has applied, if there is anything new. Returns
+    /// whether there was.
+    pub(crate) fn snapshot(&mut self, id: ServerId) -> bool {
         let server = self.server(id);
         let end = Index(server.applied.len() as u64);
         let node = server.node.as_ref().expect("a server that is up");
-        let meta = node.snapshot_at(end).expect("what was applied last is in the log");
+        let news = end > node.status(self.now).snapshot;
+        let Some(meta) = node.snapshot_at(end).filter(|_| news) else { return false };
         let state = server.applied.clone();
         self.note(|| format!("{id} takes a snapshot up to {}", meta.last_included));
         self.server_mut(id).disk.ask(Write::Snapshot(Snapshot { meta, state }));
         self.settle(id);
+        true
     }
 
     /// The leader offers its snapshot: whatever is lacking is asked for, again if need be.

@@ -184,7 +184,7 @@ fn no_leader(mut draw: Draw) -> Incident {
     let (cause, after) = match draw.below(7) {
         0 => (format!("crash {leader}"), (60, 90)),
         1 => (format!("pause {leader}"), (60, 90)),
-        2 => (format!("stop {leader}"), (60, 90)),
+        2 => ("stop all".to_owned(), (60, 90)),
         3 if draw.servers == 5 => (format!("crash {}", draw.most_followers()), (800, 1000)),
         4 => (draw.alone(), (800, 1000)),
         5 => ("loss 100% all -> all".to_owned(), (800, 1000)),
@@ -196,7 +196,7 @@ fn no_leader(mut draw: Draw) -> Incident {
 
 fn lost_leadership(mut draw: Draw) -> Incident {
     let (leader, others) = (draw.leader, draw.others());
-    let cause = match draw.below(9) {
+    let cause = match draw.below(11) {
         0 => format!("crash {leader}"),
         1 => format!("speed {leader} slow"),
         2 => format!("cut {leader} -> {others}"),
@@ -205,6 +205,8 @@ fn lost_leadership(mut draw: Draw) -> Incident {
         5 => format!("timeout {}", draw.followers[0]),
         6 => format!("loss 100% {leader} -> {others}"),
         7 => format!("delay {leader} <-> {others} 1s"),
+        8 => "transfer".to_owned(),
+        9 => format!("remove {leader}"),
         _ => format!("clock-jump {leader} +10s"),
     };
     let planted = draw.plant(cause, (800, 1200));

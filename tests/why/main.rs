@@ -71,6 +71,36 @@ fn orders_that_did_it_together_are_named_together() {
 }
 
 #[test]
+fn a_slow_disk_a_slow_state_machine_and_a_slow_network_are_told_apart() {
+    for (order, told) in [
+        ("disk 3 stall", "its disk had finished no write for 350ms"),
+        ("apply 3 stall", "its state machine had applied nothing for 350ms"),
+        ("delay 3 <-> 1,2 2s", "it had no answer from a majority (check-quorum)"),
+        ("transfer", "handed over to S"),
+    ] {
+        let scenario = format!(
+            "servers 3\nseed 7\nwait leader\nclients 2 for 5s every 10ms\nwait 1s\n{order}\n\
+             wait 2s\n"
+        );
+        let answer = ask(&scenario, "why 3 lost leadership");
+        let Verdict::Because(cause) = &answer.verdict else { panic!("{order}: {answer}") };
+        assert_eq!(cause.line, Some(6), "{order}: {answer}");
+        assert!(answer.to_string().contains(told), "{order}: {answer}");
+    }
+}
+
+#[test]
+fn a_server_that_lost_its_disk_says_why_it_does_not_vote() {
+    let scenario = "servers 3\nseed 7\ndisks simulated\nwait leader\nclients 2 for 5s every 10ms\n\
+                    wait 1s\ncrash 1\ndisk-destroy 1\ncut 1 -> all\nrejoin 1\nwait 1s\n\
+                    crash 3\nheal\nwait 300ms\n";
+    let answer = ask(scenario, "why 1 refused its vote");
+    let told = answer.to_string();
+    assert!(told.contains("it lost its disk, and does not vote before a quorum"), "{told}");
+    assert!(told.contains("S1 started, with a disk that had forgotten everything"), "{told}");
+}
+
+#[test]
 fn orders_each_of_which_is_enough_are_told_apart_from_those() {
     let scenario = "servers 3\nseed 7\nwait leader\nwait 1s\nloss 100% all -> all\n\
                     partition 1 | 2 | 3\nwait 2s\n";

@@ -304,7 +304,7 @@ impl Server {
                 let payload = Payload::Configuration(configuration);
                 self.append(position.index, vec![Entry { term: position.term, payload }].into());
             }
-            Effect::Install(meta) => self.install(*meta),
+            Effect::Install(meta) => self.install(&meta),
             Effect::Compact(to) => self.storage.compact(to),
             Effect::Offered { last_included } => self.snapshots.offered(last_included),
             Effect::Arrived { part, .. } => {

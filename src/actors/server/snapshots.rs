@@ -141,7 +141,11 @@ impl Server {
         };
         if !due(1) {
             self.snapshots.not_due = applied;
-        } else if due(4) || !self.node.sends_snapshot(self.local.at(now)) {
+            return;
+        }
+        // A server that joins again may not know yet who the members are.
+        let known = self.node.snapshot_at(applied).is_some();
+        if known && (due(4) || !self.node.sends_snapshot(self.local.at(now))) {
             self.take_snapshot();
         }
     }
@@ -245,7 +249,7 @@ impl Server {
     }
 
     /// Puts the snapshot that was fetched in the place of the log and of the state.
-    pub(super) fn install(&mut self, meta: SnapshotMeta) {
+    pub(super) fn install(&mut self, meta: &SnapshotMeta) {
         let Some(fetching) = self.snapshots.fetching.take() else { return };
         let Some(snapshot) = fetching.fetch.complete() else { return };
         let write = self.storage.save_snapshot(snapshot.clone(), false).0;

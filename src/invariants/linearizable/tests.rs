@@ -669,9 +669,8 @@ fn random_operation(rng: &mut ChaCha8Rng, number: usize, world: &World) -> Opera
         Mix::Renames | Mix::WildRenames => 100,
     };
     match rng.random_range(0..kinds) {
-        0..38 => Operation::Append { name, content },
         38..45 if name != to => Operation::AppendBoth { names: [name, to], content },
-        38..45 => Operation::Append { name, content },
+        0..45 => Operation::Append { name, content },
         45..85 => Operation::Read { name },
         85..94 => Operation::Create { name, content, replace: rng.random_ratio(1, 5) },
         94..97 => Operation::Delete { name },

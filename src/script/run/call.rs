@@ -186,7 +186,8 @@ impl Caller {
             Command::batch(commands.iter().map(|(command, data)| (command.clone(), &data[..])));
         let done = self.client.change(command, &data).await;
         let calls = &mut *self.calls.borrow_mut();
-        for part in parts {
+        let nothing = done.as_ref().is_err_and(|error| outcome_of(error) == Outcome::NotDone);
+        for part in parts.iter().filter(|_| !nothing) {
             match part {
                 FileCommand::Load(load) => {
                     calls.leave_out_all(&name_of(load, &self.base.join(&load.path))?);
@@ -457,8 +458,9 @@ impl Caller {
         let lie = match self.client.read_at(&uuid, index, keep).await {
             Ok(_) if seen.content.as_ref().is_none_or(|content| *content == then) => return,
             Ok(_) => format!("`{name}` had another content then"),
-            Err(ClientError::Refused(refusal @ Refusal::NotYet { .. })) => refusal.to_string(),
-            Err(ClientError::Refused(refusal @ Refusal::NoSuchFile { .. })) => refusal.to_string(),
+            Err(ClientError::Refused(
+                refusal @ (Refusal::NotYet { .. } | Refusal::NoSuchFile { .. }),
+            )) => refusal.to_string(),
             Err(_) => return,
         };
         self.calls.borrow_mut().untrue(format!(

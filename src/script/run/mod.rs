@@ -40,14 +40,15 @@ use self::record::{Fate, Recording};
 use self::references::{Reference, each_reference};
 use super::value::Time as Text;
 use super::{
-    Binding, Expectation, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Statement,
-    Value, Variables, Wait, help, help_for, parse,
+    Binding, Expectation, FileCall, FileCommand, Mistake, OneServer, Scenario, Setting, Snapshots,
+    Statement, Value, Variables, Wait, help, help_for, parse,
 };
 use crate::actors::{
     Client, ClockKind, Consistency, Event, EventKind, OrderError, Sandbox, Servers,
 };
 use crate::invariants::History;
 use crate::raft::{Index, ServerId, Time};
+use crate::storage::DiskKind;
 
 /// Carries statements out, one after the other, on one sandbox.
 pub struct Runner {
@@ -501,7 +502,7 @@ impl Runner {
         let servers = self.founders;
         if let Some(wanted) = scenario.servers.filter(|wanted| *wanted != servers) {
             return Err(Failure::Other(format!(
-                "{} is for {wanted} servers, and there were {servers}; `jangada run {0}` makes a \
+                "{} is for {wanted} servers, and this cluster began with {servers}; `jangada run {0}` makes a \
                  cluster for it",
                 path.display()
             )));
@@ -515,6 +516,15 @@ impl Runner {
                 path.display()
             )));
         }
+        let snapshots = self.snapshots();
+        if let Some(wanted) = scenario.snapshots.filter(|wanted| *wanted != snapshots) {
+            let (wanted, has) = (Setting::Snapshots(wanted), Setting::Snapshots(snapshots));
+            return Err(Failure::Other(format!(
+                "{} wants `{wanted}`, and this cluster has `{has}`; `jangada run {0}` makes a \
+                 cluster for it",
+                path.display()
+            )));
+        }
         if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
             let seed = self.sandbox.seed();
             self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
@@ -522,18 +532,33 @@ impl Runner {
         Box::pin(self.scenario(&scenario, &path)).await
     }
 
+    fn snapshots(&self) -> Snapshots {
+        let (every, keep) = self.sandbox.snapshots();
+        Snapshots { every, keep }
+    }
+
+    /// What is not as it is without settings, and how many servers of which seed there are.
+    fn settings(&self) -> Vec<Setting> {
+        let mut settings =
+            vec![Setting::Servers(self.founders), Setting::Seed(self.sandbox.seed())];
+        let (disks, snapshots) = (self.sandbox.disks(), self.snapshots());
+        if disks != DiskKind::default() {
+            settings.push(Setting::Disks(disks));
+        }
+        if snapshots != Snapshots::default() {
+            settings.push(Setting::Snapshots(snapshots));
+        }
+        settings
+    }
+
     fn save(&self, path: &str) -> Result<(), Failure> {
         let path = self.new_file(path)?;
         let here = path.parent() == Some(Path::new(""));
-        let servers = self.founders;
         let found_from_there = |given: &str| match std::path::absolute(given) {
             Ok(absolute) if !here => absolute.to_string_lossy().into_owned(),
             _ => given.to_owned(),
         };
-        let text = self
-            .recording
-            .borrow()
-            .scenario((servers, self.sandbox.seed(), self.sandbox.disks()), found_from_there);
+        let text = self.recording.borrow().scenario(self.settings(), found_from_there);
         let text = text.map_err(|why| Failure::Other(format!("not saved: {why}")))?;
         let mut output = Output::create(&path)?;
         output.write(text.as_bytes()).map_err(|error| HostError::io("write", &path, error))?;

@@ -11,7 +11,6 @@ use crate::actors::{ClientError, Order, Servers};
 use crate::raft::{ServerId, Time};
 use crate::script::value::MAX_DURATION;
 use crate::script::{Expectation, Scenario, Setting, Statement, Wait};
-use crate::storage::DiskKind;
 
 /// What became of a file command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -103,7 +102,7 @@ impl Recording {
     /// The scenario. `path` says how the paths of the host are written there.
     pub(super) fn scenario(
         &self,
-        (servers, seed, disks): (u64, u64, DiskKind),
+        settings: Vec<Setting>,
         path: impl Fn(&str) -> String,
     ) -> Result<String, String> {
         let too_long = || "more was done than one scenario can hold (4 MiB)".to_owned();
@@ -117,11 +116,7 @@ impl Recording {
         let mut line = |statement: &Statement| {
             writeln!(text, "{statement}").expect("invariant: a string takes every text");
         };
-        line(&Statement::Setting(Setting::Servers(servers)));
-        line(&Statement::Setting(Setting::Seed(seed)));
-        if disks != DiskKind::default() {
-            line(&Statement::Setting(Setting::Disks(disks)));
-        }
+        settings.into_iter().for_each(|setting| line(&Statement::Setting(setting)));
         for entry in &self.entries {
             if let Some(pause) = pause(entry.pause) {
                 line(&Statement::Wait(Wait::Time(pause)));

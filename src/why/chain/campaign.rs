@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Rank, Teller, list, named};
+use crate::actors::ServerStatus;
 use crate::raft::{Message, RoleKind, ServerId, Time, Why};
 use crate::why::account::{Event, Fate, Passage, Record};
 use crate::why::fact::{Loss, Moment};
@@ -26,6 +27,9 @@ impl Teller<'_> {
         let text = match (role, why) {
             (RoleKind::Candidate, Why::Forced) => {
                 format!("{server} stood for election in term {term}, as it was told")
+            }
+            (RoleKind::Candidate, Why::HandedOver(leader)) => {
+                format!("{server} stood in term {term}: {leader} had handed over to it")
             }
             (RoleKind::Candidate, Why::PreVotesWon) => {
                 format!("{server} had the pre-votes of a majority and stood in term {term}")
@@ -62,9 +66,9 @@ impl Teller<'_> {
             self.leader_gone(last, since);
         }
         let Some(status) = self.seen.looks.last() else { return };
-        let up = status.up();
-        let idle = status.servers.iter().filter(|server| !server.is_up());
-        let idle: Vec<ServerId> = idle.map(|server| server.id).collect();
+        let is_up = |id: &ServerId| status.server(*id).is_some_and(ServerStatus::is_up);
+        let idle: Vec<ServerId> = self.voters.iter().copied().filter(|id| !is_up(id)).collect();
+        let up = self.voters.len() - idle.len();
         let alone = status.leader().filter(|leader| leader.is_up()).map(|leader| leader.id);
         let timers = status.servers.iter().filter(|server| server.is_up() && !server.leads());
         let next = timers.filter_map(|server| Some((server.timer?, server.id))).min();
@@ -85,7 +89,7 @@ impl Teller<'_> {
             format!(
                 "{} cannot answer: a leader needs {needed} votes of {}, and {up} can be had",
                 list(&idle),
-                self.seen.servers
+                self.voters.len()
             )
         } else if let Some(leader) = alone {
             format!("{leader} believes that it leads, but no majority follows it")
