@@ -60,8 +60,9 @@ fn measure_all(plan: &Plan, folder: &Path) -> (Results, usize) {
         eprintln!("failed: {error}");
         failures += 1;
     };
-    for round in 1..=plan.rounds {
-        eprintln!("round {round} of {}: {} programs", plan.rounds, plan.runs.len());
+    let rounds = if plan.runs.is_empty() { 0 } else { plan.rounds };
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}: {} programs", plan.runs.len());
         for run in &plan.runs {
             match measure(folder, &run.command_line(plan.seconds)) {
                 Ok(report) => results.add(*run, report),
