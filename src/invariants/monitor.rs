@@ -134,7 +134,8 @@ impl Monitor {
             Fact::Durable { write, .. } => {
                 let recovered = server.synced(write);
                 let server = &cluster.servers[place];
-                if server.role == RoleKind::Leader {
+                // A vote of a later term is for another, or for nobody.
+                if server.role == RoleKind::Leader && server.vote.voted_for == Some(server.id) {
                     self.election_safety.elected(cluster, server)?;
                 }
                 if recovered { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
