@@ -16,6 +16,8 @@ pub(super) struct Cluster {
     /// The latest configuration that is committed.
     pub(super) configuration: Placed,
     founding: Arc<Configuration>,
+    /// What the last entry of the one server says that is left, until it starts.
+    salvaged: Option<Arc<Configuration>>,
     /// Every committed entry, from index 1 on.
     committed: Vec<Link>,
 }
@@ -62,6 +64,7 @@ impl Cluster {
             configurations: Configurations::default(),
             configuration: (Index(0), founding.clone()),
             committed: Vec::new(),
+            salvaged: None,
             founding,
         }
     }
@@ -135,6 +138,37 @@ impl Cluster {
             Shortfall { keepers, voters }
         };
         sets.map(count).find(|it| it.keepers < majority(it.voters))
+    }
+
+    /// Makes a cluster of its own of the server at `place`.
+    pub(super) fn salvage(&mut self, place: usize, configuration: &Configuration) {
+        let id = self.servers[place].id;
+        self.servers = vec![Server::new(id, self.founding.clone())];
+        self.salvaged = Some(Arc::new(configuration.clone()));
+    }
+
+    /// If the cluster was salvaged, takes what its one server starts with for committed. Returns
+    /// up to where it was so before.
+    pub(super) fn begin_salvaged(&mut self, start: &Start<'_>) -> Option<Index> {
+        let base = start.base.index;
+        let configuration =
+            self.salvaged.take_if(|_| base <= Index(self.committed.len() as u64))?;
+        let known = std::mem::take(&mut self.committed);
+        self.committed.extend(&known[..base.0 as usize]);
+        for stamp in start.log {
+            let before = self.committed.last().map_or(0, |link| link.chain);
+            self.committed.push(Link { term: stamp.term, chain: stamp.chain(before) });
+        }
+        let equal = known.iter().zip(&self.committed).take_while(|(one, other)| one == other);
+        let equal = Index(equal.count() as u64);
+        let last = self.commit_index();
+        let (before, _) = self.configuration_at(last.previous());
+        let place = |index: Index| Some((index, self.committed(index)?));
+        if let (Some(at), Some(after)) = (place(last), place(before)) {
+            self.configurations.add(at, after, configuration.clone());
+        }
+        self.configuration = (last, configuration);
+        Some(equal)
     }
 
     /// Begins a life of a server with what its disk kept; what its log stands on is committed.

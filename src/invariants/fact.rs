@@ -28,6 +28,15 @@ pub enum Fact<'a> {
         /// It does not know what it promised in an earlier life.
         recovering: bool,
     },
+    /// While all are down, a server is made a cluster of its own: the last entry of its log, which
+    /// it starts with next, makes it the only member, and all that stands before it is taken for
+    /// committed. The other servers are none any more; what they alone had is lost.
+    Salvaged {
+        /// The server.
+        server: ServerId,
+        /// What that entry says.
+        configuration: &'a Configuration,
+    },
     /// A server ended, by a crash or in good order.
     Ended {
         /// The server.
@@ -213,6 +222,7 @@ impl Fact<'_> {
     pub fn server(&self) -> ServerId {
         match *self {
             Self::Started { server, .. }
+            | Self::Salvaged { server, .. }
             | Self::Ended { server }
             | Self::WroteVote { server, .. }
             | Self::WroteEntries { server, .. }

@@ -14,7 +14,7 @@ use super::{
     Fact, committed_is_fixed, configuration, leader_append_only, log_matching, memory_bounds,
     monotonic, stable_storage, state_machine_safety,
 };
-use crate::raft::{RoleKind, ServerId};
+use crate::raft::{Index, RoleKind, ServerId};
 
 /// Watches a cluster from outside: it is told every [`Fact`] and answers at the first that breaks
 /// a property. A plain value, without time: whoever drives servers can carry one along.
@@ -80,6 +80,10 @@ impl Monitor {
             } => {
                 let vote = Vote { term, voted_for };
                 self.start(place, &Start { vote, snapshot, configuration, base, log, recovering })
+            }
+            Fact::Salvaged { configuration, .. } => {
+                cluster.salvage(place, configuration);
+                Ok(())
             }
             Fact::Ended { .. } => {
                 (server.role, server.runs) = (RoleKind::Follower, false);
@@ -180,7 +184,21 @@ impl Monitor {
         }
     }
 
+    /// What was known of the entries behind `index` is of another cluster, and so are its terms.
+    fn forget_behind(&mut self, index: Index) {
+        self.election_safety = ElectionSafety::default();
+        self.leader_completeness = LeaderCompleteness::default();
+        self.one_vote_a_term = OneVoteATerm::default();
+        self.acknowledged_is_kept = AcknowledgedIsKept::default();
+        self.log_matching.forget_behind(index);
+        self.state_hash.forget_behind(index);
+        self.sessions_apply_once.forget_behind(index);
+    }
+
     fn start(&mut self, place: usize, start: &Start<'_>) -> Check {
+        if let Some(index) = self.cluster.begin_salvaged(start) {
+            self.forget_behind(index);
+        }
         let cluster = &mut self.cluster;
         let server = &cluster.servers[place];
         let id = server.id;

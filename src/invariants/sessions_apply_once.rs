@@ -17,6 +17,13 @@ const SESSIONS: usize = 1024;
 const REQUESTS: usize = 1024;
 
 impl SessionsApplyOnce {
+    /// What was carried out behind `index` was not, as it turned out.
+    pub(super) fn forget_behind(&mut self, index: Index) {
+        for requests in self.sessions.values_mut() {
+            requests.retain(|_, at| *at <= index);
+        }
+    }
+
     /// A server carries a request out: its session and serial number.
     pub(super) fn carried_out(
         &mut self,

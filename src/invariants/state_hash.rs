@@ -28,6 +28,12 @@ impl StateHash {
         self.rolling.insert(server, rolling.copied().unwrap_or_default());
     }
 
+    /// What was found behind `index` is nobody's state any more.
+    pub(super) fn forget_behind(&mut self, index: Index) {
+        self.answers.truncate(index.0 as usize);
+        self.digests.split_off(&index.next());
+    }
+
     /// A server takes the state after this entry from a snapshot.
     pub(super) fn restored(&mut self, server: ServerId, index: Index, digest: [u8; 32]) -> Check {
         let reached = self.answers.len() as u64;

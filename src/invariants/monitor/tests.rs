@@ -1181,6 +1181,49 @@ fn a_lost_disk_counts_for_what_it_had() {
     run.violates(Property::AcknowledgedIsKept, "entry 3, which a client was told of, is on 1");
 }
 
+/// One server of three is left, and goes on alone with what it has.
+#[test]
+fn a_salvaged_server_is_a_cluster_of_its_own() {
+    let salvaged = |told: bool| {
+        let mut run = applied();
+        run.append(S1, 3, &[1]);
+        run.append(S2, 3, &[1]);
+        run.commit(S1, 3);
+        run.answer(S1, 3);
+        for server in [S1, S2, S3] {
+            run.tell(Fact::Ended { server });
+        }
+        // S3 has never heard of entry 3.
+        let alone = voters(&[3]);
+        if told {
+            run.tell(Fact::Salvaged { server: S3, configuration: &alone });
+        }
+        let log = [stamp(1), stamp(1), stamp_of(2, &alone)];
+        run.begin(S3, Disk { term: 2, log: &log, ..Disk::default() });
+        run.lead(S3, 3);
+        run.append(S3, 4, &[3]);
+        run.commit(S3, 4);
+        run.apply(S3, 1, 1, b"");
+        run.apply(S3, 2, 1, b"");
+        run
+    };
+    let mut run = salvaged(true);
+    run.answer(S3, 4);
+    // Another begins anew with it.
+    run.join(S1);
+    run.enter(S1, 3);
+    run.install(S1, at(2, 3), 3, &voters(&[3]));
+    run.sync(S1);
+    run.holds();
+
+    let mut run = salvaged(true);
+    run.restore(S3, 3, 1);
+    run.violates(Property::StateHash, "nobody has applied more than 2");
+
+    let run = salvaged(false);
+    run.violates(Property::LeaderCompleteness, "S3 leads term 3 without entry 3");
+}
+
 /// Whoever votes alone leads before its vote is durable, also with learners.
 #[test]
 fn who_votes_alone_may_lead_a_term_again() {
