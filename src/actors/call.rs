@@ -33,7 +33,7 @@ impl Proposer {
     /// # Errors
     /// As [`CallError`] says; a server that does not lead refuses.
     pub async fn propose(&self, command: Bytes) -> Result<Answered, CallError> {
-        self.ask(Request::Write(command)).await
+        self.ask(Request::Write(command)).await.unwrap_or(Err(CallError::Unknown))
     }
 
     /// Has a query answered from the state, without a log write, and waits for the answer.
@@ -45,15 +45,16 @@ impl Proposer {
         query: Bytes,
         consistency: Consistency,
     ) -> Result<Answered, CallError> {
-        self.ask(Request::Read(query, consistency)).await
+        let answer = self.ask(Request::Read(query, consistency));
+        answer.await.unwrap_or(Err(CallError::Unknown))
     }
 
-    async fn ask(&self, request: Request) -> Result<Answered, CallError> {
+    fn ask(&self, request: Request) -> oneshot::Receiver<Result<Answered, CallError>> {
         let (reply, answer) = oneshot::channel();
         if self.inbox.push(Call { request, reply }) {
             self.server.do_send(Knock);
         }
-        answer.await.unwrap_or(Err(CallError::Unknown))
+        answer
     }
 }
 

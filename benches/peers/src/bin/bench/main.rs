@@ -2,6 +2,7 @@
 
 mod plan;
 mod results;
+mod studies;
 mod table;
 
 use std::fs::File;
@@ -13,13 +14,16 @@ use clap::Parser;
 use jangada_peers::exit_code;
 use serde::de::DeserializeOwned;
 
-use plan::Plan;
+use plan::{Plan, Section};
 use results::Results;
 
 /// Measures jangada beside its peers and prints the comparison as Markdown.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Fewer measurements, and shorter ones: less than two minutes instead of less than fifteen
+    /// What to measure [default: everything]
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// Fewer measurements, and shorter ones
     #[arg(long)]
     quick: bool,
     /// Where to write the comparison as JSON
@@ -57,16 +61,18 @@ fn measure_all(plan: &Plan, folder: &Path) -> (Results, usize) {
         failures += 1;
     };
     for round in 1..=plan.rounds {
-        eprintln!("round {round} of {}: {} programs", plan.rounds, plan.runs.len() + 1);
+        eprintln!("round {round} of {}: {} programs", plan.rounds, plan.runs.len());
         for run in &plan.runs {
             match measure(folder, &run.command_line(plan.seconds)) {
                 Ok(report) => results.add(*run, report),
                 Err(error) => noticed(error),
             }
         }
-        match measure(folder, &plan.load_command_line()) {
-            Ok(report) => results.loads.push(report),
-            Err(error) => noticed(error),
+        if plan.includes(Section::Writes) {
+            match measure(folder, &plan.load_command_line()) {
+                Ok(report) => results.loads.push(report),
+                Err(error) => noticed(error),
+            }
         }
     }
     (results, failures)
@@ -83,13 +89,26 @@ fn compare(cli: &Cli) -> Result<(), String> {
     };
     let this = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let folder = this.parent().ok_or("this program is in no folder")?;
-    let plan = if cli.quick { Plan::quick() } else { Plan::full() };
-    let (results, failures) = measure_all(&plan, folder);
+    let plan = if cli.quick { Plan::quick(&cli.sections) } else { Plan::full(&cli.sections) };
+    let (results, mut failures) = measure_all(&plan, folder);
 
     let rows = table::rows(&plan, &results);
     print!("{}", table::markdown(&rows));
+    let mut all = serde_json::json!(rows);
+    for study in studies::all(&plan) {
+        match study.carry_out(|line| measure(folder, line)) {
+            Ok(done) => {
+                print!("{}", done.markdown());
+                all.as_array_mut().into_iter().for_each(|all| all.extend(done.objects.clone()));
+            }
+            Err(error) => {
+                eprintln!("failed: {error}");
+                failures += 1;
+            }
+        }
+    }
     if let Some((mut file, path)) = json {
-        serde_json::to_writer_pretty(&mut file, &rows)
+        serde_json::to_writer_pretty(&mut file, &all)
             .map_err(Into::into)
             .and_then(|()| writeln!(file))
             .map_err(|error: std::io::Error| format!("cannot write {}: {error}", path.display()))?;

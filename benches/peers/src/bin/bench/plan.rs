@@ -62,6 +62,21 @@ const fn raft(
     Contender::new(system, arrangement, true, "peer-raft07", arguments)
 }
 
+/// A part of the measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Section {
+    /// Opaque writes, appends to a file, a large file's load
+    Writes,
+    /// Linearizable reads
+    Reads,
+    /// Crashes of a leader, and hand-overs
+    Failover,
+    /// Appends while snapshots are taken and sent
+    Snapshots,
+    /// A server that starts again with a long log
+    Restart,
+}
+
 /// What the clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
@@ -69,6 +84,8 @@ pub enum Work {
     Writes { servers: u64 },
     /// Appends to a file of jangada.
     Appends,
+    /// Linearizable reads, by a round of heartbeats or by the leader's lease.
+    Reads { lease: bool },
 }
 
 /// One measurement that is made in every round.
@@ -91,9 +108,14 @@ pub const BYTES: u32 = 16;
 /// Clients, unless their number is what is compared.
 pub const CLIENTS: u32 = 64;
 
+/// Shortest and longest election timeout and heartbeat, in milliseconds.
+pub type Timing = [u64; 3];
+
 /// All that is measured.
 #[derive(Debug)]
 pub struct Plan {
+    /// Its parts; all of them if there are none.
+    pub sections: Vec<Section>,
     /// How often each is measured.
     pub rounds: u32,
     /// Length of one measurement, after the warm-up.
@@ -110,13 +132,35 @@ pub struct Plan {
     pub servers: &'static [u64],
     /// Numbers of clients that append.
     pub appenders: &'static [u32],
+    /// Numbers of clients that read.
+    pub readers: &'static [u32],
+    /// How often a leader crashes, and hands over.
+    pub outages: u32,
+    /// With which timings.
+    pub timings: &'static [Timing],
+    /// For how many milliseconds a message is on its way.
+    pub latencies: &'static [u64],
+    /// Numbers of clients that append beside snapshots.
+    pub beside_snapshots: &'static [u32],
+    /// Entries of the log of a server that starts again.
+    pub entries: u64,
 }
 
+const TIMINGS: [Timing; 6] = [
+    [150, 350, 50],
+    [150, 300, 50],
+    [150, 300, 30],
+    [100, 200, 30],
+    [300, 600, 100],
+    [1000, 2000, 250],
+];
+
 impl Plan {
-    /// Everything, in less than fifteen minutes.
-    pub fn full() -> Self {
+    /// Everything, in less than half an hour.
+    pub fn full(sections: &[Section]) -> Self {
         let clients = &[1, 64, 256, 1024, 4096];
         Self {
+            sections: sections.to_vec(),
             rounds: 5,
             seconds: 1.0,
             runs: Vec::new(),
@@ -125,13 +169,20 @@ impl Plan {
             sizes: &[100, 4096],
             servers: &[1, 3, 5, 7, 9],
             appenders: clients,
+            readers: &[1, 16, 64, 256, 1024, 4096],
+            outages: 1000,
+            timings: &TIMINGS,
+            latencies: &[1, 10],
+            beside_snapshots: &[1, 64],
+            entries: 1_000_000,
         }
         .with_runs()
     }
 
-    /// What matters most, in less than two minutes.
-    pub fn quick() -> Self {
+    /// What matters most, in less than four minutes.
+    pub fn quick(sections: &[Section]) -> Self {
         Self {
+            sections: sections.to_vec(),
             rounds: 3,
             seconds: 0.25,
             runs: Vec::new(),
@@ -140,11 +191,32 @@ impl Plan {
             sizes: &[],
             servers: &[1, 3, 9],
             appenders: &[1, 64],
+            readers: &[1, 64],
+            outages: 100,
+            timings: &TIMINGS[..1],
+            latencies: &[10],
+            beside_snapshots: &[64],
+            entries: 200_000,
         }
         .with_runs()
     }
 
+    /// Whether this part is to be measured.
+    pub fn includes(&self, section: Section) -> bool {
+        self.sections.is_empty() || self.sections.contains(&section)
+    }
+
     fn with_runs(mut self) -> Self {
+        if self.includes(Section::Writes) {
+            self.add_writes();
+        }
+        if self.includes(Section::Reads) {
+            self.add_reads();
+        }
+        self
+    }
+
+    fn add_writes(&mut self) {
         let writes = Work::Writes { servers: SERVERS };
         let by_clients = self.clients.iter().map(|clients| (*clients, BYTES));
         let by_size = self.sizes.iter().map(|bytes| (CLIENTS, *bytes));
@@ -158,7 +230,19 @@ impl Plan {
         self.runs.extend(others.map(|work| by_jangada(work, CLIENTS)));
         let appenders = self.appenders.iter();
         self.runs.extend(appenders.map(|clients| by_jangada(Work::Appends, *clients)));
-        self
+    }
+
+    fn add_reads(&mut self) {
+        for (clients, lease) in self.readers.iter().flat_map(|it| [(it, false), (it, true)]) {
+            let work = Work::Reads { lease };
+            let can = |it: &Contender| {
+                it.system == JANGADA
+                    || it.system.starts_with(if lease { OPENRAFT } else { "openraft" })
+            };
+            let able = (0..CONTENDERS.len()).filter(|place| can(&CONTENDERS[*place]));
+            let run = |contender| Run { contender, work, clients: *clients, bytes: BYTES };
+            self.runs.extend(able.map(run));
+        }
     }
 
     /// The program that loads a file, and its arguments.
@@ -181,6 +265,16 @@ impl Run {
         match self.work {
             Work::Writes { .. } => add(arguments),
             Work::Appends => add(&["appends"]),
+            Work::Reads { lease } => {
+                let by = if lease { "lease" } else { "index" };
+                match *system == JANGADA {
+                    true => add(&["reads", "--by", by]),
+                    false => {
+                        add(arguments);
+                        add(&["--reads", by]);
+                    }
+                }
+            }
         }
         if let Work::Writes { servers } = self.work
             && *system == JANGADA
@@ -201,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_run_is_planned_once_and_has_a_command_line() {
-        for plan in [Plan::full(), Plan::quick()] {
+        for plan in [Plan::full(&[]), Plan::quick(&[])] {
             let mut runs = plan.runs.clone();
             runs.sort();
             runs.dedup();
@@ -214,6 +308,8 @@ mod tests {
         let line = run(8, Work::Writes { servers: 3 }).command_line(0.1).join(" ");
         let expected = "peer-raft07 --arrangement calls --clients 8 --bytes 4096 --seconds 0.1";
         assert_eq!(line, expected);
+        let line = run(4, Work::Reads { lease: true }).command_line(1.0).join(" ");
+        assert!(line.starts_with("peer-openraft010 --arrangement one --reads lease --c"), "{line}");
         assert!(run(0, Work::Appends).command_line(1.0).join(" ").starts_with("jangada appends"));
     }
 }

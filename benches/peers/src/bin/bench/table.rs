@@ -51,6 +51,18 @@ pub fn rows(plan: &Plan, results: &Results) -> Vec<Row> {
             rows.extend(row.map(|row| Row { peer: format!("{OPENRAFT} opaque write"), ..row }));
         }
     }
+    for (lease, clients) in [false, true]
+        .into_iter()
+        .flat_map(|it| plan.readers.iter().map(move |clients| (it, *clients)))
+    {
+        let cell = (Work::Reads { lease }, clients, BYTES);
+        let (name, per_cpu) = match lease {
+            false => ("linearizable reads", "linearizable reads per CPU second"),
+            true => ("lease reads", "lease reads per CPU second"),
+        };
+        rows.extend(beside_peers(results, name, cell, Measure::ReadRate));
+        rows.extend(beside_peers(results, per_cpu, cell, Measure::ReadCpuRate));
+    }
     for servers in plan.servers {
         let name = "CPU time of a write by servers";
         let cell = |servers| (Work::Writes { servers }, CLIENTS, BYTES);
@@ -71,21 +83,23 @@ enum Measure {
     Rate,
     CpuRate,
     CpuTime,
+    ReadRate,
+    ReadCpuRate,
 }
 
 impl Measure {
     fn quantity(self) -> Quantity {
         match self {
-            Self::Rate => Quantity::PerSecond,
-            Self::CpuRate | Self::CpuTime => Quantity::PerCpuSecond,
+            Self::Rate | Self::ReadRate => Quantity::PerSecond,
+            Self::CpuRate | Self::ReadCpuRate | Self::CpuTime => Quantity::PerCpuSecond,
         }
     }
 
     /// In the unit of this measure.
-    fn of(self, writes_a_second: f64) -> f64 {
+    fn of(self, answers_a_second: f64) -> f64 {
         match self {
-            Self::Rate | Self::CpuRate => writes_a_second,
-            Self::CpuTime => 1e6 / writes_a_second,
+            Self::CpuTime => 1e6 / answers_a_second,
+            _ => answers_a_second,
         }
     }
 
@@ -94,6 +108,8 @@ impl Measure {
             Self::Rate => "writes/s",
             Self::CpuRate => "writes/CPU s",
             Self::CpuTime => "µs CPU",
+            Self::ReadRate => "reads/s",
+            Self::ReadCpuRate => "reads/CPU s",
         }
     }
 }
@@ -205,36 +221,41 @@ pub fn markdown(rows: &[Row]) -> String {
         ["clients", "bytes", "peer", "its best arrangement", "jangada", "theirs", "ratio"];
     let mut text = String::new();
     for group in rows.chunk_by(|one, other| one.heading() == other.heading()) {
-        let head = HEAD.map(str::to_owned);
-        let lines: Vec<_> = [head].into_iter().chain(group.iter().map(Row::cells)).collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-        let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "\n### {}\n", group[0].heading());
-        for (number, line) in lines.iter().enumerate() {
-            for (column, cell) in line.iter().enumerate() {
-                let width = widths[column];
-                let _ = match column {
-                    2 | 3 => write!(text, "| {cell:<width$} "),
-                    _ => write!(text, "| {cell:>width$} "),
-                };
-            }
-            text.push_str("|\n");
-            if number == 0 {
-                for (column, width) in widths.iter().enumerate() {
-                    let (dashes, end) =
-                        ("-".repeat(width + 1), if column == 2 || column == 3 { "-" } else { ":" });
-                    let _ = write!(text, "|{dashes}{end}");
-                }
-                text.push_str("|\n");
-            }
-        }
+        let cells: Vec<_> = group.iter().map(|row| row.cells().to_vec()).collect();
+        text.push_str(&grid(&group[0].heading(), &HEAD, &[2, 3], &cells));
     }
     if rows.iter().any(|row| row.contended.0 || row.contended.1) {
         text.push_str(
             "\n\\* This one thread had less than 90 % of a core, as others used the machine: \
              compare the writes per CPU second.\n",
         );
+    }
+    text
+}
+
+/// A table under a heading; the columns at the places in `left` are set to the left.
+pub fn grid(heading: &str, head: &[&str], left: &[usize], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|word| (*word).to_owned()).collect();
+    let lines: Vec<&Vec<String>> = [&head].into_iter().chain(rows).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+    // Writing to a string cannot fail.
+    let mut text = format!("\n### {heading}\n\n");
+    for (number, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let _ = match left.contains(&column) {
+                true => write!(text, "| {cell:<width$} "),
+                false => write!(text, "| {cell:>width$} "),
+            };
+        }
+        text.push_str("|\n");
+        if number == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let end = if left.contains(&column) { "-" } else { ":" };
+                let _ = write!(text, "|{}{end}", "-".repeat(width + 1));
+            }
+            text.push_str("|\n");
+        }
     }
     text
 }
@@ -249,7 +270,7 @@ mod tests {
         let mut results = Results::default();
         add(&mut results, 0, 64, 3_000_000, 0.5);
         add(&mut results, 1, 64, 1_500_000, 1.0);
-        let rows = rows(&Plan::quick(), &results);
+        let rows = rows(&Plan::quick(&[]), &results);
         let json = serde_json::to_string(&rows[0]).unwrap();
         assert_eq!(
             json,
