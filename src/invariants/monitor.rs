@@ -91,6 +91,7 @@ impl Monitor {
             Fact::Salvaged { .. } => Ok(()),
             Fact::Ended { .. } => {
                 (server.role, server.runs) = (RoleKind::Follower, false);
+                self.election_safety.left(server.id);
                 Ok(())
             }
             Fact::WroteVote { write, term, voted_for, .. } => {
@@ -133,10 +134,7 @@ impl Monitor {
             }
             Fact::Durable { write, .. } => {
                 let recovered = server.synced(write);
-                let server = &cluster.servers[place];
-                if server.role == RoleKind::Leader {
-                    self.election_safety.elected(cluster, server)?;
-                }
+                self.election_safety.durable(cluster, &cluster.servers[place])?;
                 if recovered { self.acknowledged_is_kept.check(cluster) } else { Ok(()) }
             }
             Fact::Sent { server: id, to, ref message } => {
@@ -147,6 +145,7 @@ impl Monitor {
                 monotonic::term(server, term)?;
                 (server.role, server.vote.term) = (role, term);
                 if role != RoleKind::Leader {
+                    self.election_safety.left(server.id);
                     return Ok(());
                 }
                 let server = &cluster.servers[place];

@@ -185,8 +185,6 @@ catalogue! {
     LetsGoOfTheMajority: "raft", "thesis 4.2", "liveness";
     /// A server that lost its disk counts for commits and reads before it is recovered.
     CountsRecoveringServers: "raft", "FAST 2018; TRAPS 45", "acknowledged_is_kept";
-    /// A server that lost its disk votes before what it received is on its disk.
-    RecoversBeforeDurable: "raft", "FAST 2018; TRAPS 45", "acknowledged_is_kept";
     /// A snapshot that is older than what is committed here is installed all the same.
     InstallsOlderSnapshots: "raft", "etcd #18055; TRAPS 8 and 61", "monotonic";
     /// A leader that was told to hand over goes on taking writes.

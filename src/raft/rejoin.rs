@@ -15,7 +15,6 @@ use super::{
     AppendOutcome, Configuration, Effect, Index, Message, Position, Rejoin, RejoinReply, ServerId,
     Ticket,
 };
-use crate::museum::{Bug, on};
 
 /// How far the recovery of a server from a quorum is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -108,7 +107,7 @@ impl Node {
             }
             return self.ask_to_rejoin(context);
         }
-        if self.durable_index >= entry.index || on(Bug::RecoversBeforeDurable) {
+        if self.durable_index >= entry.index {
             self.recovery = None;
             context.effects.push(Effect::SaveRecovered);
             let matched = self.matched_and_durable();

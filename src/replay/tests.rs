@@ -10,7 +10,7 @@ use super::tap::Tap;
 use super::*;
 use crate::actors::{ClockKind, Event, EventKind, Sandbox, SandboxOptions, VirtualTime};
 use crate::invariants::Fact;
-use crate::raft::{RoleKind, ServerId, Term, Time};
+use crate::raft::{ServerId, Time};
 use crate::script::{Plain, Runner, Scenario, parse};
 use crate::storage::DiskKind;
 
@@ -261,10 +261,8 @@ fn a_violation_stops_the_run_in_which_it_happens() {
     let seen = || {
         looks.set(looks.get() + 1);
         if looks.get() == 20 {
-            let (role, term) = (RoleKind::Leader, Term(99));
-            for server in [1, 2].map(ServerId) {
-                events.tell(&Fact::Became { server, role, term });
-            }
+            let (server, what) = (ServerId(1), "boats");
+            events.tell(&Fact::Holds { server, what, count: 2, limit: 1 });
         }
         violated()
     };

@@ -31,6 +31,10 @@ pub(super) struct Faults<'a> {
     pub(super) losses: bool,
     /// Whether others may become members.
     pub(super) changes: bool,
+    /// Whether clients may read by leases.
+    pub(super) leases: bool,
+    /// Crowds of clients so far.
+    pub(super) crowds: u64,
     pub(super) luck: &'a mut Luck,
 }
 
@@ -79,6 +83,12 @@ impl Script {
     }
 }
 
+/// Leases are right only while clocks run alike and all servers have the same timings.
+pub(super) fn leases_hold(kinds: &[Fault]) -> bool {
+    let wrong = [Fault::ClockRate, Fault::ClockJump, Fault::Retime];
+    !kinds.iter().any(|fault| wrong.contains(fault))
+}
+
 fn on_disk(servers: Servers, fault: DiskFault) -> Order {
     Order::DiskFault { servers, fault }
 }
@@ -87,7 +97,8 @@ impl<'a> Faults<'a> {
     pub(super) fn new(founders: u64, kinds: &[Fault], luck: &'a mut Luck) -> Self {
         let losses = founders > 2 && kinds.iter().any(|fault| fault.loses_data());
         let changes = kinds.iter().any(|fault| fault.changes_members());
-        Self { founders, servers: founders, losses, changes, luck }
+        let leases = leases_hold(kinds);
+        Self { founders, servers: founders, losses, changes, leases, crowds: 0, luck }
     }
 
     /// Lets one fault begin, and later end, or not.
@@ -259,6 +270,9 @@ impl<'a> Faults<'a> {
                 let back = self.luck.below(2) == 0;
                 script.begin(at, fault, Order::ClockJump { servers, by, back });
             }
+            Fault::OldLeader => self.depose(at, script),
+            Fault::Outlived => self.outlive(at, until, script),
+            Fault::BrokenSnapshot => self.break_snapshot(at, until, script),
             Fault::Snapshot
             | Fault::Add
             | Fault::AddLearner

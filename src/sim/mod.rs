@@ -11,6 +11,7 @@
 //! | `profile.rs` | which faults are there, and which go together? |
 //! | `world.rs` | what does a seed stand for? |
 //! | `faults.rs` | what does a fault say, and how does it end? |
+//! | `deposed.rs` | what do clients see of leaders that are none any more? |
 //! | `operator.rs` | what do operators order meanwhile? |
 //! | `exam.rs` | what must a cluster be able to do when everything is mended? |
 //! | `run.rs` | what came of a world? |
@@ -18,6 +19,7 @@
 //! | `fleet.rs` | what came of many seeds, on several threads? |
 //! | `tally.rs` | how much of what happened? |
 
+mod deposed;
 mod exam;
 mod faults;
 mod fleet;

@@ -45,6 +45,11 @@ pub enum Fault {
     Pause,
     /// A server stands for election unasked.
     Campaign,
+    /// The leader hears nobody, and another is elected in one of several ways, while clients ask
+    /// both (TRAPS 25, 26, 29).
+    OldLeader,
+    /// A server crashes, and what it had asked is answered in its next life (TRAPS 23).
+    Outlived,
     /// A state machine is slow.
     SlowApply,
     /// A state machine does nothing for a while.
@@ -77,6 +82,8 @@ pub enum Fault {
     ClockJump,
     /// Servers take a snapshot.
     Snapshot,
+    /// A server is lost while it takes a snapshot, or gets one.
+    BrokenSnapshot,
     /// A server becomes a voter.
     Add,
     /// A server becomes a learner.
@@ -137,6 +144,8 @@ impl Fault {
         Fault::Stop,
         Fault::Pause,
         Fault::Campaign,
+        Fault::OldLeader,
+        Fault::Outlived,
         Fault::SlowApply,
         Fault::StalledApply,
         Fault::Retime,
@@ -153,6 +162,7 @@ impl Fault {
         Fault::ClockRate,
         Fault::ClockJump,
         Fault::Snapshot,
+        Fault::BrokenSnapshot,
         Fault::Add,
         Fault::AddLearner,
         Fault::Remove,
@@ -179,7 +189,6 @@ impl Fault {
             Fault::Chain => 3,
             fault if fault.loses_data() => 3,
             Fault::Constrained | Fault::QuorumLoss => 2,
-            Fault::Transfer | Fault::BrokenTransfer => 2,
             _ => 1,
         }
     }
@@ -230,6 +239,8 @@ impl Fault {
             Fault::Stop => ("stop", Profile::Process),
             Fault::Pause => ("pause", Profile::Process),
             Fault::Campaign => ("campaign", Profile::Process),
+            Fault::OldLeader => ("old-leader", Profile::Process),
+            Fault::Outlived => ("outlived", Profile::Process),
             Fault::SlowApply => ("slow-apply", Profile::Process),
             Fault::StalledApply => ("stalled-apply", Profile::Process),
             Fault::Retime => ("retime", Profile::Process),
@@ -246,6 +257,7 @@ impl Fault {
             Fault::ClockRate => ("clock-rate", Profile::Clock),
             Fault::ClockJump => ("clock-jump", Profile::Clock),
             Fault::Snapshot => ("snapshot", Profile::Operator),
+            Fault::BrokenSnapshot => ("broken-snapshot", Profile::Operator),
             Fault::Add => ("add", Profile::Operator),
             Fault::AddLearner => ("add-learner", Profile::Operator),
             Fault::Remove => ("remove", Profile::Operator),

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::exam::Exam;
-use super::faults::{Faults, Script};
+use super::faults::{Faults, Script, leases_hold};
 use super::{Fault, Profile};
 use crate::actors::Consistency;
 use crate::raft::ServerId;
@@ -101,11 +101,9 @@ impl World {
     }
 }
 
-/// How many clients read in which way. Leases are right only while clocks run alike and all
-/// servers have the same timings.
+/// How many clients read in which way.
 fn readings(faults: &[Fault], clients: u64, luck: &mut Luck) -> [(u64, Consistency); 3] {
-    let wrong = [Fault::ClockRate, Fault::ClockJump, Fault::Retime];
-    let leases = !faults.iter().any(|fault| wrong.contains(fault));
+    let leases = leases_hold(faults);
     let (lease, stale) = match luck.below(4) {
         0 | 1 if leases => (luck.within(1, clients), 0),
         2 => (0, 1),
