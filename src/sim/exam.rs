@@ -156,16 +156,15 @@ impl Exam<'_> {
 
     /// Whoever has not caught up is not waited for.
     fn add_a_stranger(&mut self) {
-        let (server, side, jitter) = (self.stranger, || Servers::All, Duration::ZERO);
-        let delay = |latency| Order::Delay { from: side(), to: side(), latency, jitter };
-        self.order(delay(ms(40)));
+        let server = self.stranger;
+        self.attempt(Order::Add { server, learner: true });
+        self.wait(ms(200));
+        self.attempt(Order::DiskStall(server.into()));
+        self.expect(Expectation::Progress { within: WITHIN });
         self.attempt(Order::Add { server, learner: false });
-        self.wait(ms(60));
-        self.attempt(Order::Crash(server.into()));
         self.wait(ms(200));
         self.expect(Expectation::Progress { within: WITHIN });
-        self.order(Order::Heal);
-        self.attempt(Order::Recover(server.into()));
+        self.order(Order::DiskLatency { servers: Servers::All, latency: Duration::ZERO });
     }
 
     /// A cluster that cannot do without some servers does not agree to.
@@ -177,7 +176,9 @@ impl Exam<'_> {
         self.wait(ms(1000));
         self.attempt(Order::Members(wanted));
         self.expect(Expectation::Progress { within: WITHIN });
-        self.order(Order::Recover(down.into()));
+        // Some may find out only now that their disks are damaged.
+        self.order(Order::Recover(Servers::All));
+        self.order(Order::Rejoin(Servers::All));
     }
 
     fn two_voters(&mut self) -> (ServerId, ServerId) {
