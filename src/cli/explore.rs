@@ -62,7 +62,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         crashes: arguments.crashes,
         pre_vote: arguments.pre_vote,
         states: arguments.states,
-        ..Bounds::default()
     };
     #[cfg(feature = "museum")]
     if let Some(bug) = arguments.bug {
