@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jangada::museum::{self, About, Bug};
+use jangada::script::Scenario;
 use jangada::sim::{self, World, WorldOptions};
 use serde_json::json;
 
@@ -131,7 +132,10 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
             && is_its_fault(bug, &world)?
         {
             let wall = took();
-            let shrunk = sim::shrink(&world, &violation, arguments.runs)?;
+            let mut innocent = |scenario: &Scenario| {
+                without(bug, || sim::run_scenario(scenario)).map(|violation| violation.is_none())
+            };
+            let shrunk = sim::shrink(&world, &violation, arguments.runs, Some(&mut innocent))?;
             let caught = Caught {
                 property: shrunk.violation.property,
                 orders: shrunk.orders,
@@ -145,13 +149,22 @@ fn look_for(bug: Bug, arguments: &Arguments) -> io::Result<Finding> {
 
 /// Whether the world goes well without the bug.
 fn is_its_fault(bug: Bug, world: &World) -> io::Result<bool> {
-    museum::switch_off();
-    let without = sim::run(world)?;
-    museum::switch_on(bug);
-    if let Some(violation) = &without.violation {
+    let violation = without(bug, || sim::run(world))?;
+    if let Some(violation) = &violation {
         complain(&format!("seed {} fails without any bug, too: {violation}", world.seed));
     }
-    Ok(without.violation.is_none())
+    Ok(violation.is_none())
+}
+
+/// What goes wrong without the bug.
+fn without(
+    bug: Bug,
+    run: impl FnOnce() -> io::Result<sim::Outcome>,
+) -> io::Result<Option<sim::Violation>> {
+    museum::switch_off();
+    let outcome = run();
+    museum::switch_on(bug);
+    outcome.map(|outcome| outcome.violation)
 }
 
 fn line(finding: &Finding) -> String {

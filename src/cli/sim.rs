@@ -82,7 +82,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     for failed in &report.failed {
         say(&describe(failed));
     }
-    let shrunk = match report.failed.first().map(|it| shrink(&it.world, &it.violation, RUNS)) {
+    let shrunk = match report.failed.first().map(|it| shrink(&it.world, &it.violation, RUNS, None))
+    {
         None => None,
         Some(Ok(shrunk)) => Some(shrunk),
         Some(Err(error)) => {

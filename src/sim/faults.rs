@@ -57,6 +57,11 @@ impl Script {
         self.end = end;
     }
 
+    /// How many statements come after everything else.
+    pub(super) fn closing(&self) -> usize {
+        self.closing.len()
+    }
+
     /// Adds a statement after everything else.
     pub(super) fn close(&mut self, statement: Statement) {
         self.closing.push(statement);

@@ -34,7 +34,7 @@ mod world;
 
 pub use fleet::{Failed, Fleet, Report};
 pub use profile::{Fault, Profile};
-pub use run::{Outcome, Violation, run};
-pub use shrink::{Shrunk, shrink};
+pub use run::{Outcome, Violation, run, run_scenario};
+pub use shrink::{Innocent, Shrunk, shrink};
 pub use tally::Tally;
 pub use world::{World, WorldOptions};

@@ -7,8 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::run::run_scenario;
-use super::{Violation, World, WorldOptions};
+use super::{Violation, World, WorldOptions, run_scenario};
 use crate::actors::{Order, Servers};
 use crate::raft::ServerId;
 use crate::script::{Clients, Scenario, Setting, Statement, Variables, Wait};
@@ -34,9 +33,15 @@ struct Candidate {
     /// Which disks, and when they get snapshots, if that is said.
     settings: Vec<Setting>,
     statements: Vec<Statement>,
+    /// The last so many statements stay as they are.
+    fixed: usize,
 }
 
-struct Shrinker {
+/// Whether a scenario goes well where nothing is wrong.
+pub type Innocent<'a> = &'a mut dyn FnMut(&Scenario) -> io::Result<bool>;
+
+struct Shrinker<'a> {
+    innocent: Option<Innocent<'a>>,
     best: Candidate,
     violation: Violation,
     runs: u64,
@@ -50,11 +55,22 @@ const WORLDS: u64 = 24;
 
 /// Makes the scenario of a failed world as short as `limit` runs allow.
 ///
+/// What is demanded in time at the end of a world can be demanded only there: with less of it before,
+/// any cluster would fail. So nothing of the end is left out, unless it can be asked whether the
+/// rest is `innocent`.
+///
 /// # Errors
 /// If a run can have no runtime.
-pub fn shrink(world: &World, violation: &Violation, limit: u64) -> io::Result<Shrunk> {
+pub fn shrink(
+    world: &World,
+    violation: &Violation,
+    limit: u64,
+    innocent: Option<Innocent<'_>>,
+) -> io::Result<Shrunk> {
+    let in_time = violation.property == "liveness" && innocent.is_none();
     let mut shrinker = Shrinker {
-        best: Candidate::of(&world.scenario),
+        innocent,
+        best: Candidate::of(world, in_time),
         violation: violation.clone(),
         runs: 0,
         limit,
@@ -80,7 +96,7 @@ pub fn shrink(world: &World, violation: &Violation, limit: u64) -> io::Result<Sh
 
 impl Candidate {
     /// A world's scenario has no variables, and every line of it parses.
-    fn of(scenario: &Scenario) -> Self {
+    fn of(World { scenario, closing, .. }: &World, in_time: bool) -> Self {
         let variables = Variables::new();
         let statements = scenario.steps.iter().filter_map(|step| step.statement(&variables).ok());
         Self {
@@ -90,6 +106,7 @@ impl Candidate {
                 .chain(scenario.snapshots.map(Setting::Snapshots))
                 .collect(),
             statements: statements.collect(),
+            fixed: if in_time { *closing } else { 0 },
         }
     }
 
@@ -98,6 +115,11 @@ impl Candidate {
         let settings: Vec<_> =
             [servers, seed].into_iter().chain(self.settings.iter().copied()).collect();
         Scenario::new(&settings, &self.statements)
+    }
+
+    /// How many statements may be left out or changed.
+    fn free(&self) -> usize {
+        self.statements.len().saturating_sub(self.fixed)
     }
 
     fn with(&self, statements: Vec<Statement>) -> Self {
@@ -114,7 +136,7 @@ impl Candidate {
     }
 }
 
-impl Shrinker {
+impl Shrinker<'_> {
     fn spent(&self) -> bool {
         self.runs >= self.limit
     }
@@ -127,8 +149,13 @@ impl Shrinker {
     /// Runs a scenario; what it violates, if that is the same property.
     fn fails_alike(&mut self, scenario: &Scenario) -> io::Result<Option<Violation>> {
         self.runs += 1;
-        let violation = run_scenario(scenario, Default::default())?.violation;
-        Ok(violation.filter(|violation| violation.property == self.violation.property))
+        let violation = run_scenario(scenario)?.violation;
+        let alike = violation.filter(|violation| violation.property == self.violation.property);
+        let innocent = match (&alike, &mut self.innocent) {
+            (Some(_), Some(innocent)) => innocent(scenario)?,
+            _ => true,
+        };
+        Ok(alike.filter(|_| innocent))
     }
 
     /// Takes the candidate for the best if it fails in the same way, with its own seed or another.
@@ -165,7 +192,8 @@ impl Shrinker {
                 }
                 let world = World::expand(seed, options);
                 if let Some(violation) = self.fails_alike(&world.scenario)? {
-                    (self.best, self.violation) = (Candidate::of(&world.scenario), violation);
+                    let in_time = self.best.fixed > 0;
+                    (self.best, self.violation) = (Candidate::of(&world, in_time), violation);
                     return Ok(());
                 }
             }
@@ -181,7 +209,9 @@ impl Shrinker {
             now += wait_of(statement);
             statements.push(statement.clone());
             if now > self.violation.at {
-                let candidate = self.best.with(statements);
+                let left_out = self.best.statements.len() - statements.len();
+                let fixed = self.best.fixed.saturating_sub(left_out);
+                let candidate = Candidate { fixed, ..self.best.with(statements) };
                 self.accept(&candidate)?;
                 break;
             }
@@ -191,9 +221,9 @@ impl Shrinker {
 
     /// Leaves runs of statements out, long ones first (delta debugging, Zeller 1999).
     fn leave_statements_out(&mut self) -> io::Result<()> {
-        let mut length = self.best.statements.len() / 2;
+        let mut length = self.best.free() / 2;
         while length > 0 {
-            let mut end = self.best.statements.len();
+            let mut end = self.best.free();
             while end > 0 {
                 let start = end.saturating_sub(length);
                 let mut statements = self.best.statements.clone();
@@ -211,7 +241,7 @@ impl Shrinker {
                 if self.spent() {
                     return Ok(());
                 }
-                end = start.min(self.best.statements.len());
+                end = start.min(self.best.free());
             }
             length /= 2;
         }
@@ -223,6 +253,9 @@ impl Shrinker {
             let statements = self.best.statements.iter();
             // Nobody can be told what servers do that are not there.
             let possible = |it: &&Statement| order_of(it).is_none_or(|it| names_up_to(it, servers));
+            if !statements.clone().skip(self.best.free()).all(|it| possible(&it)) {
+                continue;
+            }
             let statements = statements.filter(possible).cloned().collect();
             let candidate = Candidate { servers, ..self.best.with(statements) };
             if self.accept(&candidate)? || self.spent() {
@@ -244,7 +277,7 @@ impl Shrinker {
 
     /// Takes fewer clients, and shorter times.
     fn simplify(&mut self) -> io::Result<()> {
-        for place in 0..self.best.statements.len() {
+        for place in 0..self.best.free() {
             for simpler in simpler(&self.best.statements[place]) {
                 let mut statements = self.best.statements.clone();
                 statements[place] = simpler;
@@ -259,7 +292,7 @@ impl Shrinker {
 
     /// Where an order need not be tried, it is given.
     fn insist(&mut self) -> io::Result<()> {
-        for place in 0..self.best.statements.len() {
+        for place in 0..self.best.free() {
             if self.spent() {
                 break;
             }

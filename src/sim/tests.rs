@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::run::run_scenario;
 use super::*;
 use crate::script::{Expectation, Scenario, Setting, Statement};
 
@@ -93,15 +92,16 @@ fn what_fails_shrinks_to_what_makes_it_fail() {
     let mut statements: Vec<Statement> = statements.iter().map(statement).collect();
     let within = Duration::from_secs(1);
     statements.push(Statement::Expect(Expectation::Leader { server: None, within }));
+    world.closing = 1;
     world.scenario = Scenario::new(&[Setting::Servers(5), Setting::Seed(1)], &statements);
-    let violation = run_scenario(&world.scenario, Default::default()).unwrap().violation.unwrap();
+    let violation = run_scenario(&world.scenario).unwrap().violation.unwrap();
     assert_eq!(violation.property, "liveness");
-    let shrunk = shrink(&world, &violation, 300).unwrap();
+    let shrunk = shrink(&world, &violation, 300, None).unwrap();
     assert!(shrunk.orders <= 2, "{}", shrunk.scenario);
-    let again = run_scenario(&shrunk.scenario, Default::default()).unwrap();
+    let again = run_scenario(&shrunk.scenario).unwrap();
     assert_eq!(again.violation, Some(shrunk.violation));
     for limit in [0, 7] {
-        let shrunk = shrink(&world, &violation, limit).unwrap();
+        let shrunk = shrink(&world, &violation, limit, None).unwrap();
         assert!(shrunk.runs <= limit, "{} of {limit} runs", shrunk.runs);
     }
 }

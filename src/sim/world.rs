@@ -43,6 +43,8 @@ pub struct World {
     pub pace: Duration,
     /// All of it, as the console's language says it.
     pub scenario: Scenario,
+    /// How many of the last statements mend everything and demand that it is well.
+    pub closing: usize,
     /// The faults by the number of the scenario's step that begins them.
     pub begins: BTreeMap<usize, Fault>,
 }
@@ -89,6 +91,7 @@ impl World {
         let stranger = ServerId(misfortunes.servers + 1);
         Exam { voters, stranger, faults: &faults, luck: misfortunes.luck, script: &mut script }
             .hold();
+        let closing = script.closing();
         let (statements, begins) = script.finish();
         let disks = Setting::Disks(DiskKind::Simulated);
         let mut settings = vec![Setting::Servers(servers), Setting::Seed(seed), disks];
@@ -97,7 +100,7 @@ impl World {
         let begins = begins.into_iter().map(|(place, fault)| (scenario.steps[place].number, fault));
         let begins = begins.collect();
         let clients = (clients, every);
-        Self { seed, options, servers, clients, faults, pace, scenario, begins }
+        Self { seed, options, servers, clients, faults, pace, scenario, closing, begins }
     }
 }
 
