@@ -185,8 +185,6 @@ catalogue! {
     LetsGoOfTheMajority: "raft", "thesis 4.2", "liveness";
     /// A server that lost its disk counts for commits and reads before it is recovered.
     CountsRecoveringServers: "raft", "FAST 2018; TRAPS 45", "acknowledged_is_kept";
-    /// A snapshot that is older than what is committed here is installed all the same.
-    InstallsOlderSnapshots: "raft", "etcd #18055; TRAPS 8 and 61", "monotonic";
     /// A leader that was told to hand over goes on taking writes.
     TakesWritesWhileHandingOver: "raft", "hashicorp 62eaa1c; TRAPS 63", "liveness";
     /// A leader steps down when it has told another to stand, whether that is elected or not.

@@ -6,12 +6,11 @@ use std::time::Duration;
 use super::Fault;
 use super::faults::{Faults, Script};
 use crate::actors::{Consistency, Order, Servers};
-use crate::raft::ServerId;
 use crate::script::{Clients, Statement};
 use crate::storage::DiskFault;
 
 /// Most crowds of clients in one world: what they do is kept, and checked at the end.
-const CROWDS: u64 = 4;
+const CROWDS: u64 = 2;
 
 impl Faults<'_> {
     /// Many clients for a short time: what is true only for a moment must be asked for then.
@@ -20,7 +19,7 @@ impl Faults<'_> {
             return;
         }
         self.crowds += 1;
-        let (count, every) = (6, self.luck.millis(2, 10));
+        let (count, every) = (20, self.luck.millis(10, 20));
         let reading = match self.leases {
             true => Consistency::Lease,
             false => Consistency::Linearizable,
@@ -58,18 +57,22 @@ impl Faults<'_> {
     }
 
     /// What a server asked the leader is answered when the server has begun another life
-    /// (TRAPS 23).
+    /// (TRAPS 23). Of a life that has just begun, so that both have asked as much.
     pub(super) fn outlive(&mut self, at: Duration, until: Duration, script: &mut Script) {
-        let asks: ServerId = self.server();
-        let (latency, jitter) = (self.luck.millis(60, 250), Duration::ZERO);
-        self.crowd(at, 4 * latency, script);
+        let asks = self.server();
+        let (latency, jitter) = (self.luck.millis(120, 250), Duration::ZERO);
         for (from, to) in [(asks.into(), Servers::Leader), (Servers::Leader, asks.into())] {
             script.order(at, Order::Delay { from, to, latency, jitter });
         }
-        let crash = at + latency + self.luck.millis(0, 200);
-        script.begin(crash, Fault::Outlived, Order::Crash(asks.into()));
-        script.order(crash + self.luck.millis(0, 50), Order::Recover(asks.into()));
-        script.order(until.max(crash + 2 * latency), Order::Heal);
+        script.order(at, Order::Crash(asks.into()));
+        let first = at + self.luck.millis(0, 10);
+        script.order(first, Order::Recover(asks.into()));
+        self.crowd(first, 4 * latency, script);
+        // It has heard the leader again.
+        let second = first + latency + self.luck.millis(10, 100);
+        script.begin(second, Fault::Outlived, Order::Crash(asks.into()));
+        script.order(second + self.luck.millis(0, 5), Order::Recover(asks.into()));
+        script.order(until.max(second + 3 * latency), Order::Heal);
     }
 
     /// A server is lost while it takes a snapshot, or while it has got one of another history.
