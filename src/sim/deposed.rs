@@ -9,17 +9,17 @@ use crate::actors::{Consistency, Order, Servers};
 use crate::script::{Clients, Statement};
 use crate::storage::DiskFault;
 
-/// Most crowds of clients in one world: what they do is kept, and checked at the end.
-const CROWDS: u64 = 2;
+/// Most clients of all crowds in one world: what they do is kept, and checked at the end.
+const CROWDED: u64 = 48;
 
 impl Faults<'_> {
     /// Many clients for a short time: what is true only for a moment must be asked for then.
-    fn crowd(&mut self, at: Duration, time: Duration, script: &mut Script) {
-        if self.crowds == CROWDS {
+    fn crowd(&mut self, count: u64, at: Duration, time: Duration, script: &mut Script) {
+        if self.crowded + count > CROWDED {
             return;
         }
-        self.crowds += 1;
-        let (count, every) = (20, self.luck.millis(10, 20));
+        self.crowded += count;
+        let every = self.luck.millis(8, 16);
         let reading = match self.leases {
             true => Consistency::Lease,
             false => Consistency::Linearizable,
@@ -32,7 +32,7 @@ impl Faults<'_> {
     pub(super) fn depose(&mut self, at: Duration, script: &mut Script) {
         let (leader, all, heir) = (|| Servers::Leader, || Servers::All, self.server());
         let time = self.luck.millis(200, 900);
-        self.crowd(at, time, script);
+        self.crowd(12, at, time, script);
         let at = at + self.luck.millis(20, 100);
         // While a round of heartbeats is under way, or just over.
         let soon = at + self.luck.millis(0, 60);
@@ -67,7 +67,7 @@ impl Faults<'_> {
         script.order(at, Order::Crash(asks.into()));
         let first = at + self.luck.millis(0, 10);
         script.order(first, Order::Recover(asks.into()));
-        self.crowd(first, 4 * latency, script);
+        self.crowd(28, first, 3 * latency, script);
         // It has heard the leader again.
         let second = first + latency + self.luck.millis(10, 100);
         script.begin(second, Fault::Outlived, Order::Crash(asks.into()));
@@ -95,7 +95,7 @@ impl Faults<'_> {
             return;
         }
         // The old leader's log grows on; the new one's goes.
-        self.crowd(at, Duration::from_millis(500), script);
+        self.crowd(12, at, Duration::from_millis(500), script);
         script.order(at, Order::Cut { from: all(), to: Servers::Leader });
         script.order(at, Order::Cut { from: Servers::Leader, to: all() });
         let elected = at + self.luck.millis(200, 500);

@@ -33,8 +33,8 @@ pub(super) struct Faults<'a> {
     pub(super) changes: bool,
     /// Whether clients may read by leases.
     pub(super) leases: bool,
-    /// Crowds of clients so far.
-    pub(super) crowds: u64,
+    /// Clients of crowds so far.
+    pub(super) crowded: u64,
     pub(super) luck: &'a mut Luck,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Faults<'a> {
         let losses = founders > 2 && kinds.iter().any(|fault| fault.loses_data());
         let changes = kinds.iter().any(|fault| fault.changes_members());
         let leases = leases_hold(kinds);
-        Self { founders, servers: founders, losses, changes, leases, crowds: 0, luck }
+        Self { founders, servers: founders, losses, changes, leases, crowded: 0, luck }
     }
 
     /// Lets one fault begin, and later end, or not.
