@@ -580,7 +580,9 @@ impl Client {
                 }
                 Ok(Ok(Err(CallError::Refused(refusal)))) => {
                     match refusal {
-                        Refusal::NotLeader(leader) => shared.target.set(Some(leader)),
+                        Refusal::NotLeader(leader) | Refusal::HandingOver(leader) => {
+                            shared.target.set(Some(leader));
+                        }
                         _ => self.ask_another(target),
                     }
                     NotDone::Refused { server: target, refusal }

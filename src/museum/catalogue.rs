@@ -201,7 +201,7 @@ catalogue! {
     ForcedElectionsBreakLeases: "raft", "thesis 6.4.1", "linearizable";
     /// A server that starts again votes although it may have promised a leader not to.
     RestartEndsPromises: "raft", "thesis 6.4.1; TRAPS 25", "linearizable";
-    /// A server that starts again numbers its reads anew: a late answer meets a later read.
+    /// The number of a read that was given up is used again: its late answer meets a later read.
     ReusesReadIds: "actors", "etcd #20418, raft PR 397; TRAPS 23", "linearizable";
 
     // Snapshots, conditions and batches of the file store.

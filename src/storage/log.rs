@@ -13,6 +13,8 @@ pub(super) struct MemoryLog {
     /// The entry before the first.
     pub(super) base: Position,
     pub(super) last: Position,
+    /// The bytes of all payloads.
+    bytes: u64,
 }
 
 type Runs = VecDeque<(Index, Entries)>;
@@ -26,7 +28,7 @@ pub(super) struct Front {
 impl MemoryLog {
     /// The empty log behind `base`.
     pub(super) fn behind(base: Position) -> Self {
-        Self { runs: Runs::new(), base, last: base }
+        Self { runs: Runs::new(), base, last: base, bytes: 0 }
     }
 
     pub(super) fn append(&mut self, first: Index, entries: Entries) {
@@ -34,6 +36,7 @@ impl MemoryLog {
         let Some(last) = entries.last() else { return };
         let index = Index(self.last.index.0 + entries.len() as u64);
         self.last = Position::new(last.term, index);
+        self.bytes += bytes(&entries);
         self.runs.push_back((first, entries));
     }
 
@@ -51,14 +54,16 @@ impl MemoryLog {
             runs.push_back((*first, run.slice(0, cut)));
             (*first, *run) = (to.next(), run.slice(cut, run.len()));
         }
+        self.bytes -= runs.iter().map(|(_, run)| bytes(run)).sum::<u64>();
         Front { base: std::mem::replace(&mut self.base, base), runs }
     }
 
     /// Takes the last [`compact`](Self::compact) back.
     pub(super) fn restore(&mut self, front: Front) {
         self.base = front.base;
-        for run in front.runs.into_iter().rev() {
-            self.runs.push_front(run);
+        for (first, run) in front.runs.into_iter().rev() {
+            self.bytes += bytes(&run);
+            self.runs.push_front((first, run));
         }
     }
 
@@ -102,6 +107,7 @@ impl MemoryLog {
         let last = self.runs.back().and_then(|(_, run)| run.last());
         let term = last.map_or(self.base.term, |entry| entry.term);
         self.last = Position::new(term, first.previous());
+        self.bytes -= bytes(&removed);
         removed
     }
 
@@ -143,7 +149,7 @@ impl MemoryLog {
 
     /// The bytes of all payloads.
     pub(super) fn bytes(&self) -> u64 {
-        self.runs.iter().flat_map(|(_, run)| run.iter()).map(size).sum()
+        self.bytes
     }
 
     pub(super) fn metas(&self) -> impl Iterator<Item = EntryMeta> {
@@ -174,10 +180,50 @@ impl MemoryLog {
     }
 }
 
+/// The bytes of the payloads of a run.
+fn bytes(run: &Entries) -> u64 {
+    run.iter().map(size).sum()
+}
+
 /// The bytes of an entry's payload.
 fn size(entry: &Entry) -> u64 {
     match &entry.payload {
         Payload::Command(command) => command.len() as u64,
         Payload::NoOp | Payload::Configuration(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn run(sizes: &[usize]) -> Entries {
+        let payload = |size: &usize| Payload::Command(Bytes::from(vec![0; *size]));
+        sizes.iter().map(|size| Entry { term: Term(1), payload: payload(size) }).collect()
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_entries_that_are_there() {
+        let mut log = MemoryLog::behind(Position::default());
+        log.append(Index(1), run(&[1, 10, 100]));
+        log.append(Index(4), run(&[1000, 10_000]));
+        assert_eq!(log.bytes(), 11_111);
+        log.truncate(Index(5));
+        assert_eq!(log.bytes(), 1111);
+        let front = log.compact(Index(2));
+        assert_eq!(log.bytes(), 1100);
+        log.truncate(Index(4));
+        assert_eq!(log.bytes(), 100);
+        log.append(Index(4), run(&[5]));
+        log.compact(Index(3));
+        assert_eq!(log.bytes(), 5);
+        drop(front);
+        let mut log = MemoryLog::behind(Position::default());
+        log.append(Index(1), run(&[1, 10]));
+        let front = log.compact(Index(1));
+        log.restore(front);
+        assert_eq!(log.bytes(), 11);
     }
 }

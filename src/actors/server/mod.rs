@@ -162,10 +162,7 @@ impl Server {
             local,
             life,
             // Never a number of an earlier life, so that no late answer meets a new read.
-            next_ticket: Ticket(match on(Bug::ReusesReadIds) {
-                true => 0,
-                false => luck.next_u64() >> 1,
-            }),
+            next_ticket: Ticket(luck.next_u64() >> 1),
             luck,
             machine,
             inbox,
@@ -577,8 +574,12 @@ impl Server {
                 }
                 Request::Read(query, consistency) => {
                     let lease = consistency == Consistency::Lease;
-                    let ticket = self.next_ticket;
-                    self.next_ticket = Ticket(ticket.0 + 1);
+                    let ticket = match on(Bug::ReusesReadIds) {
+                        true => (0..).map(Ticket).find(|it| !self.reads.contains_key(it)),
+                        false => None,
+                    };
+                    let ticket = ticket.unwrap_or(self.next_ticket);
+                    self.next_ticket = Ticket(self.next_ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
                     self.step(Input::Read { ticket, lease }, Source::Nothing, ctx);
                     self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
