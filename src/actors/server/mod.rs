@@ -574,12 +574,8 @@ impl Server {
                 }
                 Request::Read(query, consistency) => {
                     let lease = consistency == Consistency::Lease;
-                    let ticket = match on(Bug::ReusesReadIds) {
-                        true => (0..).map(Ticket).find(|it| !self.reads.contains_key(it)),
-                        false => None,
-                    };
-                    let ticket = ticket.unwrap_or(self.next_ticket);
-                    self.next_ticket = Ticket(self.next_ticket.0 + 1);
+                    let ticket = self.next_ticket;
+                    self.next_ticket = Ticket(ticket.0 + 1);
                     self.reads.insert(ticket, (query, reply));
                     self.step(Input::Read { ticket, lease }, Source::Nothing, ctx);
                     self.tell_holds("reads", self.reads.len(), self.node.limits().pending_reads);
