@@ -105,3 +105,19 @@ fn what_fails_shrinks_to_what_makes_it_fail() {
         assert!(shrunk.runs <= limit, "{} of {limit} runs", shrunk.runs);
     }
 }
+
+/// A leader that finds out that it cannot read the snapshot which a follower needs stops, as one
+/// does that finds its log damaged; it does not offer for ever what it cannot send (TRAPS 73).
+#[test]
+fn a_leader_with_a_damaged_snapshot_does_not_keep_others_waiting() {
+    for seed in 0..40 {
+        let text = format!(
+            "servers 3\nseed {seed}\ndisks simulated\nsnapshots every 1000 keep 0\n\
+             expect leader within 5s\nclients 4 for 500ms every 5ms\nwait 100ms\n\
+             crash 3\nwait leader within 5s\nwait jobs\nsnapshot all\nwait 100ms\n\
+             try disk-flip leader\nrecover 3\nexpect caught-up 3 within 5s"
+        );
+        let scenario = Scenario::parse(text.as_bytes()).unwrap();
+        assert_eq!(run_scenario(&scenario).unwrap().violation, None, "{text}");
+    }
+}

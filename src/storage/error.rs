@@ -37,8 +37,7 @@ pub enum StorageError {
     /// A chunk of the snapshot cannot be read.
     #[error(
         "chunk {chunk} of its snapshot is damaged or gone{}. The log that the snapshot took the \
-         place of is gone, too; a new server, under a new number, must take its place and get \
-         the snapshot from the others",
+         place of is gone, too; `rejoin` the server, and it gets the snapshot from the others",
         Unreadable(*.unreadable)
     )]
     ChunkLost {

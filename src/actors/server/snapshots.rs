@@ -278,15 +278,23 @@ impl Server {
         self.machine.do_send(Picture::Restore(index));
     }
 
-    /// The part of a snapshot that goes with this message; nothing, if it is not here any more.
-    pub(super) fn part(&self, install: &InstallSnapshot) -> Cargo {
+    /// The part of a snapshot that goes with this message; nothing, if it is not here any more. A
+    /// server that cannot read its latest snapshot ends: it would keep others waiting for ever.
+    pub(super) fn part(&mut self, install: &InstallSnapshot) -> Cargo {
         let bytes = match install.part {
             None => return Cargo::Nothing,
             Some(Part::List(number)) => self
                 .snapshots
                 .ending_with(install.last_included)
                 .and_then(|snapshot| page(snapshot, number)),
-            Some(Part::Chunk(id)) => self.storage.chunk(&id),
+            Some(Part::Chunk(id)) => {
+                let bytes = self.storage.chunk(&id);
+                let latest = self.snapshots.latest.as_ref();
+                if bytes.is_none() && latest.is_some_and(|latest| latest.chunks.contains(&id)) {
+                    self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None });
+                }
+                bytes
+            }
         };
         bytes.map_or(Cargo::Nothing, Cargo::Part)
     }
