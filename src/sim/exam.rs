@@ -38,6 +38,9 @@ impl Exam<'_> {
         self.settle();
         // While one recovers from the loss of its disk, one server less may be too few.
         self.expect(Expectation::CaughtUp { servers: Servers::Followers, within: WITHIN });
+        // A leader may have found damage in what it sent them, and ended.
+        self.replace_the_damaged();
+        self.expect(Expectation::CaughtUp { servers: Servers::Followers, within: WITHIN });
         self.expect(Expectation::Progress { within: WITHIN });
         self.wait(ms(100));
         self.trial();
@@ -56,13 +59,17 @@ impl Exam<'_> {
         self.order(Order::ClockRate { servers: all(), rate: 1.0 });
         self.order(Order::Resume(all()));
         self.order(Order::Recover(all()));
-        if self.faults.iter().any(|fault| fault.loses_data()) {
-            self.order(Order::Rejoin(all()));
-        }
+        self.replace_the_damaged();
         // Not otherwise: new timings start every election timer, also one that nobody started.
         if self.faults.contains(&Fault::Retime) {
             self.order(Order::ElectionTimeout { min: ms(150), max: ms(350) });
             self.order(Order::Heartbeat(ms(50)));
+        }
+    }
+
+    fn replace_the_damaged(&mut self) {
+        if self.faults.iter().any(|fault| fault.loses_data()) {
+            self.order(Order::Rejoin(Servers::All));
         }
     }
 
