@@ -71,9 +71,12 @@ fn run_counting(scenario: &Scenario, begins: BTreeMap<usize, Fault>) -> io::Resu
         tally.add_traffic(&runner.sandbox().traffic());
         let calls = runner.tally_calls();
         (tally.writes, tally.reads, tally.unknown) = (calls.writes, calls.reads, calls.unknown);
-        tally.undecided = u64::from(calls.unchecked);
+        tally.unchecked = u64::from(calls.unchecked);
+        let failure = done.err();
+        tally.undecided = u64::from(failure.as_ref().is_some_and(Failure::is_undecided));
+        let failure = failure.filter(|failure| !failure.is_undecided());
         let seen = watch.violation.take();
-        let violation = seen.or(done.err().map(|failure| Violation::of(&failure, at)));
+        let violation = seen.or(failure.map(|failure| Violation::of(&failure, at)));
         runner.end().await;
         Outcome { tally, violation }
     })

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::Model;
 use super::search::{Explained, Search, Supply};
-use super::{NotLinearizable, check_linearizable, independent};
+use super::{LinearizabilityError, NotLinearizable, check_linearizable, independent};
 use crate::invariants::history::{Answer, Call, Content, History, Operation, Outcome};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -66,7 +66,12 @@ fn rename(from: &str, to: &str) -> Operation {
 
 fn check(calls: &[Call]) -> Result<(), NotLinearizable> {
     let history = History::from_calls(calls.to_vec()).expect("answered after invoked");
-    check_linearizable(&history).map(|summary| assert_eq!(summary.calls, calls.len()))
+    match check_linearizable(&history) {
+        Ok(summary) => assert_eq!(summary.calls, calls.len()),
+        Err(LinearizabilityError::Violated(violation)) => return Err(violation),
+        Err(LinearizabilityError::Undecided(undecided)) => panic!("{undecided}"),
+    }
+    Ok(())
 }
 
 #[track_caller]
@@ -402,7 +407,7 @@ fn an_endless_supply_of_one_delete_explains_too_much_and_says_so() {
 
 fn search_endless(calls: &[Call]) -> Result<Explained, NotLinearizable> {
     let model = Model::new(&calls.iter().collect::<Vec<_>>());
-    Search::new(&model, Supply::Endless).run(usize::MAX).expect("patience without end")
+    Search::new(&model, Supply::Endless).run(usize::MAX).0.expect("patience without end")
 }
 
 #[test]
