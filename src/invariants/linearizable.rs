@@ -70,10 +70,11 @@ pub enum LinearizabilityError {
     Undecided(#[from] Undecided),
 }
 
-/// Most configurations that one check enters in all, unless it has a verdict. It is a number, not a
-/// time, so that the same history always has the same verdict; it takes some seconds.
+/// Most configurations that one check enters without a verdict, beside eight for each call. It is a
+/// number, not a time, so that the same history always has the same verdict; it takes some seconds.
 const MOST_CONFIGURATIONS: usize = 1 << 20;
-/// How many configurations the first search for each group of files may enter.
+/// How many configurations the first search for each group of files enters, beside two for each
+/// call.
 const FIRST_PATIENCE: usize = 1 << 13;
 
 /// Checks that each file behaved as if every call on it took effect at one moment between its
@@ -93,44 +94,46 @@ const FIRST_PATIENCE: usize = 1 << 13;
 /// how far an order could be found, and which calls fit nowhere.
 /// [`LinearizabilityError::Undecided`] if the search ended before: on which files.
 pub fn check_linearizable(history: &History) -> Result<Summary, LinearizabilityError> {
+    let most = MOST_CONFIGURATIONS.saturating_add(history.calls().len().saturating_mul(8));
+    check_within(history, most).0
+}
+
+/// Checks a history without entering more than `most` configurations. Says how many it entered.
+fn check_within(history: &History, most: usize) -> (Result<Summary, LinearizabilityError>, usize) {
     let groups = independent(history);
-    let mut models: Vec<_> = groups.iter().map(|calls| Model::new(calls)).collect();
-    let files = models.iter().map(|model| model.names.len()).sum();
-    let mut left = MOST_CONFIGURATIONS;
-    let mut patience = FIRST_PATIENCE;
+    let mut left = most;
+    let mut open: Vec<_> = groups.iter().map(|calls| Model::new(calls)).collect();
+    let files = open.iter().map(|model| model.names.len()).sum();
+    let mut factor = 1_usize;
     // The short searches first: a violation is found though other files cannot be decided.
-    while left > 0 && !models.is_empty() {
+    while left > 0 && !open.is_empty() {
         let mut undecided = Vec::new();
-        for model in models {
-            if !explain(&model, patience, &mut left)? {
-                undecided.push(model);
+        for model in open {
+            let first = FIRST_PATIENCE + 2 * (model.answered.len() + model.unknown.len());
+            match explain(&model, first.saturating_mul(factor), &mut left) {
+                Ok(true) => {}
+                Ok(false) => undecided.push(model),
+                Err(violation) => return (Err(violation.into()), most - left),
             }
         }
-        models = undecided;
-        patience = patience.saturating_mul(4);
+        open = undecided;
+        factor = factor.saturating_mul(4);
     }
-    let unknown = |calls: &mut dyn Iterator<Item = &Call>| {
-        calls.filter(|call| *call.outcome() == Outcome::Unknown).count()
+    let count = |calls: &mut dyn Iterator<Item = &Call>| {
+        calls.fold((0, 0), |(calls, unknown), call| {
+            (calls + 1, unknown + usize::from(*call.outcome() == Outcome::Unknown))
+        })
     };
-    if models.is_empty() {
-        let unknown = unknown(&mut history.calls().iter());
-        return Ok(Summary { calls: history.calls().len(), unknown, files });
+    if open.is_empty() {
+        let (calls, unknown) = count(&mut history.calls().iter());
+        return (Ok(Summary { calls, unknown, files }), most - left);
     }
-    let names: BTreeSet<_> = models.iter().flat_map(|model| &model.names).copied().collect();
-    let on = || {
-        groups
-            .iter()
-            .flatten()
-            .copied()
-            .filter(|call| touched(call).any(|name| names.contains(name)))
-    };
-    Err(Undecided {
-        calls: on().count(),
-        unknown: unknown(&mut on()),
-        configurations: MOST_CONFIGURATIONS,
-        files: names.iter().map(|name| (*name).to_owned()).collect(),
-    }
-    .into())
+    let names: BTreeSet<_> = open.iter().flat_map(|model| &model.names).copied().collect();
+    let concerned = |call: &&&Call| touched(call).any(|name| names.contains(name));
+    let (calls, unknown) = count(&mut groups.iter().flatten().filter(concerned).copied());
+    let files = names.iter().map(|name| (*name).to_owned()).collect();
+    let undecided = Undecided { files, calls, unknown, configurations: most - left };
+    (Err(undecided.into()), most - left)
 }
 
 /// Looks for an order that explains the answers, for so many configurations in each of two searches

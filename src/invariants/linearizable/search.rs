@@ -15,7 +15,8 @@
 //!   placed, and no file holds the content up to there: the call does not come a second time. So
 //!   appends that somebody saw are placed where they were seen, not one by one wherever they fit.
 //! * What no call to come can observe, nor anything that appends make of it, is as good as any other
-//!   such content (`Search::is_spent`): configurations that only differ in it are the same.
+//!   such content (`Search::is_spent`): configurations that only differ in it are the same. (A call
+//!   that is done on the condition that a file holds it and has no answer may be left out.)
 //! * A file that is there may as well hold an observable content as a spent one: whatever works with
 //!   the second works with the first. So an append of bytes that nobody saw is placed as soon as its
 //!   files hold spent contents: there it does no harm, and later it may.
@@ -53,8 +54,6 @@ pub(super) struct Search<'m, 'h> {
     ties: Vec<usize>,
     /// For each rank, how many unplaced answered calls saw that content.
     awaited: Vec<usize>,
-    /// For each rank, how many unplaced calls with unknown outcome demand that content.
-    conditions: Vec<usize>,
     /// For each rank, how many unplaced creates begin it.
     sources: Vec<usize>,
     needs: Needs,
@@ -115,7 +114,7 @@ impl<'m, 'h> Search<'m, 'h> {
         let mut reads: Vec<Reads> = model.names.iter().map(|_| Reads::default()).collect();
         let (mut creates, mut ties) = (Vec::new(), Vec::new());
         let none = || vec![0; model.observed.len()];
-        let (mut awaited, mut conditions, mut sources) = (none(), none(), none());
+        let (mut awaited, mut sources) = (none(), none());
         for (place, step) in steps.iter().enumerate() {
             match step.effect {
                 Effect::Create { slot, .. } => {
@@ -132,8 +131,7 @@ impl<'m, 'h> Search<'m, 'h> {
                     reads[name].steps.push(place);
                     awaited[rank] += 1;
                 }
-                Some((_, rank)) => conditions[rank] += 1,
-                None => {}
+                _ => {}
             }
         }
         for reads in &mut reads {
@@ -141,7 +139,6 @@ impl<'m, 'h> Search<'m, 'h> {
         }
         Self {
             awaited,
-            conditions,
             sources,
             needs: Needs::new(&model.observed, &steps),
             used: vec![0; model.unknown.len().div_ceil(64)],
@@ -274,8 +271,7 @@ impl<'m, 'h> Search<'m, 'h> {
             Effect::Create { slot, .. } => self.sources[slot.ranks()].iter_mut().for_each(left),
             effect => match effect.demanded() {
                 Some((_, rank)) if step < self.answered => left(&mut self.awaited[rank]),
-                Some((_, rank)) => left(&mut self.conditions[rank]),
-                None => {}
+                _ => {}
             },
         }
     }
@@ -302,8 +298,7 @@ impl<'m, 'h> Search<'m, 'h> {
 
     /// Whether what the file holds will never be observed, nor what appends make of it.
     fn is_spent(&self, slot: Slot) -> bool {
-        slot != Slot::Absent
-            && slot.ranks().all(|rank| self.awaited[rank] == 0 && self.conditions[rank] == 0)
+        slot != Slot::Absent && slot.ranks().all(|rank| self.awaited[rank] == 0)
     }
 
     /// The answered calls to try next, the one answered first at the end.
