@@ -197,9 +197,7 @@ impl Node {
             persistent.forget_who_learns();
         }
         let mut log = Log::new(persistent.base, &persistent.snapshot);
-        for entry in persistent.log {
-            log.append(entry);
-        }
+        log.append(&persistent.log);
         let durable_index = log.last().index;
         // A log may hold entries of a term that the separate record of the term did not outlive.
         let logged = log.last().term;
@@ -242,8 +240,8 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let context = &mut Context { now, luck, effects };
-        // Nothing follows from that at once, and it comes often.
-        if !matches!(input, Input::Applied(_)) {
+        // These come often, and have nothing to do with time.
+        if !matches!(input, Input::Applied(_) | Input::Persisted { .. }) {
             self.mend_timers(context);
         }
         match input {
@@ -325,6 +323,11 @@ impl Node {
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
         })
+    }
+
+    /// The bytes of the payloads behind `after`, up to and including `last`.
+    pub(crate) fn bytes_between(&self, after: Index, last: Index) -> u64 {
+        self.log.bytes_between(after, last)
     }
 
     /// How much of the log the snapshot does not cover yet, up to `index`: entries, and bytes of
@@ -717,7 +720,7 @@ impl Node {
     /// Appends a no-op of the current term, which it leads.
     pub(super) fn append_no_op(&mut self, context: &mut Context<'_>) -> Position {
         let position = Position::new(self.current_term, self.log.last().index.next());
-        self.log.append(EntryMeta::new(position.term, 0));
+        self.log.append(&[EntryMeta::new(position.term, 0)]);
         context.effects.push(Effect::AppendNoOp { position });
         position
     }

@@ -468,7 +468,10 @@ impl Server {
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
         while self.handed_over < commit_index && self.handed_over < window_end {
             let end = commit_index.min(window_end);
-            let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
+            // Without looking at each entry, if all fit.
+            let fit = self.node.bytes_between(self.handed_over, end) < APPLY_BYTES;
+            let most = if fit { u64::MAX } else { APPLY_BYTES };
+            let entries = self.storage.read(self.handed_over, end, most);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
             if on(Bug::SkipsAtThePageBorder) && self.handed_over < end {
