@@ -1,6 +1,7 @@
 //! The session table: what makes a request exactly-once (Raft thesis, section 6.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,11 +19,21 @@ pub(super) struct Session {
     pub(super) last_used: u64,
     /// The client has the answers to all requests below this serial number.
     pub(super) acknowledged: u64,
-    /// The answers to the others, by serial number.
-    replies: BTreeMap<u64, Bytes>,
+    /// The answers to the others, by serial number, ascending. Most sessions keep one, and a queue
+    /// keeps its memory.
+    replies: VecDeque<Kept>,
     /// The sums of `replies`, added up.
     replies_sum: u64,
     /// What the session adds to the sum of the state.
+    sum: u64,
+}
+
+/// An answer that is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) serial: u64,
+    pub(super) reply: Bytes,
+    /// What it adds to the sum of the session.
     sum: u64,
 }
 
@@ -55,28 +66,38 @@ pub(super) struct Sessions {
 impl Session {
     /// A session without answers.
     pub(super) fn new(last_used: u64, acknowledged: u64) -> Self {
-        Self { last_used, acknowledged, replies: BTreeMap::new(), replies_sum: 0, sum: 0 }
+        Self { last_used, acknowledged, replies: VecDeque::new(), replies_sum: 0, sum: 0 }
     }
 
     fn record(&mut self, serial: u64, reply: Bytes) {
-        self.replies_sum = self.replies_sum.wrapping_add(reply_sum(serial, &reply));
-        if let Some(before) = self.replies.insert(serial, reply) {
-            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &before));
+        let sum = sum::mix(serial, sum::of(&reply));
+        self.replies_sum = self.replies_sum.wrapping_add(sum);
+        let kept = Kept { serial, reply, sum };
+        match self.place_of(serial) {
+            Ok(place) => {
+                let before = mem::replace(&mut self.replies[place], kept);
+                self.replies_sum = self.replies_sum.wrapping_sub(before.sum);
+            }
+            Err(place) => self.replies.insert(place, kept),
         }
     }
 
+    fn place_of(&self, serial: u64) -> Result<usize, usize> {
+        self.replies.binary_search_by_key(&serial, |kept| kept.serial)
+    }
+
     /// The answers that are kept, by serial number.
-    pub(super) fn replies(&self) -> &BTreeMap<u64, Bytes> {
+    pub(super) fn replies(&self) -> &VecDeque<Kept> {
         &self.replies
     }
 
     fn acknowledge(&mut self, below: u64) {
         self.acknowledged = self.acknowledged.max(below);
-        while let Some(first) = self.replies.first_entry()
-            && *first.key() < self.acknowledged
+        while let Some(first) = self.replies.front()
+            && first.serial < self.acknowledged
         {
-            let (serial, reply) = first.remove_entry();
-            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &reply));
+            self.replies_sum = self.replies_sum.wrapping_sub(first.sum);
+            self.replies.pop_front();
         }
     }
 
@@ -94,10 +115,6 @@ impl Admitted<'_> {
         self.session.record(serial, reply);
         self.session.sum_up(self.id, self.sum);
     }
-}
-
-fn reply_sum(serial: u64, reply: &[u8]) -> u64 {
-    sum::mix(serial, sum::of(reply))
 }
 
 impl Sessions {
@@ -184,20 +201,20 @@ impl Sessions {
         let session = Arc::make_mut(session);
         session.last_used = index;
         session.acknowledge(acknowledged);
-        session.sum_up(id, &mut self.sum);
-        if serial < session.acknowledged {
+        let known = session.place_of(serial).ok().filter(|_| !on(Bug::AppliesRetries));
+        let admission = if serial < session.acknowledged {
             let acknowledged = session.acknowledged;
-            return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
-        }
-        if let Some(reply) = session.replies.get(&serial)
-            && !on(Bug::AppliesRetries)
-        {
-            return Ok(Admission::Applied(reply.clone()));
-        }
-        if session.replies.len() >= limits.unacknowledged {
-            return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
-        }
-        Ok(Admission::New(Admitted { id, session, sum: &mut self.sum }))
+            Err(Refusal::AlreadyAcknowledged { serial, acknowledged })
+        } else if let Some(place) = known {
+            Ok(Admission::Applied(session.replies[place].reply.clone()))
+        } else if session.replies.len() >= limits.unacknowledged {
+            Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 })
+        } else {
+            // It is summed up with the answer.
+            return Ok(Admission::New(Admitted { id, session, sum: &mut self.sum }));
+        };
+        session.sum_up(id, &mut self.sum);
+        admission
     }
 }
 
