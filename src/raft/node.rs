@@ -39,6 +39,8 @@ pub struct Node {
     pub(super) applied: Index,
     /// What it owes to a leader that it follows no more.
     pub(super) promise: Promise,
+    /// From then on no timer can be too far ahead of a clock that only goes forward.
+    pub(super) mended_from: Time,
     pub(super) role: Role,
 }
 
@@ -227,6 +229,7 @@ impl Node {
             commit_index,
             applied: included,
             promise: Promise { to: None, until: now + bound },
+            mended_from: now,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -239,9 +242,14 @@ impl Node {
         luck: &mut dyn Luck,
         effects: &mut Vec<Effect>,
     ) {
+        // Nothing follows from that at once, and it comes often.
+        if let Input::Applied(index) = input {
+            self.applied = self.applied.max(index);
+            return;
+        }
         let context = &mut Context { now, luck, effects };
-        // These come often, and have nothing to do with time.
-        if !matches!(input, Input::Applied(_) | Input::Persisted { .. }) {
+        // That comes often too, and decides nothing by a timer.
+        if !matches!(input, Input::Persisted { .. }) {
             self.mend_timers(context);
         }
         match input {
@@ -260,7 +268,7 @@ impl Node {
             Input::Retime(timing) => self.retime(timing, context),
             Input::Change(request) => self.on_change(request, context),
             Input::HandOver { to } => self.on_hand_over(to, context),
-            Input::Applied(index) => self.applied = self.applied.max(index),
+            Input::Applied(_) => {}
             Input::Snapshotted(snapshot) => self.on_snapshotted(snapshot, context),
             Input::Fetching { last_included, want, have } => {
                 self.on_fetching(last_included, want, have, context);
@@ -493,6 +501,10 @@ impl Node {
     /// own leadership, for longer than the timings allow from now on.
     fn mend_timers(&mut self, context: &mut Context<'_>) {
         let (now, timing) = (context.now, &self.options.timing);
+        if now >= self.mended_from {
+            self.mended_from = now;
+            return;
+        }
         self.promise.until = self.promise.until.min(now + timing.election_timeout_min);
         let longest = match self.role {
             Role::Leader(_) => timing.heartbeat,
@@ -579,7 +591,9 @@ impl Node {
     }
 
     fn retime(&mut self, timing: Timing, context: &mut Context<'_>) {
-        self.options.timing = timing;
+        // What was set by the timing before is over by then.
+        let before = std::mem::replace(&mut self.options.timing, timing);
+        self.mended_from = self.mended_from + before.election_timeout_max.max(before.heartbeat);
         let deadline = self.new_election_deadline(context);
         match &mut self.role {
             Role::Follower(follower) => follower.election_deadline = deadline,

@@ -371,6 +371,9 @@ impl Node {
         assert!(index <= self.log.last().index, "invariant: what is committed is in the log");
         let before = std::mem::replace(&mut self.commit_index, index);
         context.effects.push(Effect::Commit(index));
+        if self.log.configured_at() <= before {
+            return;
+        }
         let (at, configuration) = self.log.configuration_at(index);
         if *at > before {
             let (at, configuration) = (*at, configuration.clone());
