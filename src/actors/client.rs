@@ -325,6 +325,9 @@ impl Client {
         content: impl Into<Bytes>,
     ) -> Result<Done, ClientError> {
         let content = content.into();
+        if content.len() <= CHUNK_BYTES {
+            return self.change(Command::Append { file: file.to_owned() }, &content).await;
+        }
         self.append(file, content.len() as u64, content, |_| {}).await
     }
 

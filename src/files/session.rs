@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::command::Request;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::reply::Encoded;
 use super::sum;
 use crate::museum::{Bug, on};
 
@@ -32,7 +31,7 @@ pub(super) struct Session {
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) serial: u64,
-    pub(super) reply: Bytes,
+    pub(super) reply: Encoded,
     /// What it adds to the sum of the session.
     sum: u64,
 }
@@ -43,7 +42,7 @@ pub(super) enum Admission<'a> {
     /// It is new: carry it out and record the answer here.
     New(Admitted<'a>),
     /// It was applied before, with this answer.
-    Applied(Bytes),
+    Applied(Encoded),
 }
 
 /// The session of a request that is being carried out.
@@ -69,7 +68,7 @@ impl Session {
         Self { last_used, acknowledged, replies: VecDeque::new(), replies_sum: 0, sum: 0 }
     }
 
-    fn record(&mut self, serial: u64, reply: Bytes) {
+    fn record(&mut self, serial: u64, reply: Encoded) {
         let sum = sum::mix(serial, sum::of(&reply));
         self.replies_sum = self.replies_sum.wrapping_add(sum);
         let kept = Kept { serial, reply, sum };
@@ -78,6 +77,7 @@ impl Session {
                 let before = mem::replace(&mut self.replies[place], kept);
                 self.replies_sum = self.replies_sum.wrapping_sub(before.sum);
             }
+            Err(last) if last == self.replies.len() => self.replies.push_back(kept),
             Err(place) => self.replies.insert(place, kept),
         }
     }
@@ -111,7 +111,7 @@ impl Session {
 
 impl Admitted<'_> {
     /// Keeps the answer to the request.
-    pub(super) fn record(self, serial: u64, reply: Bytes) {
+    pub(super) fn record(self, serial: u64, reply: Encoded) {
         self.session.record(serial, reply);
         self.session.sum_up(self.id, self.sum);
     }
@@ -140,11 +140,11 @@ impl Sessions {
     }
 
     /// Adds an answer to the session with the highest id.
-    pub(super) fn restore_reply(&mut self, serial: u64, reply: Bytes) {
+    pub(super) fn restore_reply(&mut self, serial: u64, reply: &[u8]) {
         if let Some(mut last) = self.sessions.last_entry() {
             let id = *last.key();
             let session = Arc::make_mut(last.get_mut());
-            Admitted { id, session, sum: &mut self.sum }.record(serial, reply);
+            Admitted { id, session, sum: &mut self.sum }.record(serial, Encoded::from_slice(reply));
         }
     }
 
@@ -220,6 +220,8 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::super::testing::append;
     use super::*;
 
@@ -234,11 +236,11 @@ mod tests {
         sessions: &mut Sessions,
         index: u64,
         request: &Request,
-    ) -> Result<Option<Bytes>, Refusal> {
+    ) -> Result<Option<Encoded>, Refusal> {
         match sessions.admit(index, request, &SMALL())? {
             Admission::Applied(reply) => Ok(Some(reply)),
             Admission::New(session) => {
-                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
+                session.record(request.serial, Encoded::from_slice(&[request.serial as u8]));
                 Ok(None)
             }
         }
@@ -256,8 +258,8 @@ mod tests {
         assert_eq!(apply(&mut sessions, 2, &request(1, 8, 0)), Ok(None));
         // A lower one that comes later is new: requests may overtake each other.
         assert_eq!(apply(&mut sessions, 3, &request(1, 5, 0)), Ok(None));
-        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(Bytes::from(vec![8]))));
-        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(Bytes::from(vec![5]))));
+        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(smallvec![8])));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(smallvec![5])));
     }
 
     #[test]
@@ -269,7 +271,7 @@ mod tests {
         let refused = Err(Refusal::AlreadyAcknowledged { serial: 1, acknowledged: 2 });
         // An older request repeats an older acknowledgement, which takes nothing back.
         assert_eq!(apply(&mut sessions, 4, &request(1, 1, 0)), refused);
-        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(Bytes::from(vec![2]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(smallvec![2])));
     }
 
     #[test]
@@ -279,7 +281,7 @@ mod tests {
         apply(&mut sessions, 3, &request(1, 2, 0)).unwrap();
         let full = Err(Refusal::TooManyUnacknowledged { limit: 2 });
         assert_eq!(apply(&mut sessions, 4, &request(1, 3, 0)), full);
-        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(Bytes::from(vec![1]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(smallvec![1])));
         assert_eq!(apply(&mut sessions, 6, &request(1, 3, 2)), Ok(None));
     }
 
