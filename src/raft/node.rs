@@ -39,6 +39,8 @@ pub struct Node {
     pub(super) applied: Index,
     /// What it owes to a leader that it follows no more.
     pub(super) promise: Promise,
+    /// From then on no timer can be too far ahead of a clock that only goes forward.
+    pub(super) mended_from: Time,
     pub(super) role: Role,
 }
 
@@ -197,9 +199,7 @@ impl Node {
             persistent.forget_who_learns();
         }
         let mut log = Log::new(persistent.base, &persistent.snapshot);
-        for entry in persistent.log {
-            log.append(entry);
-        }
+        log.append(&persistent.log);
         let durable_index = log.last().index;
         // A log may hold entries of a term that the separate record of the term did not outlive.
         let logged = log.last().term;
@@ -229,6 +229,7 @@ impl Node {
             commit_index,
             applied: included,
             promise: Promise { to: None, until: now + bound },
+            mended_from: now,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -241,9 +242,14 @@ impl Node {
         luck: &mut dyn Luck,
         effects: &mut Vec<Effect>,
     ) {
-        let context = &mut Context { now, luck, effects };
         // Nothing follows from that at once, and it comes often.
-        if !matches!(input, Input::Applied(_)) {
+        if let Input::Applied(index) = input {
+            self.applied = self.applied.max(index);
+            return;
+        }
+        let context = &mut Context { now, luck, effects };
+        // That comes often too, and decides nothing by a timer.
+        if !matches!(input, Input::Persisted { .. }) {
             self.mend_timers(context);
         }
         match input {
@@ -262,7 +268,7 @@ impl Node {
             Input::Retime(timing) => self.retime(timing, context),
             Input::Change(request) => self.on_change(request, context),
             Input::HandOver { to } => self.on_hand_over(to, context),
-            Input::Applied(index) => self.applied = self.applied.max(index),
+            Input::Applied(_) => {}
             Input::Snapshotted(snapshot) => self.on_snapshotted(snapshot, context),
             Input::Fetching { last_included, want, have } => {
                 self.on_fetching(last_included, want, have, context);
@@ -325,6 +331,11 @@ impl Node {
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
         })
+    }
+
+    /// The bytes of the payloads behind `after`, up to and including `last`.
+    pub(crate) fn bytes_between(&self, after: Index, last: Index) -> u64 {
+        self.log.bytes_between(after, last)
     }
 
     /// How much of the log the snapshot does not cover yet, up to `index`: entries, and bytes of
@@ -490,6 +501,10 @@ impl Node {
     /// own leadership, for longer than the timings allow from now on.
     fn mend_timers(&mut self, context: &mut Context<'_>) {
         let (now, timing) = (context.now, &self.options.timing);
+        if now >= self.mended_from {
+            self.mended_from = now;
+            return;
+        }
         self.promise.until = self.promise.until.min(now + timing.election_timeout_min);
         let longest = match self.role {
             Role::Leader(_) => timing.heartbeat,
@@ -576,7 +591,9 @@ impl Node {
     }
 
     fn retime(&mut self, timing: Timing, context: &mut Context<'_>) {
-        self.options.timing = timing;
+        // What was set by the timing before is over by then.
+        let before = std::mem::replace(&mut self.options.timing, timing);
+        self.mended_from = self.mended_from + before.election_timeout_max.max(before.heartbeat);
         let deadline = self.new_election_deadline(context);
         match &mut self.role {
             Role::Follower(follower) => follower.election_deadline = deadline,
@@ -717,7 +734,7 @@ impl Node {
     /// Appends a no-op of the current term, which it leads.
     pub(super) fn append_no_op(&mut self, context: &mut Context<'_>) -> Position {
         let position = Position::new(self.current_term, self.log.last().index.next());
-        self.log.append(EntryMeta::new(position.term, 0));
+        self.log.append(&[EntryMeta::new(position.term, 0)]);
         context.effects.push(Effect::AppendNoOp { position });
         position
     }
