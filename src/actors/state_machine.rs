@@ -182,6 +182,7 @@ impl StateMachine {
         let monitored = self.recorder.monitors();
         let mut replies = batch.replies.into_iter().peekable();
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
+            let reply = replies.next_if(|(awaited, _)| *awaited == index);
             let said = match &entry.payload {
                 Payload::NoOp | Payload::Configuration(_) => {
                     self.machine.pass(index);
@@ -198,8 +199,7 @@ impl StateMachine {
                         let server = self.id;
                         self.recorder.record(EventKind::Applied { server, index, command });
                     }
-                    let awaited = replies.peek().is_some_and(|(awaited, _)| *awaited == index);
-                    if awaited || monitored {
+                    if reply.is_some() || monitored {
                         self.machine.apply(index, command)
                     } else {
                         self.machine.apply_unheard(index, command);
@@ -214,7 +214,7 @@ impl StateMachine {
             if let Some(hash) = self.machine.state_hash() {
                 self.life.note_state(index, hash);
             }
-            if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
+            if let Some((_, reply)) = reply {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
             }
