@@ -23,6 +23,9 @@ const MAX_PAGES: u32 = 4096;
 const WINDOW: usize = 16;
 /// The shortest and the longest time after which a part is asked for again.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// After this time at the latest the first of them is: a link that works again shows soon, and one
+/// that is slow is not filled with what is on its way already.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// One page of the list of a snapshot's chunks.
 #[derive(Serialize, Deserialize)]
@@ -102,15 +105,16 @@ impl Fetch {
 
     /// What to ask for now, the first time or again.
     pub(crate) fn wants(&mut self, now: Time) -> Vec<Part> {
-        let mut wants = Vec::new();
-        for (part, asked_at) in &mut self.asked {
-            if now.since(*asked_at) >= self.patience {
+        let (mut wants, patience) = (Vec::new(), self.patience);
+        for (place, (part, asked_at)) in self.asked.iter_mut().enumerate() {
+            let waited = now.since(*asked_at);
+            if waited >= patience {
+                self.patience = (patience * 2).min(PATIENCE.1);
+            }
+            if waited >= patience || place == 0 && waited >= PROBE {
                 *asked_at = now;
                 wants.push(*part);
             }
-        }
-        if !wants.is_empty() {
-            self.patience = (self.patience * 2).min(PATIENCE.1);
         }
         while self.asked.len() < WINDOW
             && let Some(part) = self.next()
@@ -147,7 +151,7 @@ impl Fetch {
         let Some(came) = came else { return Came::Nothing };
         self.asked.remove(&part);
         let took = now.since(asked_at) * 4;
-        self.patience = ((self.patience * 3 + took) / 4).clamp(PATIENCE.0, PATIENCE.1);
+        self.patience = (self.patience / 2).max(took).clamp(PATIENCE.0, PATIENCE.1);
         came
     }
 
@@ -267,6 +271,30 @@ mod tests {
         assert_eq!(fetch.wants(ms(100)), [Part::List(0)]);
         assert!(matches!(fetch.came(Part::List(0), &list, ms(110)), Came::List(_)));
         assert!(matches!(fetch.came(Part::List(0), &list, ms(120)), Came::Nothing));
+    }
+
+    /// What a long time without answers has taught is soon unlearnt.
+    #[test]
+    fn a_link_that_works_again_is_used_within_a_second_or_two() {
+        let all = snapshot(WINDOW);
+        let mut fetch = Fetch::new(all.meta.last_included);
+        fetch.wants(ms(0));
+        let list = page(&all, 0).unwrap();
+        if let Came::List(ids) = fetch.came(Part::List(0), &list, ms(10)) {
+            fetch.lack(ids);
+        }
+        let lost = (0..30_000).step_by(50).map(|at| fetch.wants(ms(at)).len()).sum::<usize>();
+        assert!(lost < 12 * WINDOW, "{lost} parts were asked for again and again");
+        let mut at = 30_000;
+        while fetch.complete().is_none() {
+            for part in fetch.wants(ms(at)) {
+                let Part::Chunk(id) = part else { panic!("the list is here") };
+                let bytes = (0..WINDOW).map(chunk).find(|(it, _)| *it == id).unwrap().1;
+                fetch.came(part, &bytes, ms(at + 20));
+            }
+            at += 50;
+            assert!(at < 32_000, "{:?} of {:?}", fetch.counts(), fetch.have());
+        }
     }
 
     /// Bad input of any kind is as good as lost.

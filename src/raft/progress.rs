@@ -169,8 +169,8 @@ impl Progress {
         }
     }
 
-    /// Notes what an answer says of the peer itself. Returns whether the rest is to be heard.
-    pub(crate) fn hear(&mut self, reply: &AppendEntriesReply, last: Index, now: Time) -> bool {
+    /// Notes what an answer says of the peer itself.
+    pub(crate) fn hear(&mut self, reply: &AppendEntriesReply, last: Index, now: Time) {
         self.heard_at = Some(now);
         let matched = match reply.outcome {
             AppendOutcome::Matched(index) => Some(index),
@@ -183,8 +183,8 @@ impl Progress {
             (false, Standing::Given { entry, .. }) if matched >= Some(entry.index) => {
                 self.standing = Standing::Counts;
             }
-            // Only what agrees may be of the earlier life.
-            (false, Standing::Given { .. }) => return matched.is_none(),
+            // Maybe of its earlier life. Until it has the entry, nothing that it has counts.
+            (false, Standing::Given { .. }) => {}
             // Maybe of its earlier life: what it said in this one counted for nothing.
             (false, Standing::Suspended) => {
                 self.forget(last);
@@ -192,7 +192,6 @@ impl Progress {
             }
         }
         self.applied = self.applied.max(reply.applied);
-        true
     }
 
     /// Every entry up to here is on the disk of a peer that counts.

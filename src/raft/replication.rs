@@ -296,9 +296,7 @@ impl Node {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else { return };
         let round = if on(Bug::EarlierRoundConfirms) { leader.round } else { reply.round };
-        if !peer.hear(&reply, last, context.now) {
-            return;
-        }
+        peer.hear(&reply, last, context.now);
         let heard = peer.counts() && round > peer.round;
         if heard {
             peer.round = round;

@@ -8,7 +8,7 @@ use super::{Time, Timing, Why};
 use crate::museum::{Bug, on};
 
 impl Node {
-    /// When the server next wants [`Input::Deadline`].
+    /// When the server next wants [`Input::Deadline`](super::Input::Deadline).
     pub fn deadline(&self) -> Time {
         match &self.role {
             Role::Follower(follower) => follower.election_deadline,
