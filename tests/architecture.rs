@@ -20,10 +20,15 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("why", BELOW_WHY, &["actix", "tokio::", "std::fs", "std::net"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
+    ("http", BELOW_HTTP, &[]),
+    ("daemon", BELOW_DAEMON, &[]),
     ("cli", BELOW_CLI, &["actix"]),
 ];
 
+const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
+const BELOW_DAEMON: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors", "http"];
 const BELOW_CLI: &[&str] = &[
+    "daemon",
     "console",
     "sim",
     "diagram",
