@@ -14,11 +14,12 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::call::{Answered, Call, CallError, Consistency, Request};
+use super::call::Call;
 use super::clock::Clock;
 use super::network::Network;
 use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
 use crate::museum::{Bug, on};
+use crate::net::{Answered, CallError, Consistency, Request};
 use crate::raft::{Index, Refusal, ServerId};
 
 /// A client with a session of its own. Clones share it.

@@ -22,7 +22,7 @@ mod traffic;
 mod transfer;
 mod virtual_time;
 
-pub use call::{Answered, CallError, Consistency, Proposer};
+pub use call::Proposer;
 pub use client::{Client, ClientError, Done, NotDone, Source};
 pub use clock::{Clock, ClockError};
 pub use order::{Order, Servers, Side};
@@ -33,3 +33,5 @@ pub use status::{ClusterStatus, Condition, LogLine, Membership, ServerStatus};
 pub use supervisor::{MachineFactory, OrderError};
 pub use traffic::Traffic;
 pub use virtual_time::VirtualTime;
+
+pub use crate::net::{Answered, CallError, Consistency};

@@ -15,16 +15,16 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::Servers;
-use super::call::{Call, CallError, Inbox, answer};
+use super::call::{Call, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate, Transfer};
 use super::record::Recorder;
-use super::server::{Audit, AuditFrom, Server};
+use super::server::{AuditFrom, Server};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use super::traffic::Traffic;
 use crate::invariants::Fact;
-use crate::net::{Fate, LinkRule};
+use crate::net::{Audit, CallError, Cargo, Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 use crate::storage::StorageError;
 
@@ -111,16 +111,6 @@ struct Late {
     order: u64,
     to: ServerId,
     parcel: Parcel,
-}
-
-/// What travels beside a message.
-#[derive(Clone)]
-pub(crate) enum Cargo {
-    Nothing,
-    /// The entries of an `AppendEntries`.
-    Entries(Entries),
-    /// The part of a snapshot that an `InstallSnapshot` names.
-    Part(Bytes),
 }
 
 enum Parcel {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
 use bytes::Bytes;
 
-use super::call::{Answered, CallError, answer};
+use super::call::answer;
 use super::messages::{
     Applied, Apply, Developed, End, Inspect, Inspection, Picture, Query, SetPace, Wake,
 };
@@ -15,6 +15,7 @@ use super::record::{Alarm, EventKind, Recorder};
 use super::server::Server;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
+use crate::net::{Answered, CallError};
 use crate::raft::{ChunkId, Entry, Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same

@@ -15,25 +15,26 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
-pub(crate) use audit::{Audit, AuditFrom};
+pub(crate) use audit::AuditFrom;
 
 use audit::Auditor;
 use members::Asking;
 use snapshots::Snapshots;
 
 use super::SnapshotPolicy;
-use super::call::{Call, CallError, Consistency, Inbox, Reply, Request, answer};
+use super::call::{Call, Inbox, Reply, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
     Tick, Wake,
 };
-use super::network::{Cargo, Life, Network};
+use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
+use crate::net::{CallError, Cargo, Consistency, Request};
 use crate::raft::{
     Configuration, Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload,
     Refusal, RoleKind, ServerId, Ticket, Time,
