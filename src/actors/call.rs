@@ -1,6 +1,7 @@
 //! What a client asks of one server, and the bounded door through which it asks.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Addr;
@@ -52,14 +53,60 @@ impl Proposer {
 
     fn ask(&self, request: Request) -> oneshot::Receiver<Result<Answered, CallError>> {
         let (reply, answer) = oneshot::channel();
-        if self.inbox.push(Call { request, reply }) {
+        if self.inbox.push(Call { request, reply: reply.into() }) {
             self.server.do_send(Knock);
         }
         answer
     }
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Answered, CallError>>;
+/// Where the answer to a call goes. Dropped without one, its outcome is unknown.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// To somebody who waits in this process.
+    Here(oneshot::Sender<Result<Answered, CallError>>),
+    /// To whoever sent the call over a connection.
+    Away(Away),
+}
+
+/// Sends an answer over a connection, without a task that waits for it.
+pub(crate) struct Away(Option<Send>);
+
+type Send = Box<dyn FnOnce(Result<Answered, CallError>) + std::marker::Send>;
+
+impl Reply {
+    /// To a connection, by this.
+    pub(crate) fn away(
+        send: impl FnOnce(Result<Answered, CallError>) + std::marker::Send + 'static,
+    ) -> Self {
+        Self::Away(Away(Some(Box::new(send))))
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Here(sender) if sender.is_closed())
+    }
+}
+
+impl From<oneshot::Sender<Result<Answered, CallError>>> for Reply {
+    fn from(sender: oneshot::Sender<Result<Answered, CallError>>) -> Self {
+        Self::Here(sender)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        if let Some(send) = self.0.take() {
+            send(Err(CallError::Unknown));
+        }
+    }
+}
+
+impl fmt::Debug for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Away")
+    }
+}
 
 /// The calls that wait at one server's door. Kept apart from its mailbox, so that consensus
 /// messages never queue behind a burst of client calls.
@@ -126,5 +173,12 @@ impl Call {
 
 /// Answers a client, which may have given up waiting.
 pub(crate) fn answer(reply: Reply, result: Result<Answered, CallError>) {
-    let _ = reply.send(result);
+    match reply {
+        Reply::Here(sender) => drop(sender.send(result)),
+        Reply::Away(mut away) => {
+            if let Some(send) = away.0.take() {
+                send(result);
+            }
+        }
+    }
 }

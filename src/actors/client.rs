@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::call::Call;
 use super::clock::Clock;
-use super::network::Network;
+use super::way::Way;
 use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
 use crate::museum::{Bug, on};
 use crate::net::{Answered, CallError, Consistency, Request};
@@ -35,7 +35,7 @@ pub struct Client {
 }
 
 struct Shared {
-    network: Network,
+    way: Rc<dyn Way>,
     clock: Clock,
     luck: RefCell<ChaCha8Rng>,
     /// The session, once it is open (Raft thesis, section 6.3).
@@ -169,10 +169,10 @@ const PAUSE: Duration = Duration::from_millis(40);
 const WINDOW: usize = 8;
 
 impl Client {
-    pub(crate) fn new(network: Network, clock: Clock, luck: ChaCha8Rng) -> Self {
+    pub(crate) fn new(way: Rc<dyn Way>, clock: Clock, luck: ChaCha8Rng) -> Self {
         Self {
             shared: Rc::new(Shared {
-                network,
+                way,
                 clock,
                 luck: RefCell::new(luck),
                 session: tokio::sync::Mutex::new(None),
@@ -569,10 +569,10 @@ impl Client {
             let target = self.target();
             if shared.repeats.get() && shared.luck.borrow_mut().next_u64().is_multiple_of(8) {
                 let (reply, _) = oneshot::channel();
-                shared.network.call(target, Call { request: request.duplicate(), reply });
+                shared.way.call(target, Call { request: request.duplicate(), reply: reply.into() });
             }
             let (reply, answer) = oneshot::channel();
-            shared.network.call(target, Call { request: request.duplicate(), reply });
+            shared.way.call(target, Call { request: request.duplicate(), reply: reply.into() });
             let left = deadline.since(shared.clock.now());
             let mut reason = match tokio::time::timeout(left.min(ATTEMPT), answer).await {
                 Ok(Ok(Ok(answered))) => {
@@ -599,9 +599,9 @@ impl Client {
                     NotDone::Silence(shared.clock.now().since(began))
                 }
             };
-            let (up, servers) = shared.network.up();
+            let (up, servers) = shared.way.up();
             // Fewer may be enough by now: some are no members any more, or not yet.
-            let led = shared.network.leader().is_some();
+            let led = shared.way.leader().is_some();
             let hopeless = up <= servers / 2 && !led && self.pinned.is_none();
             if hopeless {
                 reason = NotDone::NoQuorum { up, servers };
@@ -615,12 +615,12 @@ impl Client {
     }
 
     fn target(&self) -> ServerId {
-        self.pinned.or(self.shared.target.get()).unwrap_or(ServerId(1))
+        self.pinned.or(self.shared.target.get()).unwrap_or_else(|| self.shared.way.first())
     }
 
     /// Turns to the next server in the circle.
     fn ask_another(&self, asked: ServerId) {
-        let servers = self.shared.network.servers();
+        let servers = self.shared.way.servers();
         let next = servers.iter().find(|id| **id > asked).or(servers.first());
         self.shared.target.set(next.copied());
     }

@@ -172,6 +172,8 @@ impl StateMachine {
     }
 
     fn apply(&mut self, batch: Apply) {
+        let began =
+            self.recorder.meter().map(|_| (tokio::time::Instant::now(), batch.entries.len()));
         let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
         let tell = leads && self.recorder.records_commands();
         let mut replies = batch.replies.into_iter().peekable();
@@ -206,6 +208,9 @@ impl StateMachine {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
             }
+        }
+        if let (Some(meter), Some((began, entries))) = (self.recorder.meter(), began) {
+            meter.applied(entries, began.elapsed());
         }
         self.answer_waiting();
         if batch.report {

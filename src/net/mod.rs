@@ -2,8 +2,10 @@
 
 mod call;
 mod cargo;
+mod packet;
 mod rule;
 
 pub use call::{Answered, CallError, Consistency, Request};
 pub use cargo::{Audit, Cargo};
+pub use packet::Packet;
 pub use rule::{Fate, LinkRule};

@@ -26,7 +26,7 @@ use super::call::{Call, Inbox, Reply, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Tick, Wake,
+    Synced, Tick, Wake,
 };
 use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
@@ -350,7 +350,7 @@ impl Server {
             Effect::Refused(refusal) => {
                 if let Source::Proposals { replies, .. } = source {
                     for reply in replies.drain(..) {
-                        answer(reply, Err(CallError::Refused(refusal)));
+                        self.refuse(reply, refusal);
                     }
                 }
             }
@@ -363,7 +363,7 @@ impl Server {
             }
             Effect::ReadRefused { ticket, reason } => {
                 if let Some((_, reply)) = self.reads.remove(&ticket) {
-                    answer(reply, Err(CallError::Refused(reason)));
+                    self.refuse(reply, reason);
                 }
             }
             Effect::Became { role, term, leader, why } => {
@@ -404,6 +404,13 @@ impl Server {
             self.recorder.tell(&Fact::Configures { server, at, configuration });
         }
         self.wrote = true;
+    }
+
+    fn refuse(&self, reply: Reply, refusal: Refusal) {
+        if let Some(meter) = self.recorder.meter() {
+            meter.refused(refusal);
+        }
+        answer(reply, Err(CallError::Refused(refusal)));
     }
 
     fn tell_durable(&self, write: WriteId) {
@@ -563,7 +570,7 @@ impl Server {
         for Call { request, reply } in calls.drain(..) {
             match request {
                 Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
-                    answer(reply, Err(CallError::Refused(Refusal::Busy)));
+                    self.refuse(reply, Refusal::Busy);
                 }
                 Request::Write(command) => {
                     sizes.push(u32::try_from(command.len()).unwrap_or(u32::MAX));
@@ -657,6 +664,19 @@ impl Handler<Tick> for Server {
 
     fn handle(&mut self, _: Tick, ctx: &mut Context<Self>) {
         self.on_timer(ctx);
+    }
+}
+
+impl Handler<Synced> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Synced, ctx: &mut Context<Self>) {
+        if !self.life.ended() {
+            let now = self.clock.now();
+            self.tell_applied(now);
+            self.settle(now);
+            self.rest(ctx);
+        }
     }
 }
 

@@ -1,0 +1,348 @@
+//! One server alone in its process: the others are reached through an [`Outlet`], and whoever is
+//! on another thread reaches it through its [`Door`].
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::call::{Call, Inbox, Reply, answer};
+use super::client::Client;
+use super::clock::{Clock, LocalClock};
+use super::launch::{Launch, launch};
+use super::messages::{Ask, Asked, End, Knock, Observation, Observe, Snap, Synced};
+use super::network::{Network, Outlet, hand_in};
+use super::panic::keep_panics;
+use super::record::{EventKind, Recorder};
+use super::server::{AuditFrom, Server};
+use super::supervisor::{Stream, stream};
+use super::way::Way;
+use super::{MachineFactory, Meter, OrderError, SnapshotPolicy};
+use crate::net::{CallError, LinkRule, Packet};
+use crate::raft::{self, ChangeRequest, Refusal, ServerId};
+use crate::storage::Storage;
+
+/// What a server of its own process is made from.
+pub struct StandaloneOptions {
+    /// Its number.
+    pub id: ServerId,
+    /// The cluster whose member it is.
+    pub cluster: Uuid,
+    /// What its random draws come from: another one in every life.
+    pub seed: u64,
+    /// How it behaves.
+    pub raft: raft::Options,
+    /// When it takes snapshots by itself.
+    pub snapshots: SnapshotPolicy,
+    /// Its disk.
+    pub storage: Box<dyn Storage>,
+    /// Builds the empty state machine.
+    pub machine: MachineFactory,
+    /// Who keeps its numbers.
+    pub meter: Option<Rc<dyn Meter>>,
+}
+
+/// A server of its own process. It runs on the thread and in the actor system that it was started
+/// in.
+pub struct Standalone {
+    door: Door,
+    network: Network,
+    recorder: Recorder,
+    clock: Clock,
+}
+
+/// How other threads reach a server: connections, clients, the disk, operators. Clones are handles
+/// to the same.
+#[derive(Clone)]
+pub struct Door(Arc<Shared>);
+
+struct Shared {
+    id: ServerId,
+    seed: u64,
+    server: Addr<Server>,
+    inbox: Arc<Inbox>,
+    outlet: OnceLock<Arc<dyn Outlet>>,
+    roster: Mutex<Roster>,
+    away: Mutex<BTreeMap<u64, Reply>>,
+    /// The number of the next call to another server.
+    next_call: AtomicU64,
+    clients: AtomicU64,
+}
+
+/// Whom the server knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Roster {
+    /// Who leads.
+    pub leader: Option<ServerId>,
+    /// The members, as of the latest configuration that it knows to be committed.
+    pub members: Vec<ServerId>,
+}
+
+/// Most calls of this process that other servers have not answered yet.
+const MAX_AWAY: usize = 1 << 17;
+/// How long [`Standalone::stop`] waits between two looks.
+const LOOK: Duration = Duration::from_millis(2);
+
+impl Standalone {
+    /// Starts a server. Call it inside [`run`](super::run).
+    pub fn start(options: StandaloneOptions) -> Self {
+        let StandaloneOptions { id, cluster, seed, raft, snapshots, storage, machine, meter } =
+            options;
+        keep_panics();
+        let clock = Clock::start();
+        let recorder = Recorder::new(clock, false, None, None).with_meter(meter);
+        let luck = stream(seed, &Stream::Network);
+        let network = Network::new([id], clock, luck, recorder.clone());
+        network.set_cluster(id, cluster);
+        let running = launch(Launch {
+            id,
+            options: raft,
+            policy: snapshots,
+            storage,
+            network: network.clone(),
+            recorder: recorder.clone(),
+            clock,
+            local: LocalClock::new(),
+            luck: stream(seed, &Stream::Server { id, life: 0 }),
+            machine: machine(),
+            pace: Some(Duration::ZERO),
+        });
+        network.plug(id, running.clone());
+        let door = Door(Arc::new(Shared {
+            id,
+            seed,
+            server: running.address,
+            inbox: running.inbox,
+            outlet: OnceLock::new(),
+            roster: Mutex::default(),
+            away: Mutex::default(),
+            // Never a number of an earlier life, so that no late answer meets a new call.
+            next_call: AtomicU64::new(seed >> 1),
+            clients: AtomicU64::new(0),
+        }));
+        door.follow(&recorder);
+        Self { door, network, recorder, clock }
+    }
+
+    /// Connects it to the others. Until then, what it sends them is lost.
+    pub fn connect(&self, outlet: Arc<dyn Outlet>) {
+        self.network.set_outlet(self.door.0.id, outlet.clone());
+        // Connecting twice would change nothing but the network's own way.
+        let _ = self.door.0.outlet.set(outlet);
+    }
+
+    /// How other threads reach it.
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// What happened.
+    pub fn events(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The rule of the link to another server: what becomes of messages there.
+    pub fn link(&self, to: ServerId) -> LinkRule {
+        self.network.rule(self.door.0.id, to)
+    }
+
+    /// Changes the rule of the link to another server.
+    pub fn set_link(&self, to: ServerId, rule: LinkRule) {
+        self.network.set_rule(self.door.0.id, to, rule);
+    }
+
+    /// Ends it in good order: hands over if it leads, and has its disk write what waits. Takes no
+    /// longer than `patience`, and ends it in any case.
+    pub async fn stop(&self, patience: Duration) {
+        let orderly = async {
+            // Refused or not: it ends.
+            let _ = self.door.ask(Asked::Leave).await;
+            while let Some(seen) = self.door.observe().await
+                && seen.raft.durable_index < seen.raft.last_log.index
+            {
+                self.clock.sleep(LOOK).await;
+            }
+        };
+        // Leave a little for what comes after.
+        let _ = tokio::time::timeout(patience, orderly).await;
+        if let Some(running) = self.network.unplug(self.door.0.id) {
+            let ended = running.address.clone();
+            ended.do_send(End);
+            self.recorder.record(EventKind::Ended { server: self.door.0.id, orderly: true });
+            while ended.connected() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Door {
+    /// The server's number.
+    pub fn id(&self) -> ServerId {
+        self.0.id
+    }
+
+    /// Takes in what another server sent.
+    pub fn deliver(&self, from: ServerId, packet: Packet) {
+        match packet {
+            Packet::Message { message, cargo } => hand_in(&self.0.server, from, message, cargo),
+            Packet::Audit(audit) => self.0.server.do_send(AuditFrom { from, audit }),
+            Packet::Call { number, request } => {
+                let Some(outlet) = self.0.outlet.get().cloned() else { return };
+                let send = move |answer| outlet.send(from, Packet::Answer { number, answer });
+                self.take(Call { request, reply: Reply::away(send) });
+            }
+            Packet::Answer { number, answer: said } => {
+                let waiting = self.away().remove(&number);
+                if let Some(reply) = waiting {
+                    answer(reply, said);
+                }
+            }
+        }
+    }
+
+    /// The disk has news.
+    pub fn wake(&self) {
+        self.0.server.do_send(Synced);
+    }
+
+    /// A client with a session of its own, for the thread that asks for it.
+    pub fn client(&self) -> Client {
+        let number = self.0.clients.fetch_add(1, Ordering::Relaxed);
+        let luck = stream(self.0.seed, &Stream::Client(number));
+        Client::new(Rc::new(self.clone()), Clock::start(), luck)
+    }
+
+    /// Whom the server knows.
+    pub fn roster(&self) -> Roster {
+        self.lock_roster().clone()
+    }
+
+    /// How the server is; `None` if it has ended.
+    pub async fn observe(&self) -> Option<Observation> {
+        self.0.server.send(Observe).await.ok()
+    }
+
+    /// Asks the server, as the leader, for other members. Answered when the change has begun.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn change(&self, request: ChangeRequest) -> Result<(), OrderError> {
+        self.ask(Asked::Change(request)).await
+    }
+
+    /// Asks the server, as the leader, to hand over. Answered when it has begun.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn hand_over(&self, to: Option<ServerId>) -> Result<(), OrderError> {
+        self.ask(Asked::HandOver(to)).await
+    }
+
+    /// Has the server take a snapshot.
+    pub fn take_snapshot(&self) {
+        self.0.server.do_send(Snap);
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<(), OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.server.do_send(Ask { asked, reply });
+        answer.await.unwrap_or(Err(OrderError::Unknown))
+    }
+
+    fn take(&self, call: Call) {
+        if self.0.inbox.push(call) {
+            self.0.server.do_send(Knock);
+        }
+    }
+
+    /// Brings a call to another server.
+    fn send_away(&self, to: ServerId, call: Call) {
+        let Call { request, reply } = call;
+        let Some(outlet) = self.0.outlet.get() else {
+            return answer(reply, Err(CallError::Unreachable));
+        };
+        let number = self.0.next_call.fetch_add(1, Ordering::Relaxed);
+        let mut away = self.away();
+        if away.len() >= MAX_AWAY {
+            away.retain(|_, reply| !reply.is_closed());
+        }
+        if away.len() >= MAX_AWAY {
+            drop(away);
+            return answer(reply, Err(CallError::Refused(Refusal::Busy)));
+        }
+        away.insert(number, reply);
+        drop(away);
+        outlet.send(to, Packet::Call { number, request });
+    }
+
+    /// Keeps the roster up to date.
+    fn follow(&self, recorder: &Recorder) {
+        let (door, weak) = (self.clone(), Arc::downgrade(&self.0));
+        actix_rt::spawn(async move {
+            if let Some(seen) = door.observe().await {
+                let roster = &mut *door.lock_roster();
+                if roster.members.is_empty() {
+                    roster.members = seen.raft.configuration.members();
+                }
+            }
+        });
+        recorder.watch(move |event| {
+            let Some(door) = weak.upgrade().map(Door) else { return };
+            let roster = &mut *door.lock_roster();
+            match &event.kind {
+                EventKind::Became { leader, .. } => roster.leader = *leader,
+                EventKind::Configured { configuration, .. } => {
+                    roster.members = configuration.members();
+                }
+                _ => {}
+            }
+        });
+    }
+
+    fn lock_roster(&self) -> MutexGuard<'_, Roster> {
+        // Every change is complete before anything can panic.
+        self.0.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn away(&self) -> MutexGuard<'_, BTreeMap<u64, Reply>> {
+        self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way for Door {
+    fn call(&self, to: ServerId, call: Call) {
+        if to == self.0.id { self.take(call) } else { self.send_away(to, call) }
+    }
+
+    fn servers(&self) -> Vec<ServerId> {
+        let members = self.roster().members;
+        if members.is_empty() { vec![self.0.id] } else { members }
+    }
+
+    /// Nobody here counts who is up: the servers say themselves that they have no quorum.
+    fn up(&self) -> (usize, usize) {
+        (1, 1)
+    }
+
+    fn leader(&self) -> Option<ServerId> {
+        self.lock_roster().leader
+    }
+
+    fn first(&self) -> ServerId {
+        self.leader().unwrap_or(self.0.id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use std::cell::Cell;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::actors::{ClockKind, run};
+use crate::files::FileStore;
+use crate::net::Consistency;
+use crate::raft::{Configuration, Persistent};
+use crate::storage::MemoryDisk;
+
+/// Carries packets between servers of one thread.
+#[derive(Default)]
+struct Hub(Mutex<BTreeMap<ServerId, Door>>);
+
+struct Wire {
+    from: ServerId,
+    hub: Arc<Hub>,
+}
+
+impl Outlet for Wire {
+    fn send(&self, to: ServerId, packet: Packet) {
+        let doors = self.hub.0.lock().unwrap().clone();
+        match (doors.get(&to), packet) {
+            (Some(door), packet) => door.deliver(self.from, packet),
+            (None, Packet::Call { number, .. }) => {
+                let answer = Err(CallError::Unreachable);
+                doors[&self.from].deliver(to, Packet::Answer { number, answer });
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+const VOTERS: [ServerId; 3] = [ServerId(1), ServerId(2), ServerId(3)];
+
+fn start(hub: &Arc<Hub>, id: ServerId, founding: &Persistent) -> Standalone {
+    let server = Standalone::start(StandaloneOptions {
+        id,
+        cluster: Uuid::from_u128(7),
+        seed: id.0,
+        raft: raft::Options::default(),
+        snapshots: SnapshotPolicy::default(),
+        storage: Box::new(MemoryDisk::new(founding)),
+        machine: Rc::new(|| Box::new(FileStore::default())),
+        meter: None,
+    });
+    hub.0.lock().unwrap().insert(id, server.door());
+    server.connect(Arc::new(Wire { from: id, hub: hub.clone() }));
+    server
+}
+
+fn three(hub: &Arc<Hub>) -> Vec<Standalone> {
+    let founding = Persistent::founding(Configuration::new(VOTERS));
+    VOTERS.iter().map(|id| start(hub, *id, &founding)).collect()
+}
+
+async fn until(clock: Clock, what: &str, condition: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            clock.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect(what);
+}
+
+fn leader(servers: &[Standalone]) -> Option<ServerId> {
+    servers.iter().find_map(|server| server.door().roster().leader)
+}
+
+#[test]
+fn a_client_at_any_door_writes_and_reads() {
+    run(ClockKind::Virtual, async {
+        let hub = Arc::new(Hub::default());
+        let servers = three(&hub);
+        for (number, server) in servers.iter().enumerate() {
+            let client = server.door().client();
+            let name = format!("{number}.txt");
+            client.load_bytes(&name, format!("by way of {number}")).await.unwrap();
+        }
+        let client = servers[0].door().client();
+        assert_eq!(client.list().await.unwrap().len(), 3);
+        assert_eq!(client.read_bytes("2.txt").await.unwrap(), "by way of 2");
+        // Every server has it in the end.
+        let stale = Consistency::Stale;
+        for server in &servers {
+            let own = server.door().client().at(server.door().id()).with(stale);
+            let all = async || own.list().await.is_ok_and(|files| files.len() == 3);
+            until(server.clock(), "all servers have all files", all).await;
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_leader_that_stops_hands_over_and_clients_go_on() {
+    run(ClockKind::Virtual, async {
+        let hub = Arc::new(Hub::default());
+        let mut servers = three(&hub);
+        let clock = servers[0].clock();
+        until(clock, "a leader", async || leader(&servers).is_some()).await;
+        let old = leader(&servers).unwrap();
+        let place = servers.iter().position(|server| server.door().id() == old).unwrap();
+        let leaves = servers.remove(place);
+        let began = clock.now();
+        leaves.stop(Duration::from_secs(5)).await;
+        hub.0.lock().unwrap().remove(&old);
+        // Sooner than an election timeout: the next leader was told to stand.
+        assert!(clock.now().since(began) < Duration::from_millis(140));
+        let client = servers[0].door().client();
+        client.load_bytes("a.txt", "a").await.unwrap();
+        assert_ne!(leader(&servers), Some(old));
+        assert!(leaves.door().observe().await.is_none());
+    })
+    .unwrap();
+}
+
+/// A cut link lets nothing through, and its server finds out by check-quorum.
+#[test]
+fn links_obey_their_rules() {
+    run(ClockKind::Virtual, async {
+        let hub = Arc::new(Hub::default());
+        let servers = three(&hub);
+        let clock = servers[0].clock();
+        until(clock, "a leader", async || leader(&servers).is_some()).await;
+        let old = leader(&servers).unwrap();
+        let cut = LinkRule { cut: true, ..LinkRule::default() };
+        for server in &servers {
+            for to in VOTERS {
+                let own = server.door().id();
+                if (own == old) != (to == old) {
+                    server.set_link(to, cut);
+                }
+            }
+        }
+        let other = servers.iter().find(|server| server.door().id() != old).unwrap();
+        let next = async || other.door().roster().leader.is_some_and(|leader| leader != old);
+        until(clock, "another leader", next).await;
+        let cut_off = servers.iter().find(|server| server.door().id() == old).unwrap();
+        let knows = async || cut_off.door().roster().leader.is_none();
+        until(clock, "the old leader steps down", knows).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_call_whose_server_is_gone_is_answered_at_once() {
+    run(ClockKind::Virtual, async {
+        let hub = Arc::new(Hub::default());
+        let alone = start(&hub, ServerId(1), &Persistent::founding(Configuration::new(VOTERS)));
+        let client = alone.door().client().at(ServerId(2));
+        let began = alone.clock().now();
+        assert!(client.touch().await.unwrap_err().to_string().contains("S2 is down"));
+        assert_eq!(alone.clock().now(), began);
+        assert!(alone.door().away().is_empty());
+    })
+    .unwrap();
+}
+
+/// Whoever drops a call that came over a connection has said that its outcome is unknown.
+#[test]
+fn a_dropped_reply_to_another_server_is_an_unknown_outcome() {
+    let said = Rc::new(Cell::new(None));
+    let (send, heard) = std::sync::mpsc::channel();
+    drop(Reply::away(move |answer| send.send(answer).unwrap()));
+    said.set(heard.recv().ok());
+    assert_eq!(said.take(), Some(Err(CallError::Unknown)));
+    let (send, heard) = std::sync::mpsc::channel();
+    let answered = crate::net::Answered { index: raft::Index(3), answer: Bytes::new() };
+    answer(Reply::away(move |answer| send.send(answer).unwrap()), Ok(answered.clone()));
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Ok(answered)]);
+}
