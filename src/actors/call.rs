@@ -1,7 +1,6 @@
 //! What a client asks of one server, and the bounded door through which it asks.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Addr;
@@ -10,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::messages::Knock;
 use super::server::Server;
-use crate::net::{Answered, CallError, Consistency, Request};
+use crate::net::{Answered, CallError, Caller, Consistency, Request};
 use crate::raft::Refusal;
 
 /// One request to one server. Its `reply` is used exactly once, or dropped by a server that
@@ -66,22 +65,10 @@ pub(crate) enum Reply {
     /// To somebody who waits in this process.
     Here(oneshot::Sender<Result<Answered, CallError>>),
     /// To whoever sent the call over a connection.
-    Away(Away),
+    Away(Caller),
 }
 
-/// Sends an answer over a connection, without a task that waits for it.
-pub(crate) struct Away(Option<Send>);
-
-type Send = Box<dyn FnOnce(Result<Answered, CallError>) + std::marker::Send>;
-
 impl Reply {
-    /// To a connection, by this.
-    pub(crate) fn away(
-        send: impl FnOnce(Result<Answered, CallError>) + std::marker::Send + 'static,
-    ) -> Self {
-        Self::Away(Away(Some(Box::new(send))))
-    }
-
     /// Whether nobody waits any more.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Self::Here(sender) if sender.is_closed())
@@ -91,20 +78,6 @@ impl Reply {
 impl From<oneshot::Sender<Result<Answered, CallError>>> for Reply {
     fn from(sender: oneshot::Sender<Result<Answered, CallError>>) -> Self {
         Self::Here(sender)
-    }
-}
-
-impl Drop for Away {
-    fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            send(Err(CallError::Unknown));
-        }
-    }
-}
-
-impl fmt::Debug for Away {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Away")
     }
 }
 
@@ -175,10 +148,6 @@ impl Call {
 pub(crate) fn answer(reply: Reply, result: Result<Answered, CallError>) {
     match reply {
         Reply::Here(sender) => drop(sender.send(result)),
-        Reply::Away(mut away) => {
-            if let Some(send) = away.0.take() {
-                send(result);
-            }
-        }
+        Reply::Away(caller) => caller.answer(result),
     }
 }

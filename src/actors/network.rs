@@ -25,7 +25,7 @@ use super::supervisor::OrderError;
 use super::traffic::Traffic;
 use super::way::Way;
 use crate::invariants::Fact;
-use crate::net::{Audit, CallError, Cargo, Fate, LinkRule, Packet};
+use crate::net::{Audit, CallError, Cargo, Fate, LinkRule, Peers, Request};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 use crate::storage::StorageError;
 
@@ -58,11 +58,33 @@ struct Wires {
     outlet: Option<(ServerId, Arc<dyn Outlet>)>,
 }
 
-/// The way to servers of other processes. What is sent by it may be lost.
+/// The way to servers of other processes. Nothing here waits.
 pub trait Outlet: Send + Sync {
-    /// Sends a packet. Never waits. A call is answered in any case, if only by word that the
-    /// server cannot be reached or was lost.
-    fn send(&self, to: ServerId, packet: Packet);
+    /// Sends a message of the protocol. It may be lost.
+    fn message(&self, to: ServerId, message: Message, cargo: Cargo);
+
+    /// Sends word of a state. It may be lost.
+    fn audit(&self, to: ServerId, audit: Audit);
+
+    /// Sends a call. What comes of it is delivered under its number, once.
+    ///
+    /// # Errors
+    /// If it was not sent, and there will be no answer.
+    fn call(&self, to: ServerId, number: u64, request: Request) -> Result<(), CallError>;
+}
+
+impl Outlet for Peers {
+    fn message(&self, to: ServerId, message: Message, cargo: Cargo) {
+        self.send(to, message, cargo);
+    }
+
+    fn audit(&self, to: ServerId, audit: Audit) {
+        Peers::audit(self, to, audit);
+    }
+
+    fn call(&self, to: ServerId, number: u64, request: Request) -> Result<(), CallError> {
+        Peers::call(self, to, number, request)
+    }
 }
 
 /// Where a server is plugged in.
@@ -632,10 +654,10 @@ impl Wires {
         let Some(running) = &port.running else {
             return match (&self.outlet, parcel) {
                 (Some((home, outlet)), Parcel::Peer { message, cargo, .. }) if *home != to => {
-                    outlet.send(to, Packet::Message { message, cargo });
+                    outlet.message(to, message, cargo);
                 }
                 (Some((home, outlet)), Parcel::Audit { audit, .. }) if *home != to => {
-                    outlet.send(to, Packet::Audit(audit));
+                    outlet.audit(to, audit);
                 }
                 (_, parcel) => self.lost(to, &parcel, "the server is down"),
             };

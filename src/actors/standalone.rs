@@ -23,7 +23,7 @@ use super::server::{AuditFrom, Server};
 use super::supervisor::{Stream, stream};
 use super::way::Way;
 use super::{MachineFactory, Meter, OrderError, SnapshotPolicy};
-use crate::net::{CallError, LinkRule, Packet};
+use crate::net::{CallError, Delivery, LinkRule};
 use crate::raft::{self, ChangeRequest, Refusal, ServerId};
 use crate::storage::Storage;
 
@@ -192,17 +192,17 @@ impl Door {
         self.0.id
     }
 
-    /// Takes in what another server sent.
-    pub fn deliver(&self, from: ServerId, packet: Packet) {
-        match packet {
-            Packet::Message { message, cargo } => hand_in(&self.0.server, from, message, cargo),
-            Packet::Audit(audit) => self.0.server.do_send(AuditFrom { from, audit }),
-            Packet::Call { number, request } => {
-                let Some(outlet) = self.0.outlet.get().cloned() else { return };
-                let send = move |answer| outlet.send(from, Packet::Answer { number, answer });
-                self.take(Call { request, reply: Reply::away(send) });
+    /// Takes in what came over a connection.
+    pub fn deliver(&self, delivery: Delivery) {
+        match delivery {
+            Delivery::Message { from, message, cargo } => {
+                hand_in(&self.0.server, from, message, cargo);
             }
-            Packet::Answer { number, answer: said } => {
+            Delivery::Audit { from, audit } => self.0.server.do_send(AuditFrom { from, audit }),
+            Delivery::Call { caller, request } => {
+                self.take(Call { request, reply: Reply::Away(caller) });
+            }
+            Delivery::Answer { number, answer: said, .. } => {
                 let waiting = self.away().remove(&number);
                 if let Some(reply) = waiting {
                     answer(reply, said);
@@ -281,9 +281,15 @@ impl Door {
             drop(away);
             return answer(reply, Err(CallError::Refused(Refusal::Busy)));
         }
+        // First: the answer may come at once.
         away.insert(number, reply);
         drop(away);
-        outlet.send(to, Packet::Call { number, request });
+        if let Err(error) = outlet.call(to, number, request) {
+            let refused = self.away().remove(&number);
+            if let Some(reply) = refused {
+                answer(reply, Err(error));
+            }
+        }
     }
 
     /// Keeps the roster up to date.

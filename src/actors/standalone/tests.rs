@@ -1,12 +1,8 @@
-use std::cell::Cell;
-
-use bytes::Bytes;
-
 use super::*;
 use crate::actors::{ClockKind, run};
 use crate::files::FileStore;
-use crate::net::Consistency;
-use crate::raft::{Configuration, Persistent};
+use crate::net::{Audit, Cargo, Consistency, Request};
+use crate::raft::{Configuration, Message, Persistent};
 use crate::storage::MemoryDisk;
 
 /// Carries packets between servers of one thread.
@@ -18,17 +14,35 @@ struct Wire {
     hub: Arc<Hub>,
 }
 
+impl Wire {
+    fn door(&self, id: ServerId) -> Option<Door> {
+        self.hub.0.lock().unwrap().get(&id).cloned()
+    }
+}
+
 impl Outlet for Wire {
-    fn send(&self, to: ServerId, packet: Packet) {
-        let doors = self.hub.0.lock().unwrap().clone();
-        match (doors.get(&to), packet) {
-            (Some(door), packet) => door.deliver(self.from, packet),
-            (None, Packet::Call { number, .. }) => {
-                let answer = Err(CallError::Unreachable);
-                doors[&self.from].deliver(to, Packet::Answer { number, answer });
-            }
-            (None, _) => {}
+    fn message(&self, to: ServerId, message: Message, cargo: Cargo) {
+        if let Some(door) = self.door(to) {
+            door.deliver(Delivery::Message { from: self.from, message, cargo });
         }
+    }
+
+    fn audit(&self, to: ServerId, audit: Audit) {
+        if let Some(door) = self.door(to) {
+            door.deliver(Delivery::Audit { from: self.from, audit });
+        }
+    }
+
+    fn call(&self, to: ServerId, number: u64, request: Request) -> Result<(), CallError> {
+        let door = self.door(to).ok_or(CallError::Unreachable)?;
+        let (reply, answer) = oneshot::channel();
+        door.take(Call { request, reply: reply.into() });
+        let home = self.door(self.from).ok_or(CallError::Unreachable)?;
+        actix_rt::spawn(async move {
+            let answer = answer.await.unwrap_or(Err(CallError::Unknown));
+            home.deliver(Delivery::Answer { from: to, number, answer });
+        });
+        Ok(())
     }
 }
 
@@ -155,18 +169,4 @@ fn a_call_whose_server_is_gone_is_answered_at_once() {
         assert!(alone.door().away().is_empty());
     })
     .unwrap();
-}
-
-/// Whoever drops a call that came over a connection has said that its outcome is unknown.
-#[test]
-fn a_dropped_reply_to_another_server_is_an_unknown_outcome() {
-    let said = Rc::new(Cell::new(None));
-    let (send, heard) = std::sync::mpsc::channel();
-    drop(Reply::away(move |answer| send.send(answer).unwrap()));
-    said.set(heard.recv().ok());
-    assert_eq!(said.take(), Some(Err(CallError::Unknown)));
-    let (send, heard) = std::sync::mpsc::channel();
-    let answered = crate::net::Answered { index: raft::Index(3), answer: Bytes::new() };
-    answer(Reply::away(move |answer| send.send(answer).unwrap()), Ok(answered.clone()));
-    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Ok(answered)]);
 }
