@@ -6,7 +6,8 @@
 //! its own and answers [`poll`](Disk::poll) when that has reported; the simulated one knows the
 //! moment beforehand. Until a batch is done, a crash may leave any part of it.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -57,6 +58,25 @@ pub enum DiskError {
     /// A file that was there is gone.
     #[error("{0} is gone from its disk")]
     Gone(FileId),
+    /// The system refused something.
+    #[error("could not {doing} {path}: {error}")]
+    Refused {
+        /// What was to be done.
+        doing: &'static str,
+        /// The path.
+        path: String,
+        /// What the system says.
+        error: String,
+    },
+    /// The thread that writes to the disk has ended.
+    #[error("the thread that writes to its disk has ended: a bug, please report it")]
+    ThreadEnded,
+}
+
+impl DiskError {
+    pub(super) fn io(doing: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::Refused { doing, path: path.display().to_string(), error: error.to_string() }
+    }
 }
 
 /// A server's disk.
@@ -82,6 +102,20 @@ pub(crate) trait Disk {
 
     /// When the batch under way ends, if the disk knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
+}
+
+impl FileId {
+    /// The file with this name, as [`Display`](fmt::Display) writes it.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let (number, kind) = name.split_once('.')?;
+        let number: u64 = number.parse().ok()?;
+        let id = match kind {
+            "log" => Self::Log(number),
+            "pack" => Self::Pack(number),
+            _ => return None,
+        };
+        (number > 0 && id.to_string() == name).then_some(id)
+    }
 }
 
 impl fmt::Display for FileId {

@@ -26,6 +26,7 @@
 //! The simulation runs the segment log over a `SimulatedDisk`, which fails as disks do
 //! ([`DiskFault`]).
 
+mod directory;
 mod disk;
 mod error;
 mod fault;
@@ -50,6 +51,7 @@ use crate::raft::{ChunkId, Entries, Index, Persistent, ServerId, Term, Time};
 
 use disk::Disk;
 
+pub use directory::{DataDir, DirectoryError, Expected, SYNC_BUCKETS, SyncTimes};
 pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
