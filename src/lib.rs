@@ -102,6 +102,7 @@ pub mod console;
 pub mod diagram;
 pub mod explore;
 pub mod files;
+pub mod http;
 pub mod invariants;
 pub mod museum;
 pub mod net;

@@ -21,6 +21,7 @@ mod supervisor;
 mod traffic;
 mod transfer;
 mod virtual_time;
+mod way;
 
 pub use call::{Answered, CallError, Consistency, Proposer};
 pub use client::{Client, ClientError, Done, NotDone, Source};

@@ -23,6 +23,7 @@ use super::server::{Audit, AuditFrom, Server};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use super::traffic::Traffic;
+use super::way::Way;
 use crate::invariants::Fact;
 use crate::net::{Fate, LinkRule};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
@@ -498,6 +499,24 @@ impl Network {
         }
         wires.still();
         self.arm(wires);
+    }
+}
+
+impl Way for Network {
+    fn call(&self, to: ServerId, call: Call) {
+        Network::call(self, to, call);
+    }
+
+    fn servers(&self) -> Vec<ServerId> {
+        Network::servers(self)
+    }
+
+    fn up(&self) -> (usize, usize) {
+        Network::up(self)
+    }
+
+    fn leader(&self) -> Option<ServerId> {
+        Network::leader(self)
     }
 }
 
