@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::call::Call;
 use super::clock::Clock;
 use super::way::Way;
-use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
+use crate::files::{self, Answer, CHUNK_BYTES, Command, Key, Query};
 use crate::museum::{Bug, on};
 use crate::net::{Answered, CallError, Consistency, Request};
 use crate::raft::{Index, Refusal, ServerId};
@@ -32,6 +32,8 @@ pub struct Client {
     reading: Consistency,
     /// The revision that a file must have for any of its changes to be made.
     condition: Option<(String, u64)>,
+    /// What its changes are recognised by, whoever asks for them again.
+    key: Option<Key>,
 }
 
 struct Shared {
@@ -165,6 +167,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_millis(1500);
 /// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(40);
+/// Requests of one session from the first that is not answered on; the session keeps the answers
+/// to 256 of them.
+const CROWD: u64 = 192;
 /// Chunks of one upload that are under way at a time.
 const WINDOW: usize = 8;
 
@@ -184,6 +189,7 @@ impl Client {
             pinned: None,
             reading: Consistency::default(),
             condition: None,
+            key: None,
         }
     }
 
@@ -201,6 +207,19 @@ impl Client {
     /// has this revision, or does not exist if it is 0; else it is refused.
     pub fn if_revision(&self, file: &str, revision: u64) -> Client {
         Client { condition: Some((file.to_owned(), revision)), ..self.clone() }
+    }
+
+    /// The same client, for one change under this key: whoever asks for it again under the same
+    /// key, through whatever client and server, is given the same answer, and it is made once.
+    pub fn keyed(&self, key: Key) -> Client {
+        Client { key: Some(key), ..self.clone() }
+    }
+
+    /// Whether so many of its requests are under way, or one for so long, that its session might
+    /// soon have no room for another answer.
+    pub(crate) fn crowded(&self) -> bool {
+        let Serials { last, open } = &*self.shared.serials.borrow();
+        open.first().is_some_and(|first| last - first >= CROWD)
     }
 
     /// How long to go on trying from now on.
@@ -243,9 +262,9 @@ impl Client {
             let command = Command::Create { uuid, name, size, upload: None, replace };
             return self.change(command, &data).await;
         }
-        let upload = self.stage(size, None, source, progress).await?;
-        let upload = Some(upload);
-        self.change(Command::Create { uuid, name, size, upload, replace }, &[]).await
+        let (upload, _) = self.stage(Some(size), None, source, progress).await?;
+        let command = Command::Create { uuid, name, size, upload: Some(upload), replace };
+        self.use_upload(upload, command).await
     }
 
     /// Appends `size` bytes to a file, all at once or not at all.
@@ -268,8 +287,22 @@ impl Client {
             Answer::Stat(info) => Some(info.uuid),
             _ => None,
         };
-        let upload = self.stage(size, onto, source, progress).await?;
-        self.change(Command::AppendStaged { file, upload, size }, &[]).await
+        let (upload, _) = self.stage(Some(size), onto, source, progress).await?;
+        self.use_upload(upload, Command::AppendStaged { file, upload, size }).await
+    }
+
+    /// Makes a change that uses up an upload, which is dropped if the change is refused.
+    pub(crate) async fn use_upload(
+        &self,
+        upload: Uuid,
+        command: Command,
+    ) -> Result<Done, ClientError> {
+        let done = self.change(command, &[]).await;
+        if let Err(ClientError::Refused(_)) = &done {
+            // If it is gone already, so much the better.
+            let _ = self.request(Command::Discard { upload }, &[], None).await;
+        }
+        done
     }
 
     /// Reads a whole file as it was when its size was asked for, and passes it on chunk by chunk.
@@ -438,15 +471,24 @@ impl Client {
             Some((file, revision)) => command.if_revision(file.clone(), *revision),
             None => command,
         };
-        self.request(command, data).await
+        self.request(command, data, self.key).await
     }
 
-    async fn request(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
+    async fn request(
+        &self,
+        command: Command,
+        data: &[u8],
+        key: Option<Key>,
+    ) -> Result<Done, ClientError> {
         let session = self.session().await?;
         let serial = Serial::begin(&self.shared.serials);
         let Serial { number, acknowledged, .. } = serial;
         let request = files::Request { session, serial: number, acknowledged, command };
-        let outcome = self.call(Request::Write(request.encode(data))).await;
+        let payload = match key {
+            Some(key) => request.encode_keyed(key, data),
+            None => request.encode(data),
+        };
+        let outcome = self.call(Request::Write(payload)).await;
         let taken = outcome.taken;
         let result = outcome.done();
         if let Err(ClientError::Refused(files::Refusal::SessionExpired { .. })) = &result {
@@ -476,14 +518,15 @@ impl Client {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
-    /// Brings the bytes into the cluster as an upload, several chunks at a time.
-    async fn stage(
+    /// Brings the bytes into the cluster as an upload, several chunks at a time. Answers its uuid
+    /// and how many bytes there were: `size`, if that was given.
+    pub(crate) async fn stage(
         &self,
-        size: u64,
+        size: Option<u64>,
         onto: Option<Uuid>,
         mut source: impl Source,
         mut progress: impl FnMut(u64),
-    ) -> Result<Uuid, ClientError> {
+    ) -> Result<(Uuid, u64), ClientError> {
         let upload = self.draw_uuid();
         let mut offset = 0;
         let mut staged = 0;
@@ -500,10 +543,12 @@ impl Client {
                 offset += chunk.len() as u64;
                 let length = chunk.len() as u64;
                 under_way.push_back(actix_rt::spawn(async move {
-                    client.request(command, &chunk).await.map(|_| length)
+                    client.request(command, &chunk, None).await.map(|_| length)
                 }));
             }
-            if offset > size || (ended && offset < size) {
+            if let Some(size) = size
+                && (offset > size || (ended && offset < size))
+            {
                 break Err(ClientError::SizeChanged { expected: size, found: offset });
             }
             let mut failed = None;
@@ -525,7 +570,7 @@ impl Client {
                 break Err(error);
             }
             if ended {
-                break Ok(upload);
+                break Ok((upload, offset));
             }
         };
         if outcome.is_err() {
@@ -533,7 +578,7 @@ impl Client {
                 // What became of them does not matter: the upload is given up.
                 let _ = chunk.await;
             }
-            let _ = self.request(Command::Discard { upload }, &[]).await;
+            let _ = self.request(Command::Discard { upload }, &[], None).await;
         }
         // Whatever became of the chunk: what the upload was for has not been asked for.
         outcome.map_err(|error| match error {

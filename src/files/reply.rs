@@ -121,6 +121,15 @@ pub enum Answer {
     },
     /// About a file as it was.
     Version(VersionInfo),
+    /// About one file, and part of its content.
+    Fetched {
+        /// What it is.
+        file: FileInfo,
+        /// Where the part begins.
+        offset: u64,
+        /// Its bytes.
+        bytes: Bytes,
+    },
 }
 
 impl Answer {
@@ -141,7 +150,7 @@ pub(super) fn encode(reply: &Reply) -> Bytes {
     /// What most answers fit in; larger ones grow the buffer.
     const USUAL: usize = 64;
     let content = match reply {
-        Ok(Answer::Content { bytes, .. }) => bytes.len(),
+        Ok(Answer::Content { bytes, .. } | Answer::Fetched { bytes, .. }) => bytes.len(),
         _ => 0,
     };
     postcard::to_extend(reply, Vec::with_capacity(USUAL + content))

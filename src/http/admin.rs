@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An answer that takes its time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + Send + 'a>>;
@@ -24,6 +25,13 @@ pub trait Admin: Send + Sync + 'static {
     /// Disturbs the server's links, by an order in the words of the console (`cut S1 -> S2`).
     /// Refused unless the server was started with chaos allowed.
     fn chaos(&self, order: String) -> Answer<'_, ()>;
+
+    /// Answers a question in the words of the console (`why S2 leads`), from what the server
+    /// remembers. Refused where nothing is remembered.
+    fn why(&self, question: String) -> Answer<'_, String> {
+        let refused = format!("this server keeps no record that could tell why: {question}");
+        Box::pin(async move { Err(AdminError::Refused(refused)) })
+    }
 
     /// Who leads, as far as this server knows, and the address of its HTTP server if that is
     /// known, as `host:port`.
@@ -53,7 +61,7 @@ pub trait Admin: Send + Sync + 'static {
 pub type Condition = Result<(), Vec<String>>;
 
 /// How a server is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The server's number.
     pub id: u64,
@@ -89,7 +97,7 @@ pub struct Status {
 }
 
 /// A member of the cluster.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Its number.
     pub id: u64,
@@ -108,7 +116,7 @@ pub struct Member {
 }
 
 /// What a leader knows of a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// `match_index`: it has the log up to here.
     pub match_index: u64,
@@ -119,7 +127,7 @@ pub struct Progress {
 }
 
 /// What a server is to the cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Membership {
     /// It votes.
@@ -133,7 +141,7 @@ pub enum Membership {
 }
 
 /// Another set of members. Exactly one of `voters`, `add` and `remove`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangeMembers {
     /// These voters and no others.
@@ -148,7 +156,7 @@ pub struct ChangeMembers {
 }
 
 /// A server that is to become a member.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// Its number.
