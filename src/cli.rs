@@ -36,6 +36,9 @@ Examples:
   jangada explore --terms 1           every schedule of three servers, within bounds
   jangada serve --config s1.toml      one process of a cluster of processes";
 
+/// What `serve` logs, if nobody says: its own news, and what others warn of.
+const SERVE_LOG: &str = "warn,jangada=info";
+
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
 /// Without a command it opens a prompt over live servers in this process.
@@ -47,7 +50,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// What to log to standard error: a level, or a filter as `RUST_LOG` has it [default: warn;
-    /// for `serve`, info]
+    /// for `serve` warn,jangada=info]
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", global = true)]
     log: Option<String>,
 }
@@ -87,11 +90,11 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Command::Serve(arguments)) = &cli.command {
-        return serve::serve(arguments, cli.log.as_deref().unwrap_or("info"));
+        return serve::serve(arguments, cli.log.as_deref().unwrap_or(SERVE_LOG));
     }
     env_logger::Builder::new().parse_filters(cli.log.as_deref().unwrap_or("warn")).init();
     match cli.command {
-        Some(Command::Serve(arguments)) => serve::serve(&arguments, "info"),
+        Some(Command::Serve(arguments)) => serve::serve(&arguments, SERVE_LOG),
         Some(Command::Init(arguments)) => bootstrap::init(&arguments),
         Some(Command::Join(arguments)) => bootstrap::join_cluster(&arguments),
         Some(Command::Config(serve::Config::Show(given))) => serve::show(&given),

@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 use crate::process::Cluster;
 
 /// What clients did, and what came of it.
-pub struct Load {
+pub(crate) struct Load {
     history: RefCell<History>,
     began: Instant,
     /// Operations that were answered.
@@ -21,7 +21,7 @@ pub struct Load {
 }
 
 /// Connects to every server of a cluster.
-pub async fn connect(cluster: &Cluster) -> Connection {
+pub(crate) async fn connect(cluster: &Cluster) -> Connection {
     let uuid = cluster.uuid.parse().expect("a uuid");
     let mut config = PeersConfig::new(uuid, Role::Client("test".to_owned()));
     config.peers = cluster.addresses();
@@ -30,14 +30,14 @@ pub async fn connect(cluster: &Cluster) -> Connection {
 }
 
 /// Runs a test in a runtime of its own.
-pub fn with_runtime<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn with_runtime<T>(test: impl Future<Output = T>) -> T {
     run(ClockKind::Real, test).expect("a runtime")
 }
 
 impl Load {
     /// Has clients append to and read two files, until the load [`end`](Self::end)s. Every append is
     /// of other bytes, so that each can be told from all others.
-    pub fn begin(connection: &Connection, clients: u64) -> (Rc<Self>, Vec<Worker>) {
+    pub(crate) fn begin(connection: &Connection, clients: u64) -> (Rc<Self>, Vec<Worker>) {
         let load = Rc::new(Self {
             history: RefCell::default(),
             began: Instant::now(),
@@ -65,7 +65,7 @@ impl Load {
     }
 
     /// Makes a file.
-    pub async fn create(&self, client: &Client, name: &str) {
+    pub(crate) async fn create(&self, client: &Client, name: &str) {
         let operation = Operation::Create {
             name: name.to_owned(),
             content: Content::default(),
@@ -85,7 +85,7 @@ impl Load {
     }
 
     /// Reads a file.
-    pub async fn read(&self, number: u64, client: &Client, name: &str) {
+    pub(crate) async fn read(&self, number: u64, client: &Client, name: &str) {
         let operation = Operation::Read { name: name.to_owned() };
         let call = self.history.borrow_mut().invoke(number, operation, self.now());
         let read = client.read_bytes(name).await;
@@ -104,7 +104,7 @@ impl Load {
     }
 
     /// Waits until so many more operations were answered.
-    pub async fn goes_on(&self, more: u64) {
+    pub(crate) async fn goes_on(&self, more: u64) {
         let wanted = self.answered.get() + more;
         let deadline = Instant::now() + crate::process::PATIENCE;
         while self.answered.get() < wanted {
@@ -115,7 +115,7 @@ impl Load {
 
     /// Ends the load, reads what there is, and checks that all answers make one history: nothing
     /// that was acknowledged is lost or doubled, no read saw anything else.
-    pub async fn end(self: Rc<Self>, workers: Vec<Worker>, client: &Client) -> String {
+    pub(crate) async fn end(self: Rc<Self>, workers: Vec<Worker>, client: &Client) -> String {
         self.ends.set(true);
         for worker in workers {
             worker.await.expect("the client did not panic");
@@ -128,7 +128,7 @@ impl Load {
     }
 }
 
-pub type Worker = tokio::task::JoinHandle<()>;
+pub(crate) type Worker = tokio::task::JoinHandle<()>;
 
 fn outcome(result: Result<Outcome, ClientError>) -> Outcome {
     match result {

@@ -13,12 +13,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Some servers of one cluster, in a folder of their own. Dropped, they are killed.
-pub struct Cluster {
+pub(crate) struct Cluster {
     folder: TempDir,
-    pub uuid: String,
+    pub(crate) uuid: String,
     servers: BTreeMap<u64, Server>,
 }
 
@@ -30,7 +30,7 @@ struct Server {
 }
 
 /// The command.
-pub fn jangada(arguments: &[&str]) -> Command {
+pub(crate) fn jangada(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jangada"));
     // What the machine happens to have set is not part of the test.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("JANGADA_")) {
@@ -41,14 +41,14 @@ pub fn jangada(arguments: &[&str]) -> Command {
 }
 
 /// Runs the command, and returns its exit code and what it said.
-pub fn run(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = jangada(arguments).output().expect("it runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
     (status.code().expect("it exits"), text(stdout), text(stderr))
 }
 
 /// Polls until there is something, or panics with what was waited for.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {
@@ -62,7 +62,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 impl Cluster {
     /// Founds a cluster of so many servers, and starts them.
-    pub fn start(count: u64) -> Self {
+    pub(crate) fn start(count: u64) -> Self {
         let uuid = uuid::Uuid::new_v4().to_string();
         let folder = tempfile::tempdir().expect("a folder");
         let mut cluster = Self { folder, uuid, servers: BTreeMap::new() };
@@ -80,12 +80,12 @@ impl Cluster {
     }
 
     /// The data directory of a server.
-    pub fn data(&self, id: u64) -> PathBuf {
+    pub(crate) fn data(&self, id: u64) -> PathBuf {
         self.folder.path().join(format!("{id}"))
     }
 
     /// What the server has written to standard error, in all its lives.
-    pub fn log(&self, id: u64) -> String {
+    pub(crate) fn log(&self, id: u64) -> String {
         fs::read_to_string(self.log_path(id)).unwrap_or_default()
     }
 
@@ -94,7 +94,7 @@ impl Cluster {
     }
 
     /// Starts a server, and waits until it serves.
-    pub fn serve(&mut self, id: u64, more: &[&str]) {
+    pub(crate) fn serve(&mut self, id: u64, more: &[&str]) {
         let (listen, http) = match self.servers.get(&id) {
             Some(before) => (before.peers.clone(), before.http.clone()),
             None => ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()),
@@ -123,32 +123,33 @@ impl Cluster {
     }
 
     /// Where every server listens for others and for native clients.
-    pub fn addresses(&self) -> BTreeMap<ServerId, String> {
+    pub(crate) fn addresses(&self) -> BTreeMap<ServerId, String> {
         self.servers.iter().map(|(id, server)| (ServerId(*id), server.peers.clone())).collect()
     }
 
     /// The numbers of the servers that run.
-    pub fn running(&self) -> Vec<u64> {
+    pub(crate) fn running(&self) -> Vec<u64> {
         let runs = |(_, server): &(&u64, &Server)| server.running.is_some();
         self.servers.iter().filter(runs).map(|(id, _)| *id).collect()
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self, id: u64) {
+    pub(crate) fn kill(&mut self, id: u64) {
         let mut child = self.take(id);
         child.kill().expect("it can be killed");
         child.wait().expect("it has ended");
     }
 
     /// Sends a signal by its name, as in `TERM`.
-    pub fn signal(&self, id: u64, signal: &str) {
+    pub(crate) fn signal(&self, id: u64, signal: &str) {
         let child = self.servers[&id].running.as_ref().expect("it runs");
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string());
-        assert!({ status }.status().expect("`kill` runs").success());
+        let arguments = [format!("-{signal}"), child.id().to_string()];
+        let status = Command::new("kill").args(arguments).status().expect("`kill` runs");
+        assert!(status.success());
     }
 
     /// Waits for a server to end by itself, and returns how, and how long that took.
-    pub fn wait(&mut self, id: u64) -> (ExitStatus, Duration) {
+    pub(crate) fn wait(&mut self, id: u64) -> (ExitStatus, Duration) {
         let (mut child, began) = (self.take(id), Instant::now());
         let ended = until("the server ends", || child.try_wait().expect("a process"));
         (ended, began.elapsed())
@@ -160,23 +161,23 @@ impl Cluster {
     }
 
     /// What a server answers to a GET.
-    pub fn get(&self, id: u64, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn get(&self, id: u64, path: &str) -> Option<(u16, String)> {
         request(&self.servers[&id].http, "GET", path, "")
     }
 
     /// What a server answers to a POST of JSON.
-    pub fn post(&self, id: u64, path: &str, body: &Value) -> Option<(u16, String)> {
+    pub(crate) fn post(&self, id: u64, path: &str, body: &Value) -> Option<(u16, String)> {
         request(&self.servers[&id].http, "POST", path, &body.to_string())
     }
 
     /// How a server is.
-    pub fn status(&self, id: u64) -> Option<Value> {
+    pub(crate) fn status(&self, id: u64) -> Option<Value> {
         let (code, body) = self.get(id, "/v1/cluster")?;
         (code == 200).then(|| serde_json::from_str(&body).expect("the status is JSON"))
     }
 
     /// The leader that all running servers agree on.
-    pub fn leader(&self) -> u64 {
+    pub(crate) fn leader(&self) -> u64 {
         until("all running servers follow one leader", || {
             let mut leaders = self.running().into_iter().map(|id| {
                 let status = self.status(id)?;

@@ -64,8 +64,8 @@ fn a_fourth_server_joins_and_votes() {
     let data = data.to_str().expect("a path");
     let (code, said, error) = run(&["join", "--id", "4", "--data", data, "--cluster", &uuid]);
     assert_eq!((code, error.as_str()), (0, ""), "{said}");
-    cluster.serve(4, &[]);
     let leader = cluster.leader();
+    cluster.serve(4, &[]);
     let answer = cluster.post(leader, "/v1/cluster/members", &json!({"add": {"id": 4}}));
     assert!(answer.as_ref().is_some_and(|(code, _)| (200..300).contains(code)), "{answer:?}");
     until("server 4 votes", || {
