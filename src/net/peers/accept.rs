@@ -59,8 +59,9 @@ pub(super) async fn listen(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
             (permit.expect("invariant: the semaphore is never closed"), listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {
-            accepted = accept => accepted,
+            biased;
             Some(_) = connections.join_next() => continue,
+            accepted = accept => accepted,
         };
         match accepted {
             Ok((stream, from)) => {
@@ -215,6 +216,7 @@ async fn host(shared: &Shared, guest: Guest, stream: Box<dyn Wire>, frames: Fram
         (_, Packet::Answer { .. }) => Err(Broken::Forbidden("nothing was asked")),
     };
     let broken = tokio::select! {
+            biased;
         broken = pipe.run(shared.config.keepalive, take) => broken,
         () = end.notified() => Broken::Superseded,
     };

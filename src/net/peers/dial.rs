@@ -78,6 +78,7 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
             }
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(backoff.draw()) => {}
             () = hurry.notified() => tokio::time::sleep(backoff.least()).await,
         }
@@ -128,6 +129,7 @@ async fn converse(shared: &Shared, peer: &Peer, lane: Lane, address: &str, pipe:
         }
     };
     let broken = tokio::select! {
+            biased;
         broken = pipe.run(shared.config.keepalive, take) => broken,
         broken = moved => broken,
     };

@@ -9,6 +9,9 @@
 //! **Sending never waits.** What cannot be written yet stands in a bounded queue; beyond its
 //! bounds, and without a connection, messages are lost, as the protocol allows, the oldest first.
 //! A call is refused instead, or its outcome is known not to be known.
+//!
+//! Every `select!` is biased: the order in which it looks must not be left to chance, or a
+//! simulated network would not do the same again.
 
 mod accept;
 mod backoff;

@@ -88,6 +88,7 @@ impl Pipe {
         let (start, pulse) = (Instant::now(), Pulse::default());
         let reading = read(reader, frames, &outbox, &counters, &pulse, start, take);
         let broken = tokio::select! {
+            biased;
             broken = reading => broken,
             broken = write(writer, &outbox, &counters) => broken,
             broken = watch(&outbox, &pulse, start, keepalive) => broken,

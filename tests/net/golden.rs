@@ -1,0 +1,1 @@
+//! The bytes of wire version 1, for ever.
