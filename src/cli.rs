@@ -1,5 +1,6 @@
 //! The arguments of the command, and its first step into the library.
 
+mod cert;
 mod check_history;
 mod diagram;
 mod explore;
@@ -31,6 +32,7 @@ Examples:
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
   jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
+  jangada cert ca certs               an authority for the certificates of a cluster
   jangada explore --terms 1           every schedule of three servers, within bounds";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
@@ -64,6 +66,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Look at every schedule of a few servers, within bounds, for a broken property.
     Explore(explore::Arguments),
+    /// Make the certificates of a cluster, and look at them.
+    Cert(cert::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
@@ -82,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::Explore(arguments)) => explore::run(&arguments),
+        Some(Command::Cert(arguments)) => cert::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
         None => console::main(&cli.console),

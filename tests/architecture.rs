@@ -34,6 +34,7 @@ const BELOW_CLI: &[&str] = &[
     "invariants",
     "raft",
     "actors",
+    "net",
 ];
 const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];

@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod packet;
 mod peers;
 mod rule;
+pub mod tls;
 
 pub use call::{Answered, CallError, Consistency, Request};
 pub use cargo::{Audit, Cargo};

@@ -3,4 +3,5 @@
 mod golden;
 mod properties;
 mod support;
+mod tls;
 mod turmoil;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jangada::net::{
-    Answered, Boxed, Cargo, Delivery, Listener, Peers, PeersConfig, Role, Transport, Wire,
+    Answered, Boxed, Cargo, Delivery, Listener, Peers, PeersConfig, Role, Security, Transport, Wire,
 };
 use jangada::raft::{
     AppendEntries, ChunkId, Entries, Entry, Index, InstallSnapshot, Message, Part, Payload,
@@ -20,13 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use uuid::Uuid;
 
-pub const CLUSTER: Uuid = Uuid::from_u128(0x6a61_6e67_6164_6100_0000_0000_0000_0001);
+pub(crate) const CLUSTER: Uuid = Uuid::from_u128(0x6a61_6e67_6164_6100_0000_0000_0000_0001);
 const PORT: u16 = 4000;
 
 /// The network of the simulation that runs; streams carry so many bytes a second.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sea {
-    pub bytes_per_second: Option<u64>,
+pub(crate) struct Sea {
+    pub(crate) bytes_per_second: Option<u64>,
 }
 
 impl Transport for Sea {
@@ -118,53 +118,53 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Slow<S> {
 
 /// What came in somewhere, and when.
 #[derive(Clone, Default)]
-pub struct Diary(Arc<Mutex<Vec<(Duration, String)>>>);
+pub(crate) struct Diary(Arc<Mutex<Vec<(Duration, String)>>>);
 
 impl Diary {
-    pub fn write(&self, at: Duration, line: impl Into<String>) {
+    pub(crate) fn write(&self, at: Duration, line: impl Into<String>) {
         self.0.lock().expect("no test panics while it writes").push((at, line.into()));
     }
 
-    pub fn lines(&self) -> Vec<(Duration, String)> {
+    pub(crate) fn lines(&self) -> Vec<(Duration, String)> {
         self.0.lock().expect("no test panics while it writes").clone()
     }
 
-    pub fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         self.lines().iter().filter(|(_, line)| line.contains(what)).count()
     }
 
     /// The lines that contain this, with their times.
-    pub fn find(&self, what: &str) -> Vec<Duration> {
+    pub(crate) fn find(&self, what: &str) -> Vec<Duration> {
         let found = |(at, line): &(Duration, String)| line.contains(what).then_some(*at);
         self.lines().iter().filter_map(found).collect()
     }
 }
 
 /// The name of a server's host.
-pub fn host(id: u64) -> String {
+pub(crate) fn host(id: u64) -> String {
     format!("s{id}")
 }
 
 /// A server of `count`, or a client of theirs if it is none of them.
-pub fn config(role: Role, count: u64) -> PeersConfig {
+pub(crate) fn config(role: Role, count: u64) -> PeersConfig {
     let address = |id: u64| (ServerId(id), format!("{}:{PORT}", host(id)));
     let peers: BTreeMap<_, _> = (1..=count).map(address).collect();
     let (seed, listen) = match &role {
         Role::Server(id) => (id.0, Some(format!("0.0.0.0:{PORT}"))),
         Role::Client(_) => (99, None),
     };
-    let mut config = PeersConfig::new(CLUSTER, role);
+    let mut config = PeersConfig::new(CLUSTER, role, Security::Insecure);
     (config.peers, config.seed, config.listen) = (peers, seed, listen);
     config.transport = Arc::new(Sea::default());
     config
 }
 
 /// Starts it. Calls are answered with what was asked; all else is written down.
-pub async fn start(config: PeersConfig, diary: Diary) -> Peers {
+pub(crate) async fn start(config: PeersConfig, diary: Diary) -> Peers {
     Peers::start(config, move |delivery| note(&diary, delivery)).await.expect("it can listen")
 }
 
-pub fn note(diary: &Diary, delivery: Delivery) {
+pub(crate) fn note(diary: &Diary, delivery: Delivery) {
     let at = turmoil::sim_elapsed().unwrap_or_default();
     match delivery {
         Delivery::Message { from, message, cargo } => {
@@ -197,7 +197,7 @@ fn echo(request: jangada::net::Request) -> Bytes {
     }
 }
 
-pub fn heartbeat(round: u64) -> Message {
+pub(crate) fn heartbeat(round: u64) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(3),
         prev_log: Position::new(Term(2), Index(40)),
@@ -208,13 +208,13 @@ pub fn heartbeat(round: u64) -> Message {
 }
 
 /// Entries of this many bytes each.
-pub fn entries(count: usize, bytes: usize) -> Cargo {
+pub(crate) fn entries(count: usize, bytes: usize) -> Cargo {
     let payload = Payload::Command(Bytes::from(vec![b'x'; bytes]));
     let entry = Entry { term: Term(3), payload };
     Cargo::Entries(std::iter::repeat_n(entry, count).collect::<Entries>())
 }
 
-pub fn snapshot_part(bytes: usize) -> (Message, Cargo) {
+pub(crate) fn snapshot_part(bytes: usize) -> (Message, Cargo) {
     let install = InstallSnapshot {
         term: Term(3),
         last_included: Position::new(Term(2), Index(40)),
@@ -225,7 +225,7 @@ pub fn snapshot_part(bytes: usize) -> (Message, Cargo) {
 }
 
 /// Waits, in virtual time, until something is so.
-pub async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) {
     let end = Instant::now() + limit;
     while !so() {
         assert!(Instant::now() < end, "{what}: not within {limit:?}");

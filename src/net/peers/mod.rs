@@ -46,6 +46,7 @@ use self::outbox::Outbox;
 use self::stats::Counters;
 use super::handshake::{Advertise, Hello, Lane, Role};
 use super::packet::Packet;
+use super::tls::Tls;
 use super::{Answered, Audit, CallError, Cargo, Request};
 use crate::raft::{Message, ServerId};
 
@@ -89,6 +90,8 @@ pub struct PeersConfig {
 /// Whether connections are encrypted, and both ends prove who they are.
 #[derive(Clone, Debug)]
 pub enum Security {
+    /// They are.
+    Tls(Arc<Tls>),
     /// They are not: anyone who reaches the port can say that it is a server of the cluster.
     Insecure,
 }
@@ -208,16 +211,16 @@ struct End {
 }
 
 impl PeersConfig {
-    /// For this process, with nothing else said: no peers, TCP without encryption, 1024 clients,
+    /// For this process, with nothing else said: no peers, TCP, 1024 clients,
     /// 3 s for making a connection and at most 1 s between attempts.
-    pub fn new(cluster: Uuid, role: Role) -> Self {
+    pub fn new(cluster: Uuid, role: Role, security: Security) -> Self {
         Self {
             cluster,
             role,
             listen: None,
             advertise: Advertise::default(),
             peers: BTreeMap::new(),
-            security: Security::Insecure,
+            security,
             admits: None,
             token: None,
             max_clients: 1024,
