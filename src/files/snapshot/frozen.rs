@@ -1,6 +1,6 @@
 //! A store that no longer changes, handed out chunk by chunk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::execute::Files;
 use super::super::file::{ContentHash, File};
-use super::super::session::Sessions;
+use super::super::session::{Kept, Sessions};
 use super::super::shards::Shards;
 use super::super::store::state_hash;
 use super::super::sum;
@@ -37,7 +37,7 @@ pub struct Frozen {
     sessions: Sessions,
     /// The session that was described last, if some of its answers may not be, and these.
     session: Option<u64>,
-    replies: BTreeMap<u64, Bytes>,
+    replies: VecDeque<Kept>,
     uploads: Uploads,
     /// What the last block describes that has pieces to be handed out.
     owed: VecDeque<Pieces>,
@@ -120,7 +120,7 @@ impl Frozen {
             file: None,
             sessions,
             session: None,
-            replies: BTreeMap::new(),
+            replies: VecDeque::new(),
             uploads,
             owed: VecDeque::new(),
             paid: 0,
@@ -188,11 +188,11 @@ impl Frozen {
 
     fn describe_sessions(&mut self, block: &mut Block) {
         loop {
-            while let Some(reply) = self.replies.first_entry() {
-                if !block.push(&Record::Reply { serial: *reply.key(), reply: reply.get() }) {
+            while let Some(Kept { serial, reply, .. }) = self.replies.front() {
+                if !block.push(&Record::Reply { serial: *serial, reply }) {
                     return;
                 }
-                reply.remove();
+                self.replies.pop_front();
             }
             if self.session.take().is_some_and(|id| block.ends_behind((0, id))) {
                 return;
