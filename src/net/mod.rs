@@ -19,6 +19,6 @@ pub use cargo::{Audit, Cargo};
 pub use handshake::{Advertise, Role};
 pub use peers::{
     Boxed, Caller, Delivery, Keepalive, Listener, PeerStats, Peers, PeersConfig, PeersError,
-    Security, Tcp, Transport, Wire,
+    Security, Tcp, TokenCheck, Transport, Wire,
 };
 pub use rule::{Fate, LinkRule};

@@ -69,7 +69,7 @@ proptest! {
             let (piece, behind) = rest.split_at(rest.len().min(*sizes.next().expect("a cycle")));
             rest = behind;
             cutter.feed(piece);
-            while let Some(frame) = cutter.next().expect("none is too large") {
+            while let Some(frame) = cutter.cut().expect("none is too large") {
                 came.push(frame.to_vec());
             }
         }
@@ -81,10 +81,10 @@ proptest! {
 fn a_frame_that_is_too_large_is_refused_before_it_is_there() {
     let mut frames = Frames::new(1000);
     frames.feed(&1001_u32.to_be_bytes());
-    assert!(frames.next().is_err());
+    assert!(frames.cut().is_err());
     let mut frames = Frames::new(1000);
     frames.feed(b"GET / HTTP/1.1\r\n\r\n");
-    assert!(frames.next().is_err());
+    assert!(frames.cut().is_err());
 }
 
 /// A payload is a view of the frame's memory.

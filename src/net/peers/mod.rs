@@ -53,6 +53,9 @@ use crate::raft::{Message, ServerId};
 /// Most servers whose connections one process has.
 const MAX_PEERS: usize = 128;
 
+/// Whether a client that shows this token may come in.
+pub type TokenCheck = dyn Fn(&str) -> bool + Send + Sync;
+
 /// What [`Peers`] are made of.
 #[derive(Clone)]
 pub struct PeersConfig {
@@ -70,7 +73,7 @@ pub struct PeersConfig {
     pub security: Security,
     /// Whether a client may come in by this token. Without it, and with TLS, a client needs a
     /// certificate; without it and without TLS, none is kept out.
-    pub admits: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub admits: Option<Arc<TokenCheck>>,
     /// The token that a client shows.
     pub token: Option<String>,
     /// Most clients at a time.

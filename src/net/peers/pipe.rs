@@ -111,7 +111,7 @@ async fn read(
 ) -> Ends {
     frames.set_limit(MAX_FRAME);
     loop {
-        while let Some(bytes) = frames.next()? {
+        while let Some(bytes) = frames.cut()? {
             counters.frames_in.fetch_add(1, Ordering::Relaxed);
             match Frame::decode(&bytes)? {
                 Frame::Ping(number) => outbox.pong(number),
