@@ -126,6 +126,12 @@ pub trait Storage {
     /// wrote last may be lost.
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError>;
 
+    /// Whether something that was written waits for room on a full disk. It is tried again and
+    /// again; until there is room nothing becomes durable, so that new writes are best refused.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// When [`durable`](Storage::durable) has news, if the storage knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
 }
@@ -232,6 +238,10 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
 
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         self.borrow_mut().durable(now)
+    }
+
+    fn is_full(&self) -> bool {
+        self.borrow().is_full()
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -121,6 +121,8 @@ pub(crate) struct SegmentLog<D> {
     wanted: bool,
     /// A full disk is left alone until then.
     retry: Option<Time>,
+    /// The last batch found no room.
+    full: bool,
     /// When the mark is due, if one is.
     mark: Option<Time>,
     failure: Option<StorageError>,
@@ -255,6 +257,7 @@ impl<D: Disk> SegmentLog<D> {
             unneeded: found.left_over.into_iter().map(FileId::Log).collect(),
             batch: None,
             retry: None,
+            full: false,
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
         };
@@ -403,6 +406,11 @@ impl<D: Disk> Storage for SegmentLog<D> {
             durable.chunks = self.packs.put_up_to();
         }
         self.failure.clone().map_or(Ok(durable), Err)
+    }
+
+    fn is_full(&self) -> bool {
+        // Chunks, removals and marks may wait: a snapshot is made later, then.
+        self.full && self.durable.write < self.written
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -410,6 +410,7 @@ fn trap_74_a_full_disk_is_waited_for_within_bounds() {
         log.append(Index(index), entries(5, &["patience"]));
         log.sync(ms(0));
         assert_eq!(log.durable(ms(0)), Ok(before));
+        assert!(log.is_full());
     }
     assert_eq!(log.deadline(), Some(ms(100)), "it is tried again");
     let begun = log.disk.begun;
@@ -418,9 +419,12 @@ fn trap_74_a_full_disk_is_waited_for_within_bounds() {
     log.disk.does = Does::Finish;
     let after = log.durable(ms(200)).unwrap();
     assert_eq!((after.write, after.last), (log.written, Index(first + 4)));
+    assert!(!log.is_full());
     assert_eq!(state(&reopened(&log).unwrap()), state(&log));
 
     log.disk.does = Does::Full;
+    log.durable(ms(250)).unwrap();
+    assert!(log.disk.batch.is_none() && !log.is_full(), "only the mark waits");
     for index in first + 5.. {
         log.append(Index(index), entries(5, &["a line that nobody will ever acknowledge"]));
         log.sync(ms(300));
