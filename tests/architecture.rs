@@ -33,6 +33,7 @@ const BELOW_CLI: &[&str] = &[
     "script",
     "invariants",
     "raft",
+    "storage",
     "actors",
 ];
 const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];

@@ -49,16 +49,18 @@ use bytes::Bytes;
 
 use crate::raft::{ChunkId, Entries, Index, Persistent, ServerId, Term, Time};
 
-use disk::Disk;
+use disk::DiskFiles;
 
-pub use directory::{DataDir, DirectoryError, Expected, SYNC_BUCKETS, SyncTimes};
+pub use directory::{
+    DataDir, DirectoryError, Expected, Inspection, SYNC_BUCKETS, SyncTimes, inspect,
+};
 pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
 pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
 pub use sandbox::{Salvage, Sizes};
-pub use segments::Identity;
+pub use segments::{Identity, LogLine, Survey};
 pub use snapshots::Snapshot;
 
 /// Most bytes of a chunk of a snapshot.

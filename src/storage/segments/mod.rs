@@ -30,6 +30,7 @@ mod packs;
 mod payload;
 mod record;
 mod recovery;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,8 @@ use payload::{Saved, Vote};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
+pub(super) use survey::survey;
+pub use survey::{LogLine, Survey};
 
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::raft::{Configuration, Entry, Payload};
-use crate::storage::DiskError;
+use crate::storage::{DiskError, DiskFiles};
 
 /// A disk whose batches end when and how a test says.
 #[derive(Clone, Default)]
@@ -51,7 +51,7 @@ impl Plate {
     }
 }
 
-impl Disk for Plate {
+impl DiskFiles for Plate {
     fn files(&self) -> Result<Vec<FileId>, DiskError> {
         Ok(self.files.keys().copied().collect())
     }
@@ -63,7 +63,9 @@ impl Disk for Plate {
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         Ok(self.read(file)?.slice(at as usize..at as usize + length))
     }
+}
 
+impl Disk for Plate {
     fn commit(&mut self, changes: Vec<Change>, _: Time) {
         assert!(self.batch.replace(changes).is_none());
         self.begun += 1;
