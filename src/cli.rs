@@ -4,6 +4,7 @@ mod cert;
 mod check_history;
 mod diagram;
 mod explore;
+mod log;
 #[cfg(feature = "museum")]
 mod museum;
 mod replay;
@@ -32,8 +33,10 @@ Examples:
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
   jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
+  jangada explore --terms 1           every schedule of three servers, within bounds
   jangada cert ca certs               an authority for the certificates of a cluster
-  jangada explore --terms 1           every schedule of three servers, within bounds";
+  jangada log verify DIR              whether a server can start from a data directory
+  jangada log dump DIR --from 100     what stands in its log, record by record";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -68,6 +71,9 @@ enum Command {
     Explore(explore::Arguments),
     /// Make the certificates of a cluster, and look at them.
     Cert(cert::Arguments),
+    /// Look into a data directory without a server.
+    #[command(subcommand)]
+    Log(log::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
@@ -87,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::Explore(arguments)) => explore::run(&arguments),
         Some(Command::Cert(arguments)) => cert::run(&arguments),
+        Some(Command::Log(arguments)) => log::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
         None => console::main(&cli.console),

@@ -33,6 +33,7 @@ const BELOW_CLI: &[&str] = &[
     "script",
     "invariants",
     "raft",
+    "storage",
     "actors",
     "net",
 ];

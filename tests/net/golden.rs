@@ -180,6 +180,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("no-quorum", refused(Refusal::NoQuorum { heard: 1, voters: 5 })),
         ("busy", refused(Refusal::Busy)),
         ("handing-over", refused(Refusal::HandingOver(ServerId(2)))),
+        ("disk-full", refused(Refusal::DiskFull)),
     ]);
     let frames = packets.into_iter().map(|(name, packet)| (name, Frame::Packet(packet)));
     frames.chain([("ping", Frame::Ping(1 << 33)), ("pong", Frame::Pong(1 << 33))]).collect()

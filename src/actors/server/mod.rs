@@ -577,6 +577,9 @@ impl Server {
                 Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
                     answer(reply, Err(CallError::Refused(Refusal::Busy)));
                 }
+                Request::Write(_) if self.is_full_leader() => {
+                    answer(reply, Err(CallError::Refused(Refusal::DiskFull)));
+                }
                 Request::Write(command) => {
                     sizes.push(u32::try_from(command.len()).unwrap_or(u32::MAX));
                     commands.push(command);
@@ -603,6 +606,12 @@ impl Server {
             sizes.clear();
         }
         self.scratch.proposals = proposals;
+    }
+
+    /// It takes no writes, and gives way to another when what it took has waited for too long
+    /// (`raft/handover.rs`). Reads go on.
+    fn is_full_leader(&self) -> bool {
+        self.node.role() == RoleKind::Leader && self.storage.is_full()
     }
 }
 
