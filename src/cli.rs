@@ -1,9 +1,11 @@
 //! The arguments of the command, and its first step into the library.
 
 mod bootstrap;
+mod cert;
 mod check_history;
 mod diagram;
 mod explore;
+mod log;
 #[cfg(feature = "museum")]
 mod museum;
 mod replay;
@@ -34,6 +36,9 @@ Examples:
   jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
   jangada explore --terms 1           every schedule of three servers, within bounds
+  jangada cert ca certs               an authority for the certificates of a cluster
+  jangada log verify DIR              whether a server can start from a data directory
+  jangada log dump DIR --from 100     what stands in its log, record by record
   jangada serve --config s1.toml      one process of a cluster of processes";
 
 /// What `serve` logs, if nobody says: its own news, and what others warn of.
@@ -80,6 +85,11 @@ enum Command {
     Sim(sim::Arguments),
     /// Look at every schedule of a few servers, within bounds, for a broken property.
     Explore(explore::Arguments),
+    /// Make the certificates of a cluster, and look at them.
+    Cert(cert::Arguments),
+    /// Look into a data directory without a server.
+    #[command(subcommand)]
+    Log(log::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
@@ -105,6 +115,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::Explore(arguments)) => explore::run(&arguments),
+        Some(Command::Cert(arguments)) => cert::run(&arguments),
+        Some(Command::Log(arguments)) => log::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
         None => console::main(&cli.console),

@@ -38,7 +38,9 @@ const BELOW_CLI: &[&str] = &[
     "script",
     "invariants",
     "raft",
+    "storage",
     "actors",
+    "net",
 ];
 const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];

@@ -16,7 +16,7 @@ use super::client::Client;
 use super::clock::{Clock, LocalClock};
 use super::launch::{Launch, launch};
 use super::messages::{Ask, Asked, End, Knock, Observation, Observe, Snap, Synced};
-use super::network::{Network, Outlet, hand_in};
+use super::network::{Network, Outlet, put_in};
 use super::panic::keep_panics;
 use super::record::{EventKind, Recorder};
 use super::server::{AuditFrom, Server};
@@ -194,7 +194,7 @@ impl Door {
     pub fn deliver(&self, delivery: Delivery) {
         match delivery {
             Delivery::Message { from, message, cargo } => {
-                hand_in(&self.0.server, from, message, cargo);
+                put_in(&self.0.server, from, message, cargo);
             }
             Delivery::Audit { from, audit } => self.0.server.do_send(AuditFrom { from, audit }),
             Delivery::Call { caller, request } => {

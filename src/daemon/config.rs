@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::peers::PeerAddresses;
 use crate::actors::SnapshotPolicy;
+use crate::net::Role;
+use crate::net::tls::{OwnFiles, TlsFiles};
 use crate::raft::{ServerId, Timing};
 
 /// One setting.
@@ -53,9 +55,10 @@ pub const KEYS: &[Key] = &[
         "The addresses of the other servers; itself may be among them",
         Some(""),
     ),
-    key("tls-ca", "FILE", "The certificate of the cluster's own authority (`jangada cert`)", None),
-    key("tls-cert", "FILE", "The server's certificate", None),
-    key("tls-key", "FILE", "The key of the server's certificate", None),
+    key("tls", "DIR", "The directory of the certificates, as `jangada cert` makes it", None),
+    key("tls-ca", "FILE", "The authority's certificate [default: ca.pem in `tls`]", None),
+    key("tls-cert", "FILE", "The server's certificate [default: serverN.pem in `tls`]", None),
+    key("tls-key", "FILE", "The key of that certificate [default: serverN.key in `tls`]", None),
     switch("insecure", "Talk to the other servers in plain text, without certificates"),
     key("tokens", "FILE", "Who may do what over HTTP; without it only loopback is served", None),
     key("election-timeout", "MIN..MAX", "How long to wait for a leader", Some("300ms..600ms")),
@@ -198,17 +201,6 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-/// The certificates of one server.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TlsFiles {
-    /// The authority's certificate.
-    pub ca: PathBuf,
-    /// The server's certificate.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
 /// How the log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
@@ -280,7 +272,7 @@ impl Layers {
             advertise: self.get("advertise", self::address)?,
             advertise_http: self.get("advertise-http", self::address)?,
             peers: self.required("peers", |text| text.parse())?,
-            tls: self.tls()?,
+            tls: self.tls(id)?,
             tokens: self.get("tokens", path)?,
             timing,
             snapshots: SnapshotPolicy { entries, bytes },
@@ -290,28 +282,37 @@ impl Layers {
         })
     }
 
-    fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+    fn tls(&self, id: ServerId) -> Result<Option<TlsFiles>, ConfigError> {
         let insecure = self.required("insecure", boolean)?;
-        let files = ["tls-ca", "tls-cert", "tls-key"];
-        let [ca, cert, key] = files.map(|key| self.get(key, path));
-        match (ca?, cert?, key?, insecure) {
-            (Some(ca), Some(cert), Some(key), false) => Ok(Some(TlsFiles { ca, cert, key })),
-            (None, None, None, true) => Ok(None),
-            (None, None, None, false) => {
-                let why = "no certificates: give --tls-ca, --tls-cert and --tls-key (`jangada \
-                           cert` makes them), or say --insecure if everybody who can reach the \
-                           peers' port may read and change everything";
-                Err(ConfigError::Together(why.to_owned()))
+        let directory = self.get("tls", path)?;
+        let files = ["tls-ca", "tls-cert", "tls-key"].map(|key| self.get(key, path));
+        let [ca, cert, key] = files;
+        let (ca, cert, key) = (ca?, cert?, key?);
+        let given = directory.is_some() || ca.is_some() || cert.is_some() || key.is_some();
+        let why = match (insecure, given) {
+            (true, false) => return Ok(None),
+            (true, true) => "certificates are given, and `insecure`, which would not use them",
+            (false, false) => {
+                "no certificates: give --tls DIR (`jangada cert` makes it), or say --insecure if \
+                 everybody who can reach the peers' port may read and change everything"
             }
-            (.., true) => {
-                let why = "certificates are given, and `insecure`, which would not use them";
-                Err(ConfigError::Together(why.to_owned()))
+            (false, true) => {
+                let directory = directory.map(|it| TlsFiles::in_directory(&it, &Role::Server(id)));
+                let (authority, own) = match directory {
+                    Some(files) => (Some(files.authority), files.own),
+                    None => (None, None),
+                };
+                let (own_cert, own_key) = own.map(|own| (own.certificate, own.key)).unzip();
+                match (ca.or(authority), cert.or(own_cert), key.or(own_key)) {
+                    (Some(authority), Some(certificate), Some(key)) => {
+                        let own = Some(OwnFiles { certificate, key });
+                        return Ok(Some(TlsFiles { authority, own }));
+                    }
+                    _ => "without `tls`, `tls-ca`, `tls-cert` and `tls-key` are given together",
+                }
             }
-            (.., false) => {
-                let why = "`tls-ca`, `tls-cert` and `tls-key` are given together or not at all";
-                Err(ConfigError::Together(why.to_owned()))
-            }
-        }
+        };
+        Err(ConfigError::Together(why.to_owned()))
     }
 
     fn shown(&self, key: &str) -> String {

@@ -4,6 +4,7 @@ use std::io;
 
 use super::config::ConfigError;
 use crate::net::PeersError;
+use crate::net::tls::TlsError;
 use crate::storage::{DirectoryError, StorageError};
 
 /// Why a server cannot start, or could not go on.
@@ -19,6 +20,9 @@ pub enum Failure {
     /// It cannot listen for other servers.
     #[error("{0}")]
     Peers(#[from] PeersError),
+    /// Its certificates cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// It cannot listen for HTTP clients.
     #[error("cannot serve HTTP at {address}: {error}")]
     Http {
@@ -55,7 +59,7 @@ impl Failure {
     /// |---|---|---|
     /// | 0 | it was told to stop, and did in good order | |
     /// | 1 | an assertion failed, or the system refuses something | may help |
-    /// | 2 | the settings make no sense | does not help |
+    /// | 2 | the settings make no sense, or the certificates | does not help |
     /// | 3 | the data directory cannot be used | does not help |
     /// | 4 | an address cannot be listened at | may help |
     /// | 5 | the storage failed while the server ran | may help: it says whether it can start |
@@ -63,7 +67,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Assertion(_) | Self::System { .. } => 1,
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Tls(_) => 2,
             Self::Directory(_) => 3,
             Self::Peers(_) | Self::Http { .. } => 4,
             Self::Storage { .. } => 5,

@@ -97,6 +97,7 @@ impl Meter for Counts {
             Refusal::NoQuorum { .. } => "no_quorum",
             Refusal::Busy => "busy",
             Refusal::HandingOver(_) => "handing_over",
+            Refusal::DiskFull => "disk_full",
         };
         self.refusals.get_or_create(&Reason { reason }).inc();
     }

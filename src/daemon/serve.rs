@@ -21,7 +21,8 @@ use super::signals::{Signals, Told};
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
 use crate::files::FileStore;
 use crate::http::{self, Http, HttpError, Tokens};
-use crate::net::{Advertise, Peers, PeersConfig, Role};
+use crate::net::tls::Tls;
+use crate::net::{Advertise, Peers, PeersConfig, Role, Security};
 use crate::raft::Options;
 use crate::storage::{DataDir, Expected};
 
@@ -41,12 +42,12 @@ async fn live(settings: Settings) -> Result<(), Failure> {
     let signal = tokio::select! {
         failure = failed => return Err(failure.unwrap_or_else(|_| ended())),
         () = process.pulse() => return Err(ended()),
-        signal = stop_signal(&mut signals) => signal,
+        signal = stop_signal(&mut signals, process.tls.as_deref()) => signal,
     };
     log::info!(signal; "stopping: told by a signal");
     tokio::select! {
         result = process.stop() => result,
-        again = stop_signal(&mut signals) => {
+        again = stop_signal(&mut signals, None) => {
             log::warn!(signal = again; "ending at once: told twice");
             std::process::exit(128 + i32::from(again));
         }
@@ -58,11 +59,15 @@ fn ended() -> Failure {
 }
 
 /// Minds the signals until one says to stop, and returns its number.
-async fn stop_signal(signals: &mut Signals) -> u8 {
+async fn stop_signal(signals: &mut Signals, tls: Option<&Tls>) -> u8 {
     loop {
         match signals.next().await {
             Told::Stop(number) => return number,
-            Told::Reload => log::info!("there is nothing to read again"),
+            // What was read is in use on success; so is what was before, otherwise.
+            Told::Reload => match tls.map(Tls::reload) {
+                Some(Err(error)) => log::error!("the certificates stay as they are: {error}"),
+                Some(Ok(())) | None => {}
+            },
         }
     }
 }
@@ -74,6 +79,7 @@ struct Process {
     server: Standalone,
     peers: Peers,
     http: Http,
+    tls: Option<Arc<Tls>>,
     links: Arc<OnceLock<Links>>,
     pulse: Pulse,
     stopping: watch::Sender<bool>,
@@ -104,6 +110,9 @@ impl Process {
         if let Some(tail) = directory.torn() {
             log::warn!(server = id.0; "{id} cut off {tail}");
         }
+        let tls = settings.tls.clone();
+        let tls = tls.map(|files| Tls::load(files, cluster, Role::Server(id))).transpose()?;
+        let security = tls.clone().map_or(Security::Insecure, Security::Tls);
         let counts = Counts::new();
         let server = Standalone::start(StandaloneOptions {
             id,
@@ -135,7 +144,7 @@ impl Process {
         let http = start_http(&settings, server.door(), control).await?;
         let own_http = http.addresses().first().map(ToString::to_string);
         let own_http = settings.advertise_http.clone().or(own_http).unwrap_or_default();
-        let mut config = PeersConfig::new(cluster, Role::Server(id));
+        let mut config = PeersConfig::new(cluster, Role::Server(id), security);
         config.listen = Some(settings.listen.clone());
         let (peers, http_too) = (settings.advertise.clone(), Some(own_http.clone()));
         config.advertise = Advertise { peers, http: http_too };
@@ -149,7 +158,7 @@ impl Process {
         let known = Links { peers: peers.clone(), http: own_http, peer: own_peer };
         // Nobody else sets it.
         let _ = links.set(known);
-        let process = Self { settings, directory, server, peers, http, links, pulse, stopping };
+        let process = Self { settings, directory, server, peers, http, tls, links, pulse, stopping };
         Ok((process, failed))
     }
 

@@ -286,6 +286,7 @@ impl Problem {
                     Refusal::ElectionRunning | Refusal::HandingOver(_) => Code::NoLeader,
                     Refusal::NoQuorum { .. } => Code::NoQuorum,
                     Refusal::Busy => Code::Overloaded,
+                    Refusal::DiskFull => Code::StoreFull,
                 },
                 NotDone::UploadLost => Code::UploadLost,
                 NotDone::Down(_) | NotDone::Silence(_) => Code::Unavailable,

@@ -55,7 +55,7 @@ impl Frames {
     ///
     /// # Errors
     /// If it is larger than allowed.
-    pub fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub fn cut(&mut self) -> io::Result<Option<Bytes>> {
         Ok(self.codec.decode(&mut self.buffer)?.map(BytesMut::freeze))
     }
 
@@ -73,7 +73,7 @@ impl Frames {
         stream: &mut (impl AsyncRead + Unpin),
     ) -> io::Result<Option<Bytes>> {
         loop {
-            if let Some(frame) = self.next()? {
+            if let Some(frame) = self.cut()? {
                 return Ok(Some(frame));
             }
             if self.fill(stream).await? == 0 {

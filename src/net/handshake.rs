@@ -114,7 +114,9 @@ pub enum Refused {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GreetingError {
     /// Another protocol.
-    #[error("it does not speak jangada's protocol: is the address right?")]
+    #[error(
+        "it does not speak jangada's protocol: is the address right, and TLS on at both ends or neither?"
+    )]
     Stranger,
     /// Not in a version that is spoken here.
     #[error("it speaks wire versions {oldest} to {latest}, not {WIRE_VERSION}")]

@@ -12,12 +12,13 @@ pub mod handshake;
 pub mod packet;
 mod peers;
 mod rule;
+pub mod tls;
 
 pub use call::{Answered, CallError, Consistency, Request};
 pub use cargo::{Audit, Cargo};
 pub use handshake::{Advertise, Role};
 pub use peers::{
     Boxed, Caller, Delivery, Keepalive, Listener, PeerStats, Peers, PeersConfig, PeersError,
-    Security, Tcp, Transport, Wire,
+    Security, Tcp, TokenCheck, Transport, Wire,
 };
 pub use rule::{Fate, LinkRule};

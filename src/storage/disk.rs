@@ -79,8 +79,8 @@ impl DiskError {
     }
 }
 
-/// A server's disk.
-pub(crate) trait Disk {
+/// What is on a server's disk.
+pub(crate) trait DiskFiles {
     /// The files: the log's, then the packs, each in the order of their numbers.
     fn files(&self) -> Result<Vec<FileId>, DiskError>;
 
@@ -90,7 +90,10 @@ pub(crate) trait Disk {
 
     /// At most `length` bytes of a file from `at` on; fewer if it is shorter.
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError>;
+}
 
+/// A server's disk.
+pub(crate) trait Disk: DiskFiles {
     /// Begins to carry out a batch, in this order, and to sync it. There must be none under way.
     fn commit(&mut self, changes: Vec<Change>, now: Time);
 

@@ -49,16 +49,18 @@ use bytes::Bytes;
 
 use crate::raft::{ChunkId, Entries, Index, Persistent, ServerId, Term, Time};
 
-use disk::Disk;
+use disk::DiskFiles;
 
-pub use directory::{DataDir, DirectoryError, Expected, SYNC_BUCKETS, SyncTimes};
+pub use directory::{
+    DataDir, DirectoryError, Expected, Inspection, SYNC_BUCKETS, SyncTimes, inspect,
+};
 pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
 pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
 pub use sandbox::{Salvage, Sizes};
-pub use segments::Identity;
+pub use segments::{Identity, LogLine, Survey};
 pub use snapshots::Snapshot;
 
 /// Most bytes of a chunk of a snapshot.
@@ -125,6 +127,12 @@ pub trait Storage {
     /// If the storage has failed. The server must end: nothing it writes will be kept, and what it
     /// wrote last may be lost.
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError>;
+
+    /// Whether something that was written waits for room on a full disk. It is tried again and
+    /// again; until there is room nothing becomes durable, so that new writes are best refused.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// When [`durable`](Storage::durable) has news, if the storage knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
@@ -232,6 +240,10 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
 
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         self.borrow_mut().durable(now)
+    }
+
+    fn is_full(&self) -> bool {
+        self.borrow().is_full()
     }
 
     fn deadline(&self) -> Option<Time> {

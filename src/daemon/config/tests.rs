@@ -50,6 +50,15 @@ fn a_flag_goes_over_a_variable_over_the_file_over_the_default() {
     assert!(shown.contains("# tokens is not set"), "{shown}");
 }
 
+#[test]
+fn certificates_are_a_directory_or_files_or_both() {
+    let given = [("id", "3"), ("data", "d"), ("tls", "certs"), ("tls-key", "secret.key")];
+    let tls = layers(&given, &[], "").unwrap().settings().unwrap().tls.unwrap();
+    assert_eq!(tls.authority, Path::new("certs/ca.pem"));
+    let own = OwnFiles { certificate: "certs/server3.pem".into(), key: "secret.key".into() };
+    assert_eq!(tls.own, Some(own));
+}
+
 /// What is shown is a file that says the same.
 #[test]
 fn what_is_shown_can_be_read_again() {
@@ -89,6 +98,7 @@ fn errors_name_the_key_and_where_its_value_came_from() {
     assert!(refusal(&[("shutdown-timeout", "99999m")]).contains("longer than a day"));
     assert!(refusal(&[("insecure", "false")]).contains("no certificates"));
     assert!(refusal(&[("tls-ca", "x")]).contains("`insecure`"));
+    assert!(refusal(&[("tls-ca", "x"), ("insecure", "false")]).contains("given together"));
     assert!(refusal(&[("listen", "::1:5")]).contains("[::1]:4001"));
     let missing = layers(&[], &[], "").unwrap().settings().unwrap_err().to_string();
     assert_eq!(missing, "`id` is not set: give --id, JANGADA_ID, or `id` in the file");

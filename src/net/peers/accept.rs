@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::outbox::Outbox;
 use super::pipe::{Broken, Pipe, Taken};
@@ -18,6 +19,7 @@ use crate::net::handshake::{
     GreetingError, Hello, Lane, Refused, Reply, Role, Welcome, encode_reply,
 };
 use crate::net::packet::Packet;
+use crate::net::tls::name_of;
 
 /// Most connections whose other end is not known yet; more wait to be looked at.
 const MAX_STRANGERS: usize = 64;
@@ -31,6 +33,8 @@ enum Turned {
     Late,
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("{0}; does it use TLS, and a certificate of this cluster?")]
+    Tls(io::Error),
     #[error("it closed the connection without a greeting")]
     Closed,
     #[error("{0}")]
@@ -59,8 +63,9 @@ pub(super) async fn listen(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
             (permit.expect("invariant: the semaphore is never closed"), listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {
-            accepted = accept => accepted,
+            biased;
             Some(_) = connections.join_next() => continue,
+            accepted = accept => accepted,
         };
         match accepted {
             Ok((stream, from)) => {
@@ -102,11 +107,17 @@ async fn greet(
     stream: Box<dyn Wire>,
     clients: &Arc<Semaphore>,
 ) -> Result<(Guest, Box<dyn Wire>, Frames), Turned> {
-    let mut stream: Box<dyn Wire> = match &shared.config.security {
-        Security::Insecure => stream,
+    let (mut stream, certificate) = match &shared.config.security {
+        Security::Tls(tls) => tls.accept(stream).await.map_err(Turned::Tls)?,
+        Security::Insecure => (stream, None),
     };
     let mut frames = Frames::new(MAX_GREETING);
-    let greeting = frames.read(&mut stream).await?.ok_or(Turned::Closed)?;
+    let greeting = frames.read(&mut stream).await.map_err(|error| match error.kind() {
+        // Most other protocols begin with what is no length of a greeting.
+        io::ErrorKind::InvalidData => GreetingError::Stranger.into(),
+        _ => Turned::Io(error),
+    })?;
+    let greeting = greeting.ok_or(Turned::Closed)?;
     let (hello, version) = match Hello::decode(&greeting) {
         Ok(hello) => hello,
         Err(error) => {
@@ -117,7 +128,7 @@ async fn greet(
             return Err(error.into());
         }
     };
-    match admit(shared, hello, clients) {
+    match admit(shared, hello, certificate.as_ref(), clients) {
         Ok(guest) => {
             reply(&mut stream, &Ok(Welcome { version })).await?;
             Ok((guest, stream, frames))
@@ -140,6 +151,7 @@ async fn reply(stream: &mut Box<dyn Wire>, reply: &Reply) -> io::Result<()> {
 fn admit(
     shared: &Arc<Shared>,
     hello: Hello,
+    certificate: Option<&CertificateDer<'_>>,
     clients: &Arc<Semaphore>,
 ) -> Result<Guest, (Role, Refused)> {
     let config = &shared.config;
@@ -157,6 +169,12 @@ fn admit(
     }
     match hello.from {
         Role::Server(id) => {
+            if let Security::Tls(tls) = &config.security
+                && !tls.is_for(certificate, &hello.from)
+            {
+                let name = name_of(&hello.from, config.cluster);
+                return refused(Refused::Certificate(name));
+            }
             let Some(peer) = shared.peer_or_new(id) else { return refused(Refused::Full) };
             peer.learn(hello.advertise.clone());
             Ok(Guest { hello, peer: Some(peer), place: None })
@@ -165,11 +183,12 @@ fn admit(
             if hello.lane != Lane::Bulk {
                 return refused(Refused::Lane);
             }
-            let admitted = |token: &Option<String>| match &config.admits {
-                Some(admits) => token.as_deref().is_some_and(|token| admits(token)),
-                None => true,
+            let proven = match (&config.security, &config.admits) {
+                (Security::Tls(tls), _) => tls.is_for(certificate, &hello.from),
+                (Security::Insecure, admits) => admits.is_none(),
             };
-            if !admitted(&hello.token) {
+            let admits = |token: &str| config.admits.as_ref().is_some_and(|admits| admits(token));
+            if !proven && !hello.token.as_deref().is_some_and(admits) {
                 return refused(Refused::Token);
             }
             let Ok(place) = clients.clone().try_acquire_owned() else {
@@ -215,6 +234,7 @@ async fn host(shared: &Shared, guest: Guest, stream: Box<dyn Wire>, frames: Fram
         (_, Packet::Answer { .. }) => Err(Broken::Forbidden("nothing was asked")),
     };
     let broken = tokio::select! {
+            biased;
         broken = pipe.run(shared.config.keepalive, take) => broken,
         () = end.notified() => Broken::Superseded,
     };

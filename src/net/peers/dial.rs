@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::limiter::Limiter;
 use super::pipe::{Broken, Pipe, Taken};
-use super::transport::Wire;
 use super::{Delivery, Peer, Security, Shared, lock};
 use crate::net::frame::{Frames, MAX_GREETING, put};
 use crate::net::handshake::{GreetingError, Lane, Refused, decode_reply};
@@ -22,6 +21,8 @@ pub(super) enum DialError {
     Connect(io::Error),
     #[error("no answer in time; is it stopped, or the network between cut?")]
     Late,
+    #[error("{0}; are the certificates those of this cluster, and does the other end expect TLS?")]
+    Tls(io::Error),
     #[error("the connection broke during the handshake: {0}")]
     Io(#[from] io::Error),
     #[error("the other end closed the connection instead of an answer; does it expect TLS?")]
@@ -78,6 +79,7 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
             }
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(backoff.draw()) => {}
             () = hurry.notified() => tokio::time::sleep(backoff.least()).await,
         }
@@ -86,7 +88,8 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
 
 async fn dial(shared: &Shared, peer: &Peer, lane: Lane, address: &str) -> Result<Pipe, DialError> {
     let stream = shared.config.transport.connect(address).await.map_err(DialError::Connect)?;
-    let mut stream: Box<dyn Wire> = match &shared.config.security {
+    let mut stream = match &shared.config.security {
+        Security::Tls(tls) => tls.connect(stream, peer.id).await.map_err(DialError::Tls)?,
         Security::Insecure => stream,
     };
     let mut greeting = Vec::new();
@@ -128,6 +131,7 @@ async fn converse(shared: &Shared, peer: &Peer, lane: Lane, address: &str, pipe:
         }
     };
     let broken = tokio::select! {
+            biased;
         broken = pipe.run(shared.config.keepalive, take) => broken,
         broken = moved => broken,
     };

@@ -9,6 +9,9 @@
 //! **Sending never waits.** What cannot be written yet stands in a bounded queue; beyond its
 //! bounds, and without a connection, messages are lost, as the protocol allows, the oldest first.
 //! A call is refused instead, or its outcome is known not to be known.
+//!
+//! Every `select!` is biased: the order in which it looks must not be left to chance, or a
+//! simulated network would not do the same again.
 
 mod accept;
 mod backoff;
@@ -43,11 +46,15 @@ use self::outbox::Outbox;
 use self::stats::Counters;
 use super::handshake::{Advertise, Hello, Lane, Role};
 use super::packet::Packet;
+use super::tls::Tls;
 use super::{Answered, Audit, CallError, Cargo, Request};
 use crate::raft::{Message, ServerId};
 
 /// Most servers whose connections one process has.
 const MAX_PEERS: usize = 128;
+
+/// Whether a client that shows this token may come in.
+pub type TokenCheck = dyn Fn(&str) -> bool + Send + Sync;
 
 /// What [`Peers`] are made of.
 #[derive(Clone)]
@@ -66,7 +73,7 @@ pub struct PeersConfig {
     pub security: Security,
     /// Whether a client may come in by this token. Without it, and with TLS, a client needs a
     /// certificate; without it and without TLS, none is kept out.
-    pub admits: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub admits: Option<Arc<TokenCheck>>,
     /// The token that a client shows.
     pub token: Option<String>,
     /// Most clients at a time.
@@ -86,6 +93,8 @@ pub struct PeersConfig {
 /// Whether connections are encrypted, and both ends prove who they are.
 #[derive(Clone, Debug)]
 pub enum Security {
+    /// They are.
+    Tls(Arc<Tls>),
     /// They are not: anyone who reaches the port can say that it is a server of the cluster.
     Insecure,
 }
@@ -205,16 +214,16 @@ struct End {
 }
 
 impl PeersConfig {
-    /// For this process, with nothing else said: no peers, TCP without encryption, 1024 clients,
+    /// For this process, with nothing else said: no peers, TCP, 1024 clients,
     /// 3 s for making a connection and at most 1 s between attempts.
-    pub fn new(cluster: Uuid, role: Role) -> Self {
+    pub fn new(cluster: Uuid, role: Role, security: Security) -> Self {
         Self {
             cluster,
             role,
             listen: None,
             advertise: Advertise::default(),
             peers: BTreeMap::new(),
-            security: Security::Insecure,
+            security,
             admits: None,
             token: None,
             max_clients: 1024,

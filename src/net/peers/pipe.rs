@@ -88,6 +88,7 @@ impl Pipe {
         let (start, pulse) = (Instant::now(), Pulse::default());
         let reading = read(reader, frames, &outbox, &counters, &pulse, start, take);
         let broken = tokio::select! {
+            biased;
             broken = reading => broken,
             broken = write(writer, &outbox, &counters) => broken,
             broken = watch(&outbox, &pulse, start, keepalive) => broken,
@@ -110,7 +111,7 @@ async fn read(
 ) -> Ends {
     frames.set_limit(MAX_FRAME);
     loop {
-        while let Some(bytes) = frames.next()? {
+        while let Some(bytes) = frames.cut()? {
             counters.frames_in.fetch_add(1, Ordering::Relaxed);
             match Frame::decode(&bytes)? {
                 Frame::Ping(number) => outbox.pong(number),

@@ -13,7 +13,7 @@ use super::meter::Meter;
 use super::reader::Reader;
 use super::writer::{LARGE, Writer, written};
 use crate::raft::Time;
-use crate::storage::disk::{Change, Disk, DiskError, FileId, Outcome};
+use crate::storage::disk::{Change, Disk, DiskError, DiskFiles, FileId, Outcome};
 
 /// Files in a folder. Both channels hold one batch: there is never more than one under way.
 ///
@@ -72,7 +72,7 @@ impl Drop for FileDisk {
     }
 }
 
-impl Disk for FileDisk {
+impl DiskFiles for FileDisk {
     fn files(&self) -> Result<Vec<FileId>, DiskError> {
         self.reader.files()
     }
@@ -84,7 +84,9 @@ impl Disk for FileDisk {
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         self.reader.read_part(file, at, length)
     }
+}
 
+impl Disk for FileDisk {
     fn commit(&mut self, changes: Vec<Change>, _: Time) {
         if let Some(orders) = &self.orders {
             // A thread that has ended answers no poll either, and that is an error.
@@ -123,7 +125,7 @@ impl InlineDisk {
     }
 }
 
-impl Disk for InlineDisk {
+impl DiskFiles for InlineDisk {
     fn files(&self) -> Result<Vec<FileId>, DiskError> {
         self.reader.files()
     }
@@ -135,7 +137,9 @@ impl Disk for InlineDisk {
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         self.reader.read_part(file, at, length)
     }
+}
 
+impl Disk for InlineDisk {
     fn commit(&mut self, changes: Vec<Change>, _: Time) {
         self.outcome = Some(self.writer.carry_out(changes));
     }

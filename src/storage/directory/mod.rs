@@ -16,6 +16,7 @@
 mod disk;
 mod error;
 mod folder;
+mod inspect;
 mod label;
 mod lock;
 mod meter;
@@ -42,6 +43,7 @@ use lock::{LOCK, Lock};
 use meter::Meter;
 
 pub use error::DirectoryError;
+pub use inspect::{Inspection, inspect};
 pub use meter::{SYNC_BUCKETS, SyncTimes};
 
 /// The folder of the log.

@@ -1,5 +1,8 @@
 //! Data directories: made, opened, refused, put aside.
 
+mod crashes;
+mod real;
+
 use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;

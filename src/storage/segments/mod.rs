@@ -30,6 +30,7 @@ mod packs;
 mod payload;
 mod record;
 mod recovery;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,8 @@ use payload::{Saved, Vote};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
+pub(super) use survey::survey;
+pub use survey::{LogLine, Survey};
 
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
@@ -121,6 +124,8 @@ pub(crate) struct SegmentLog<D> {
     wanted: bool,
     /// A full disk is left alone until then.
     retry: Option<Time>,
+    /// The last batch found no room.
+    full: bool,
     /// When the mark is due, if one is.
     mark: Option<Time>,
     failure: Option<StorageError>,
@@ -255,6 +260,7 @@ impl<D: Disk> SegmentLog<D> {
             unneeded: found.left_over.into_iter().map(FileId::Log).collect(),
             batch: None,
             retry: None,
+            full: false,
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
         };
@@ -403,6 +409,11 @@ impl<D: Disk> Storage for SegmentLog<D> {
             durable.chunks = self.packs.put_up_to();
         }
         self.failure.clone().map_or(Ok(durable), Err)
+    }
+
+    fn is_full(&self) -> bool {
+        // Chunks, removals and marks may wait: a snapshot is made later, then.
+        self.full && self.durable.write < self.written
     }
 
     fn deadline(&self) -> Option<Time> {
