@@ -26,7 +26,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
-const BELOW_DAEMON: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors", "http"];
+const BELOW_DAEMON: &[&str] =
+    &["raft", "files", "storage", "net", "invariants", "actors", "script", "http"];
 const BELOW_CLI: &[&str] = &[
     "daemon",
     "console",

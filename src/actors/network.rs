@@ -290,6 +290,11 @@ impl Network {
         wires.still();
     }
 
+    /// A place for a server of another process.
+    pub(crate) fn admit(&self, id: ServerId) {
+        self.0.borrow_mut().admit(id);
+    }
+
     /// Makes a server one of this cluster: it is heard only there, and hears no other.
     pub(crate) fn set_cluster(&self, id: ServerId, cluster: Uuid) {
         let wires = &mut *self.0.borrow_mut();

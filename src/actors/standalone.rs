@@ -15,7 +15,7 @@ use super::call::{Call, Inbox, Reply, answer};
 use super::client::Client;
 use super::clock::{Clock, LocalClock};
 use super::launch::{Launch, launch};
-use super::messages::{Ask, Asked, End, Knock, Observation, Observe, Snap, Synced};
+use super::messages::{Ask, Asked, Disrupt, End, Knock, Observation, Observe, Snap, Synced};
 use super::network::{Network, Outlet, put_in};
 use super::panic::keep_panics;
 use super::record::{EventKind, Recorder};
@@ -136,6 +136,11 @@ impl Standalone {
         self.door.clone()
     }
 
+    /// Its number.
+    pub fn id(&self) -> ServerId {
+        self.door.0.id
+    }
+
     /// What happened.
     pub fn events(&self) -> &Recorder {
         &self.recorder
@@ -144,6 +149,15 @@ impl Standalone {
     /// Its clock.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Has it stand for election now.
+    pub(super) fn stand(&self) {
+        self.door.0.server.do_send(Disrupt);
     }
 
     /// The rule of the link to another server: what becomes of messages there.

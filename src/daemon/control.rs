@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::chaos::{Disturber, disturb};
 use super::metrics::encode;
 use super::pulse::Pulse;
 use crate::actors::{Door, Observation, OrderError};
@@ -27,6 +28,8 @@ pub(super) struct Control {
     pub(super) pulse: Pulse,
     pub(super) registry: Registry,
     pub(super) began: Instant,
+    /// Where disturbances go, if there may be any.
+    pub(super) disturber: Option<Disturber>,
     /// Turns true when the server is told to stop.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -143,9 +146,11 @@ impl Admin for Control {
         })
     }
 
-    fn chaos(&self, _order: String) -> Answer<'_, ()> {
-        let why = "this server was started without `chaos`";
-        Box::pin(async move { Err(AdminError::Forbidden(why.to_owned())) })
+    fn chaos(&self, order: String) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let without = || AdminError::Forbidden("the server was started without --chaos".into());
+            disturb(self.disturber.as_ref().ok_or_else(without)?, &order).await
+        })
     }
 
     fn leader(&self) -> Option<(u64, Option<String>)> {

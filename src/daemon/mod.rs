@@ -5,6 +5,7 @@
 //! than a signal is a [`Failure`], which has an exit code.
 
 mod bootstrap;
+mod chaos;
 pub mod config;
 mod control;
 mod failure;

@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::chaos::{self, Disturbance};
 use super::config::{ConfigError, Settings};
 use super::control::{Control, Links};
 use super::failure::Failure;
@@ -37,11 +38,12 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
 
 async fn live(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let (process, failed) = Process::start(settings).await?;
+    let (process, Inlets { failed, disturbances }) = Process::start(settings).await?;
     process.announce();
     let signal = tokio::select! {
         failure = failed => return Err(failure.unwrap_or_else(|_| ended())),
         () = process.pulse() => return Err(ended()),
+        () = chaos::carry_out(&process.server, disturbances) => return Err(ended()),
         signal = stop_signal(&mut signals, process.tls.as_deref()) => signal,
     };
     log::info!(signal; "stopping: told by a signal");
@@ -85,14 +87,21 @@ struct Process {
     stopping: watch::Sender<bool>,
 }
 
+/// What is told to the thread of the server.
+struct Inlets {
+    /// Why the process cannot go on.
+    failed: oneshot::Receiver<Failure>,
+    disturbances: mpsc::Receiver<Disturbance>,
+}
+
 /// Of the time for a stop, this is left for what comes after the hand-over.
 const FOR_THE_REST: Duration = Duration::from_millis(2500);
 /// Of that, this is left for the disk.
 const FOR_THE_DISK: Duration = Duration::from_millis(1000);
 
 impl Process {
-    /// Starts everything. What is received then ends the process.
-    async fn start(settings: Settings) -> Result<(Self, oneshot::Receiver<Failure>), Failure> {
+    /// Starts everything.
+    async fn start(settings: Settings) -> Result<(Self, Inlets), Failure> {
         let began = Instant::now();
         let seed = Uuid::new_v4().as_u64_pair().0;
         let door = Arc::new(OnceLock::<Door>::new());
@@ -127,6 +136,7 @@ impl Process {
         logging::follow(server.events());
         counts.follow(server.events());
         let failed = watch_failures(server.events(), data);
+        let (disturber, disturbances) = mpsc::channel(chaos::MAX_WAITING);
         // Nobody else sets it.
         let _ = door.set(server.door());
 
@@ -139,6 +149,7 @@ impl Process {
             links: links.clone(),
             pulse: pulse.clone(),
             began,
+            disturber: settings.chaos.then_some(disturber),
             stopping: stops,
         });
         let http = start_http(&settings, server.door(), control).await?;
@@ -158,8 +169,9 @@ impl Process {
         let known = Links { peers: peers.clone(), http: own_http, peer: own_peer };
         // Nobody else sets it.
         let _ = links.set(known);
-        let process = Self { settings, directory, server, peers, http, tls, links, pulse, stopping };
-        Ok((process, failed))
+        let process =
+            Self { settings, directory, server, peers, http, tls, links, pulse, stopping };
+        Ok((process, Inlets { failed, disturbances }))
     }
 
     /// Tells everybody who waits for it that the server serves: systemd, and whoever reads the one

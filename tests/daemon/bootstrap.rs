@@ -2,6 +2,7 @@
 
 use crate::process::run;
 
+/// The uuid of a cluster.
 const UUID: &str = "176832c1-8c8f-4703-a65b-f2e73aea0b4e";
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Load {
 /// Connects to every server of a cluster.
 pub(crate) async fn connect(cluster: &Cluster) -> Connection {
     let uuid = cluster.uuid.parse().expect("a uuid");
-    let mut config = PeersConfig::new(uuid, Role::Client("test".to_owned()));
+    let mut config = PeersConfig::new(uuid, Role::Client("test".to_owned()), cluster.security());
     config.peers = cluster.addresses();
     config.seed = uuid::Uuid::new_v4().as_u64_pair().0;
     Connection::open(config).await.expect("a client does not listen")

@@ -8,3 +8,4 @@ mod lifecycle;
 mod load;
 mod process;
 mod survival;
+mod trouble;

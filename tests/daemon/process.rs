@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use jangada::net::tls::{Tls, TlsFiles};
+use jangada::net::{Role, Security};
 use jangada::raft::ServerId;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,6 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Cluster {
     folder: TempDir,
     pub(crate) uuid: String,
+    tls: bool,
     servers: BTreeMap<u64, Server>,
 }
 
@@ -61,11 +64,22 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Cluster {
-    /// Founds a cluster of so many servers, and starts them.
+    /// Founds a cluster of so many servers with certificates, and starts them.
     pub(crate) fn start(count: u64) -> Self {
+        Self::found(count, true)
+    }
+
+    /// The same in plain text.
+    pub(crate) fn insecure(count: u64) -> Self {
+        Self::found(count, false)
+    }
+
+    fn found(count: u64, tls: bool) -> Self {
         let uuid = uuid::Uuid::new_v4().to_string();
         let folder = tempfile::tempdir().expect("a folder");
-        let mut cluster = Self { folder, uuid, servers: BTreeMap::new() };
+        let mut cluster = Self { folder, uuid, tls, servers: BTreeMap::new() };
+        cluster.cert(&["ca", cluster.certs().to_str().unwrap(), "--cluster", &cluster.uuid]);
+        cluster.cert(&["client", "test", "--dir", cluster.certs().to_str().unwrap()]);
         let voters: Vec<_> = (1..=count).map(|id| id.to_string()).collect();
         for id in 1..=count {
             let data = cluster.data(id);
@@ -77,6 +91,29 @@ impl Cluster {
         }
         (1..=count).for_each(|id| cluster.serve(id, &[]));
         cluster
+    }
+
+    /// Where the certificates are.
+    fn certs(&self) -> PathBuf {
+        self.folder.path().join("certs")
+    }
+
+    fn cert(&self, arguments: &[&str]) {
+        let (code, _, error) = run(&[&["cert"], arguments].concat());
+        assert_eq!((code, error.as_str()), (0, ""));
+    }
+
+    /// What a client needs to be let in.
+    pub(crate) fn security(&self) -> Security {
+        let role = Role::Client("test".to_owned());
+        match self.tls {
+            true => {
+                let files = TlsFiles::in_directory(&self.certs(), &role);
+                let cluster = self.uuid.parse().expect("a uuid");
+                Security::Tls(Tls::load(files, cluster, role).expect("certificates"))
+            }
+            false => Security::Insecure,
+        }
     }
 
     /// The data directory of a server.
@@ -101,8 +138,15 @@ impl Cluster {
         };
         let peers: Vec<_> =
             self.servers.iter().map(|(id, server)| format!("{id}={}", server.peers)).collect();
+        let (number, certs) = (id.to_string(), self.certs());
+        let certs = certs.to_str().expect("a path");
+        if self.tls && !self.servers.contains_key(&id) {
+            self.cert(&["server", &number, "--dir", certs]);
+        }
+        let security = if self.tls { &["--tls", certs][..] } else { &["--insecure"] };
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path(id));
-        let mut child = jangada(&["serve", "--id", &id.to_string(), "--insecure"])
+        let mut child = jangada(&["serve", "--id", &number])
+            .args(security)
             .arg("--data")
             .arg(self.data(id))
             .args(["--listen", &listen, "--http", &http, "--peers", &peers.join(",")])
@@ -162,12 +206,17 @@ impl Cluster {
 
     /// What a server answers to a GET.
     pub(crate) fn get(&self, id: u64, path: &str) -> Option<(u16, String)> {
-        request(&self.servers[&id].http, "GET", path, "")
+        request(&self.servers[&id].http, "GET", path, "application/json", "")
     }
 
     /// What a server answers to a POST of JSON.
     pub(crate) fn post(&self, id: u64, path: &str, body: &Value) -> Option<(u16, String)> {
-        request(&self.servers[&id].http, "POST", path, &body.to_string())
+        request(&self.servers[&id].http, "POST", path, "application/json", &body.to_string())
+    }
+
+    /// What a server answers to a POST of text.
+    pub(crate) fn post_text(&self, id: u64, path: &str, body: &str) -> Option<(u16, String)> {
+        request(&self.servers[&id].http, "POST", path, "text/plain", body)
     }
 
     /// How a server is.
@@ -204,13 +253,19 @@ impl Drop for Cluster {
 }
 
 /// One HTTP request, by hand: status and body. `None` if nobody answers.
-fn request(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+         Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     );
     stream.write_all((head + body).as_bytes()).ok()?;
     let mut answer = String::new();

@@ -31,7 +31,7 @@ fn nothing_acknowledged_is_lost_when_leaders_are_killed_under_load() {
 
 #[test]
 fn all_servers_killed_at_once_have_what_they_acknowledged() {
-    let mut cluster = Cluster::start(3);
+    let mut cluster = Cluster::insecure(3);
     with_runtime(async {
         let connection = connect(&cluster).await;
         let client = connection.client();
