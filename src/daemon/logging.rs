@@ -91,6 +91,9 @@ fn log_event(Event { kind, .. }: &Event) {
             let leader = leader.map_or(0, |leader| leader.0);
             log::info!(server = server.0, role:% = role, term = term.0, leader; "{kind}");
         }
+        EventKind::Started(server) | EventKind::Ended { server, .. } => {
+            log::info!(server = server.0; "{kind}");
+        }
         EventKind::Configured { server, at, .. } => {
             log::info!(server = server.0, index = at.0; "{kind}");
         }

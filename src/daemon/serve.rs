@@ -220,7 +220,6 @@ impl Process {
         self.server.end(FOR_THE_DISK).await;
         drop(self.server);
         self.directory.close()?;
-        log::info!(server = self.settings.id.0; "{} stopped", self.settings.id);
         Ok(())
     }
 }
