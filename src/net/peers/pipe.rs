@@ -37,7 +37,7 @@ pub(super) enum Broken {
     #[error("the other end closed it")]
     Closed,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("nothing came for {0:?}: the other end is stopped, overloaded or cut off")]
     Silent(Duration),
     #[error("{0}")]
@@ -48,6 +48,16 @@ pub(super) enum Broken {
     Superseded,
     #[error("the server has another address now")]
     Moved,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A process that dies takes no leave, which TLS reports.
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A connection whose two ends know each other.
