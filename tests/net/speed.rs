@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jangada::net::frame::put;
 use jangada::net::packet::{Frame, Packet};
 use jangada::net::tls::{Authority, Tls, TlsFiles, Validity};
@@ -31,6 +32,7 @@ const ROUNDS: usize = 7;
 #[test]
 #[ignore = "it measures"]
 fn speed() {
+    codec();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
@@ -67,6 +69,36 @@ fn speed() {
             );
         }
     });
+}
+
+/// What writing and reading a frame takes, apart from any connection.
+fn codec() {
+    println!("{:32} {:>11} {:>11} {:>11}", "ns for one frame", "bytes", "write", "read");
+    for (name, cargo) in
+        [("a heartbeat", Cargo::Nothing), ("64 entries of 256 B", entries(64, 256))]
+    {
+        let frame = Frame::Packet(Packet::Message { message: heartbeat(1 << 20), cargo });
+        let (mut out, mut reads, mut writes) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            writes.push(nanos(|| {
+                out.clear();
+                frame.encode(&mut out);
+            }));
+            let bytes = Bytes::copy_from_slice(&out);
+            reads.push(nanos(|| drop(Frame::decode(&bytes).expect("it was written"))));
+        }
+        let (write, read) = (median(writes), median(reads));
+        println!("{name:32} {:11} {write:11.0} {read:11.0}", out.len());
+    }
+}
+
+fn nanos(mut what: impl FnMut()) -> f64 {
+    let (start, mut count) = (Instant::now(), 0_u32);
+    while start.elapsed() < TIME / 10 {
+        (0..100).for_each(|_| what());
+        count += 100;
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(count)
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
