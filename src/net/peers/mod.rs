@@ -238,7 +238,8 @@ impl PeersConfig {
 
 impl Peers {
     /// Listens, and begins to connect to the peers. `inbound` is handed what comes in, on the
-    /// runtime that this is called on; it may send, and must not wait.
+    /// runtime that this is called on; it may send, and must not wait. If it keeps a handle, the
+    /// connections end with the runtime.
     ///
     /// # Errors
     /// If the process cannot listen where it is told to.

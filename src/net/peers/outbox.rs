@@ -225,3 +225,152 @@ impl Queue {
         self.owed < MAX_CALLS && self.calls.bytes < ENOUGH_ANSWERS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::net::{Audit, Cargo};
+    use crate::raft::{Index, InstallSnapshot, Message, Position, Rejoin, Round, Term, Ticket};
+
+    fn opened() -> Outbox {
+        let outbox = Outbox::default();
+        outbox.open();
+        outbox
+    }
+
+    fn message(number: u64) -> Packet {
+        let message = Message::Rejoin(Rejoin { term: Term(1), life: Ticket(number) });
+        Packet::Message { message, cargo: Cargo::Nothing }
+    }
+
+    fn part(bytes: usize) -> Packet {
+        let message = Message::InstallSnapshot(InstallSnapshot {
+            term: Term(1),
+            last_included: Position::default(),
+            round: Round(1),
+            part: None,
+        });
+        Packet::Message { message, cargo: Cargo::Part(Bytes::from(vec![0; bytes])) }
+    }
+
+    fn write(bytes: usize) -> Request {
+        Request::Write(Bytes::from(vec![0; bytes]))
+    }
+
+    fn all(outbox: &Outbox) -> Vec<Frame> {
+        let mut batch = Vec::new();
+        while outbox.take_now(&mut batch) && outbox.look().0 > 0 {}
+        batch
+    }
+
+    #[test]
+    fn the_oldest_messages_are_lost() {
+        let outbox = opened();
+        for number in 0..MAX_MESSAGES as u64 + 10 {
+            outbox.message(message(number));
+        }
+        assert_eq!(outbox.look().1, 10);
+        let frames = all(&outbox);
+        assert_eq!(frames.len(), MAX_MESSAGES);
+        assert_eq!(frames.first(), Some(&Frame::Packet(message(10))));
+    }
+
+    #[test]
+    fn messages_are_bounded_in_bytes_too() {
+        let outbox = opened();
+        for _ in 0..100 {
+            outbox.message(part(1 << 20));
+            assert!(outbox.look().0 <= MAX_MESSAGE_BYTES);
+        }
+        assert_eq!(outbox.look().1, 100 - 23);
+        assert!(outbox.message(part(MAX_FRAME)), "it is larger than a frame");
+        assert_eq!(outbox.look().1, 100 - 22);
+    }
+
+    #[test]
+    fn messages_go_before_calls_and_pings_before_both() {
+        let outbox = opened();
+        outbox.call(1, write(10)).unwrap();
+        outbox.message(message(2));
+        outbox.message(Packet::Audit(Audit::Same(Index(3))));
+        outbox.ping(4);
+        let frames = all(&outbox);
+        let call = Frame::Packet(Packet::Call { number: 1, request: write(10) });
+        let audit = Frame::Packet(Packet::Audit(Audit::Same(Index(3))));
+        assert_eq!(frames, [Frame::Ping(4), Frame::Packet(message(2)), audit, call]);
+    }
+
+    #[test]
+    fn without_a_connection_nothing_waits() {
+        let outbox = Outbox::default();
+        outbox.message(message(1));
+        assert_eq!(outbox.call(1, write(1)), Err(CallError::Unreachable));
+        assert_eq!(outbox.look(), (0, 1));
+    }
+
+    #[test]
+    fn a_call_is_refused_when_too_many_wait() {
+        let busy = Err(CallError::Refused(Refusal::Busy));
+        let outbox = opened();
+        for number in 0..MAX_CALLS as u64 {
+            outbox.call(number, write(1)).unwrap();
+        }
+        assert_eq!(outbox.call(1 << 20, write(1)), busy);
+        // Those that were written count until they are answered.
+        assert_eq!(all(&outbox).len(), MAX_CALLS);
+        assert_eq!(outbox.call(1 << 20, write(1)), busy);
+        assert!(outbox.answered(7));
+        assert!(!outbox.answered(7), "one answer each");
+        assert_eq!(outbox.call(1 << 20, write(1)), Ok(()));
+
+        let outbox = opened();
+        let sent = (0..100).take_while(|number| outbox.call(*number, write(1 << 20)).is_ok());
+        assert_eq!(sent.count(), 63);
+        assert_eq!(outbox.call(200, write(1 << 20)), busy);
+        assert_eq!(outbox.call(200, write(MAX_FRAME)), Err(CallError::Unreachable));
+    }
+
+    #[test]
+    fn what_became_of_calls_is_known_when_the_connection_ends() {
+        let outbox = opened();
+        outbox.call(1, write(1)).unwrap();
+        outbox.call(2, write(1)).unwrap();
+        assert_eq!(all(&outbox).len(), 2);
+        outbox.answered(1);
+        outbox.call(3, write(1)).unwrap();
+        assert_eq!(outbox.close(), [(2, CallError::Unknown), (3, CallError::Unreachable)]);
+        assert_eq!(outbox.close(), []);
+    }
+
+    #[test]
+    fn answers_that_wait_keep_further_calls_out() {
+        let outbox = opened();
+        let answer = || Ok(Answered { index: Index(1), answer: Bytes::from(vec![0; 300 << 10]) });
+        for number in 0..3 {
+            assert!(outbox.owe());
+            outbox.answer(number, answer());
+        }
+        assert!(outbox.owe(), "900 KiB are not enough");
+        outbox.answer(3, answer());
+        assert!(!outbox.owe());
+        all(&outbox);
+        assert!(outbox.owe());
+    }
+
+    #[test]
+    fn an_answer_that_finds_no_room_is_not_known() {
+        let outbox = opened();
+        for number in 0..64 {
+            outbox.owe();
+            let answer = Bytes::from(vec![0; 1 << 20]);
+            outbox.answer(number, Ok(Answered { index: Index(1), answer }));
+        }
+        assert!(outbox.look().0 <= MAX_CALL_BYTES);
+        let frames = all(&outbox);
+        let unknown = Packet::Answer { number: 63, answer: Err(CallError::Unknown) };
+        assert_eq!(frames.len(), 64);
+        assert_eq!(frames.last(), Some(&Frame::Packet(unknown)));
+    }
+}

@@ -37,7 +37,7 @@ pub(super) enum Broken {
     #[error("the other end closed it")]
     Closed,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("nothing came for {0:?}: the other end is stopped, overloaded or cut off")]
     Silent(Duration),
     #[error("{0}")]
@@ -48,6 +48,16 @@ pub(super) enum Broken {
     Superseded,
     #[error("the server has another address now")]
     Moved,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A process that dies takes no leave, which TLS reports.
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A connection whose two ends know each other.
@@ -64,6 +74,8 @@ pub(super) struct Pipe {
 struct Pulse {
     /// Bytes that came.
     heard: AtomicU64,
+    /// Bytes that went.
+    told: AtomicU64,
     /// Nothing is read on purpose: answers must be written first.
     holds: AtomicBool,
 }
@@ -90,7 +102,7 @@ impl Pipe {
         let broken = tokio::select! {
             biased;
             broken = reading => broken,
-            broken = write(writer, &outbox, &counters) => broken,
+            broken = write(writer, &outbox, &counters, &pulse) => broken,
             broken = watch(&outbox, &pulse, start, keepalive) => broken,
         };
         broken.expect_err("invariant: a connection is used until it breaks")
@@ -138,7 +150,12 @@ async fn read(
 }
 
 /// Writes all that waits with one write, and one more once that is done.
-async fn write(mut writer: WriteHalf<Box<dyn Wire>>, outbox: &Outbox, counters: &Counters) -> Ends {
+async fn write(
+    mut writer: WriteHalf<Box<dyn Wire>>,
+    outbox: &Outbox,
+    counters: &Counters,
+    pulse: &Pulse,
+) -> Ends {
     let (mut batch, mut buffer) = (Vec::new(), Vec::new());
     loop {
         outbox.take(&mut batch).await;
@@ -146,8 +163,15 @@ async fn write(mut writer: WriteHalf<Box<dyn Wire>>, outbox: &Outbox, counters: 
         for frame in batch.drain(..) {
             put(&mut buffer, |out| frame.encode(out));
         }
-        counters.bytes_out.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        writer.write_all(&buffer).await?;
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            let count = writer.write_buf(&mut rest).await? as u64;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            counters.bytes_out.fetch_add(count, Ordering::Relaxed);
+            pulse.told.fetch_add(count, Ordering::Relaxed);
+        }
         writer.flush().await?;
         buffer.clear();
         buffer.shrink_to(MOST_KEPT);
@@ -162,12 +186,15 @@ const MOST_KEPT: usize = 1 << 20;
 async fn watch(outbox: &Outbox, pulse: &Pulse, start: Instant, keepalive: Keepalive) -> Ends {
     let mut turns = tokio::time::interval(keepalive.every);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut heard, mut silent) = (0, Duration::ZERO);
+    let (mut heard, mut silent) = ((false, 0), Duration::ZERO);
     loop {
         turns.tick().await;
         outbox.ping(nanos(start));
-        let now = pulse.heard.load(Ordering::Relaxed);
-        if now != heard || pulse.holds.load(Ordering::Relaxed) {
+        let holds = pulse.holds.load(Ordering::Relaxed);
+        // Who is not read shows by taking what is written that it is there.
+        let now = if holds { &pulse.told } else { &pulse.heard };
+        let now = (holds, now.load(Ordering::Relaxed));
+        if now != heard {
             (heard, silent) = (now, Duration::ZERO);
         } else if silent >= keepalive.timeout {
             return Err(Broken::Silent(keepalive.timeout));
