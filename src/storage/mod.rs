@@ -60,6 +60,9 @@ pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
 pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
 pub use sandbox::{Salvage, Sizes};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use segments::log_recovery;
 pub use segments::{Identity, LogLine, Survey};
 pub use snapshots::Snapshot;
 
