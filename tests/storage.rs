@@ -43,7 +43,9 @@ fn chunk(index: u64) -> (ChunkId, Bytes) {
 fn child() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let (woken, wakes) = channel();
-    let wake = Box::new(move || drop(woken.send(())));
+    let wake = Box::new(move || {
+        let _ = woken.send(());
+    });
     let directory = DataDir::open(Path::new(&path), Expected::default(), wake).unwrap();
     let mut storage = directory.storage();
     let now = Time::default();

@@ -44,7 +44,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use compaction::Segments;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub use fuzzing::log_recovery;
 use packs::Packs;
 pub(super) use packs::named_once;
