@@ -11,7 +11,7 @@ use jangada::raft::{
     ChunkId, Configuration, Entry, Index, Payload, Persistent, Position, ServerId, SnapshotMeta,
     Term, Time,
 };
-use jangada::storage::{DataDir, DirectoryError, Expected, Identity, Snapshot, Storage, inspect};
+use jangada::storage::{DataDir, DirectoryError, Expected, Identity, Snapshot, inspect};
 
 /// Names the directory to the process that is killed.
 const CHILD: &str = "JANGADA_TEST_STORAGE_CHILD";
@@ -20,10 +20,7 @@ const KILLS: usize = 24;
 const SNAPSHOT: u64 = 50;
 
 fn identity() -> Identity {
-    Identity {
-        cluster: "6a616e67-6164-6120-7361-696c73206f75".parse().unwrap(),
-        server: ServerId(1),
-    }
+    Identity { cluster: uuid::Uuid::from_u128(7), server: ServerId(1) }
 }
 
 /// What stands at an index: it tells its place, and how long it is varies.
@@ -79,10 +76,10 @@ fn child() {
 }
 
 fn spawn(path: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--ignored", "--exact", "child", "--nocapture"]).env(CHILD, path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command.spawn().expect("a child")
 }
 
 #[test]
