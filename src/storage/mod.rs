@@ -21,9 +21,9 @@
 //! | storage | for |
 //! |---|---|
 //! | [`MemoryDisk`] | the sandbox: a disk's crash rules and nothing else |
-//! | `SegmentLog` | real disks, when there are any: a log over the trait `Disk`, in `segments/` |
+//! | `SegmentLog` | real disks: a log over the trait `Disk`, in `segments/` |
 //!
-//! The simulation runs the segment log over a `SimulatedDisk`, which fails as disks do
+//! A [`DataDir`] has the segment log on files. The simulation runs it over a `SimulatedDisk`, which fails as disks do
 //! ([`DiskFault`]).
 
 mod directory;
@@ -60,6 +60,9 @@ pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
 pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
 pub use sandbox::{Salvage, Sizes};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use segments::log_recovery;
 pub use segments::{Identity, LogLine, Survey};
 pub use snapshots::Snapshot;
 

@@ -1,6 +1,7 @@
 //! Data directories: made, opened, refused, put aside.
 
 mod crashes;
+mod golden;
 mod real;
 
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +41,8 @@ fn entries(texts: &[&str]) -> Entries {
 /// Waits for all that was written.
 fn flush(storage: &mut dyn Storage) -> Durable {
     let now = Time::default();
-    let write = storage.save_vote(Term(1), None);
+    let kept = storage.load().persistent;
+    let write = storage.save_vote(kept.current_term, kept.voted_for);
     loop {
         storage.sync(now);
         let durable = storage.durable(now).unwrap();

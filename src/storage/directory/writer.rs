@@ -122,7 +122,7 @@ impl<F: Folder> Writer<F> {
             if let Change::Remove { file } = change {
                 self.open.remove(file);
                 let removed = self.folder.remove(&file.to_string());
-                removed.map_err(|error| self.fault("remove", *file, error))?;
+                removed.map_err(|error| self.fault("remove", *file, &error))?;
                 renamed = true;
             }
         }
@@ -141,7 +141,7 @@ impl<F: Folder> Writer<F> {
         }
         for id in dirty {
             let Some(file) = self.open.get(&id) else { continue };
-            self.folder.sync(file).map_err(|error| self.lost(id, &error))?;
+            self.folder.sync(file).map_err(|error| self.lost(&id.to_string(), &error))?;
         }
         if renamed {
             self.folder.sync_names().map_err(|error| self.lost("", &error))?;
@@ -153,11 +153,11 @@ impl<F: Folder> Writer<F> {
     fn write(&mut self, id: FileId, at: u64, bytes: &[u8]) -> Result<(), Fault> {
         if !self.open.contains_key(&id) {
             let opened = self.folder.open(&id.to_string());
-            let file = opened.map_err(|error| self.fault("open", id, error))?;
+            let file = opened.map_err(|error| self.fault("open", id, &error))?;
             self.open.insert(id, file);
         }
         let file = &self.open[&id];
-        self.folder.write(file, at, bytes).map_err(|error| self.fault("write to", id, error))
+        self.folder.write(file, at, bytes).map_err(|error| self.fault("write to", id, &error))
     }
 
     /// Makes a file of this many zeros, durable but for its name.
@@ -175,7 +175,7 @@ impl<F: Folder> Writer<F> {
             false => self.reserved(name, bytes).map(|(file, _)| file),
         })();
         let made = made.and_then(|file| self.folder.rename(name, &id.to_string()).map(|()| file));
-        let file = made.map_err(|error| self.fault("make", id, error))?;
+        let file = made.map_err(|error| self.fault("make", id, &error))?;
         if is_segment {
             self.spare = Spare::Wanted;
         }
@@ -204,7 +204,7 @@ impl<F: Folder> Writer<F> {
 
     /// Writes zeros from `from` up to `to`, or the end of a segment, and syncs them.
     fn write_zeros(&mut self, file: &F::File, from: u64, to: u64) -> io::Result<u64> {
-        const ZEROS: [u8; PIECE] = [0; PIECE];
+        static ZEROS: [u8; PIECE] = [0; PIECE];
         let mut at = from;
         while at < to {
             let piece = (to - at).min(PIECE as u64);
@@ -242,15 +242,15 @@ impl<F: Folder> Writer<F> {
         self.open.retain(|id, _| Some(*id) == last_log || Some(*id) == last_pack);
     }
 
-    fn fault(&self, doing: &'static str, id: FileId, error: io::Error) -> Fault {
+    fn fault(&self, doing: &'static str, id: FileId, error: &io::Error) -> Fault {
         let full =
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let path = self.path.join(id.to_string());
-        Fault { error: DiskError::io(doing, &path, &error), full }
+        Fault { error: DiskError::io(doing, &path, error), full }
     }
 
-    fn lost(&self, name: impl ToString, error: &io::Error) -> Fault {
-        let path = self.path.join(name.to_string());
+    fn lost(&self, name: &str, error: &io::Error) -> Fault {
+        let path = self.path.join(name);
         Fault { error: DiskError::io("sync", &path, error), full: false }
     }
 }

@@ -26,6 +26,8 @@
 
 mod batches;
 mod compaction;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod packs;
 mod payload;
 mod record;
@@ -42,6 +44,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use compaction::Segments;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzzing::log_recovery;
 use packs::Packs;
 pub(super) use packs::named_once;
 use payload::{Saved, Vote};
