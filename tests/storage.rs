@@ -130,3 +130,54 @@ fn what_was_durable_outlives_kill_9() {
     assert!(acknowledged > 1000 && snapshots > 0, "{acknowledged} {snapshots} {torn}");
     println!("{KILLS} kills, {acknowledged} entries, {torn} torn tails");
 }
+
+/// For a small file system, which `JANGADA_TEST_SMALL_DISK` names: 48 MiB are enough, more than
+/// 1 GiB is refused. As root: `mount -t tmpfs -o size=48M none DIR`.
+#[test]
+#[ignore = "needs a small file system of its own"]
+fn a_full_file_system_is_a_state() {
+    let folder = std::env::var("JANGADA_TEST_SMALL_DISK").expect("the folder of the file system");
+    let path = Path::new(&folder).join("data");
+    let founding = Persistent::founding(Configuration::new([ServerId(1)]));
+    DataDir::create(&path, &identity(), &founding).unwrap();
+    let (woken, wakes) = channel();
+    let wake = Box::new(move || {
+        let _ = woken.send(());
+    });
+    let directory = DataDir::open(&path, Expected::default(), wake).unwrap();
+    let mut storage = directory.storage();
+    let ballast = Path::new(&folder).join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    let mut room = 1024;
+    while room > 0 && file.write_all(&[1; 1 << 20]).is_ok() {
+        room -= 1;
+    }
+    assert!(room > 0, "it is not small");
+    let (mut next, mut moment) = (1, 0);
+    let mut write = storage.append(Index(next), vec![entry(next)].into());
+    while !storage.is_full() {
+        moment += 1;
+        let now = Time::from_nanos(moment);
+        storage.sync(now);
+        while !storage.is_full() && storage.durable(now).unwrap().write < write {
+            wakes.recv().unwrap();
+        }
+        if !storage.is_full() {
+            next += 1;
+            write = storage.append(Index(next), vec![entry(next)].into());
+        }
+    }
+    let durable = storage.durable(Time::default()).unwrap();
+    assert!(directory.is_full() && durable.last < Index(next) && next > 10_000, "{next}");
+    assert_eq!(storage.read(Index(next - 1), Index(next), u64::MAX).len(), 1, "reads go on");
+    std::fs::remove_file(&ballast).unwrap();
+    while storage.durable(Time::from_nanos(u64::MAX)).unwrap().write < write {
+        wakes.recv().unwrap();
+    }
+    assert!(!directory.is_full());
+    drop(storage);
+    directory.close().unwrap();
+    let directory = DataDir::open(&path, Expected::default(), Box::new(|| {})).unwrap();
+    let kept = directory.storage().load().persistent;
+    assert_eq!(kept.log.len() as u64, next);
+}

@@ -218,6 +218,11 @@ impl DataDir {
         self.log.borrow().load().torn
     }
 
+    /// Whether something waits for room, as [`Storage::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.log.borrow().is_full()
+    }
+
     /// How long its batches took.
     pub fn sync_times(&self) -> SyncTimes {
         self.meter.times()
