@@ -136,6 +136,29 @@ fn one_wrong_answer_among_ten_thousand_fails() {
     }
 }
 
+/// To find that no order of appends of an even number of equal bytes makes an odd number, all sets
+/// of them would have to be tried.
+#[test]
+fn what_is_not_decided_is_neither_good_nor_bad() {
+    let call = |operation, when: [u64; 2], outcome| {
+        let answer = Some(Answer { at: when[1], outcome });
+        Call { client: 1, operation, invoked: when[0], answer }
+    };
+    let name = || "a".to_owned();
+    let create = Operation::Create { name: name(), content: "".into(), replace: false };
+    let mut calls = vec![call(create, [0, 1], Outcome::Done)];
+    calls.extend((1..=30).map(|half| {
+        let content = Content::from(&*"xx".repeat(half));
+        call(Operation::Append { name: name(), content }, [10, 100], Outcome::Done)
+    }));
+    let odd = Outcome::Observed(Content::from(&*"x".repeat(201)));
+    calls.push(call(Operation::Read { name: name() }, [10, 100], odd));
+    let (code, said) = check(calls);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.starts_with("???  calls.jsonl ("), "{said}");
+    assert!(said.contains("configurations do not tell whether the 32 calls on a, 0 of"), "{said}");
+}
+
 #[test]
 fn a_run_writes_the_history_that_is_checked() {
     let directory = tempfile::tempdir().unwrap();

@@ -24,7 +24,9 @@ fn seeds_run_and_are_reported() {
     assert!(said.contains(" virtual s, ") && said.contains("/64 (role, message) pairs"), "{said}");
     let report: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     assert_eq!(report["seeds"], 4);
+    assert_eq!(report["linearizability"]["unchecked"], 0);
     assert_eq!(report["linearizability"]["undecided"], 0);
+    assert_eq!(report["linearizability"]["undecided_seeds"], serde_json::json!([]));
     assert_eq!(report["violations"], serde_json::json!([]));
     assert!(report["virtual_seconds"].as_f64().unwrap() >= 12.0, "{report}");
     assert!(report["wall_seconds"].as_f64().unwrap() > 0.0, "{report}");

@@ -2,7 +2,7 @@
 //! exactly once.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -53,8 +53,8 @@ struct Shared {
 #[derive(Default)]
 struct Serials {
     last: u64,
-    /// Those that wait for their answer.
-    open: BTreeSet<u64>,
+    /// Those that wait for their answer, ascending.
+    open: VecDeque<u64>,
 }
 
 /// A request's number, until its answer is there or nobody waits for it any more.
@@ -219,7 +219,7 @@ impl Client {
     /// soon have no room for another answer.
     pub(crate) fn crowded(&self) -> bool {
         let Serials { last, open } = &*self.shared.serials.borrow();
-        open.first().is_some_and(|first| last - first >= CROWD)
+        open.front().is_some_and(|first| last - first >= CROWD)
     }
 
     /// How long to go on trying from now on.
@@ -359,6 +359,9 @@ impl Client {
         content: impl Into<Bytes>,
     ) -> Result<Done, ClientError> {
         let content = content.into();
+        if content.len() <= CHUNK_BYTES {
+            return self.change(Command::Append { file: file.to_owned() }, &content).await;
+        }
         self.append(file, content.len() as u64, content, |_| {}).await
     }
 
@@ -609,6 +612,7 @@ impl Client {
         let shared = &*self.shared;
         let began = shared.clock.now();
         let deadline = began + shared.patience.get();
+        let mut now = began;
         let mut taken = false;
         loop {
             let target = self.target();
@@ -618,7 +622,7 @@ impl Client {
             }
             let (reply, answer) = oneshot::channel();
             shared.way.call(target, Call { request: request.duplicate(), reply: reply.into() });
-            let left = deadline.since(shared.clock.now());
+            let left = deadline.since(now);
             let mut reason = match tokio::time::timeout(left.min(ATTEMPT), answer).await {
                 Ok(Ok(Ok(answered))) => {
                     shared.target.set(Some(target));
@@ -656,6 +660,7 @@ impl Client {
             }
             let nanoseconds = shared.luck.borrow_mut().next_u64() % PAUSE.as_nanos() as u64;
             shared.clock.sleep(Duration::from_nanos(nanoseconds)).await;
+            now = shared.clock.now();
         }
     }
 
@@ -676,15 +681,18 @@ impl<'a> Serial<'a> {
     fn begin(serials: &'a RefCell<Serials>) -> Self {
         let Serials { last, open } = &mut *serials.borrow_mut();
         *last += 1;
-        open.insert(*last);
-        let acknowledged = open.first().copied().unwrap_or(*last);
+        open.push_back(*last);
+        let acknowledged = open.front().copied().unwrap_or(*last);
         Self { serials, number: *last, acknowledged }
     }
 }
 
 impl Drop for Serial<'_> {
     fn drop(&mut self) {
-        self.serials.borrow_mut().open.remove(&self.number);
+        let open = &mut self.serials.borrow_mut().open;
+        if let Ok(place) = open.binary_search(&self.number) {
+            open.remove(place);
+        }
     }
 }
 

@@ -135,7 +135,11 @@ struct LifeCells {
 struct States {
     /// The last of them.
     last: Index,
-    hashes: VecDeque<u64>,
+    /// How many there are, without a gap.
+    count: u64,
+    /// Each at the place that its entry's index leaves when divided by the length; empty before
+    /// the first comes.
+    hashes: Box<[u64]>,
 }
 
 struct Late {
@@ -151,7 +155,7 @@ enum Parcel {
     Call(Call),
 }
 
-/// States whose hashes a server keeps.
+/// States whose hashes a server keeps: a power of two, so that a place is found by a mask.
 const MAX_STATES: usize = 1024;
 /// Most messages that wait for a paused server, as a full socket buffer would hold.
 const MAX_HELD: usize = 4096;
@@ -185,40 +189,47 @@ impl Life {
 
     /// The state after the entry at `index` has this hash.
     pub(crate) fn note_state(&self, index: Index, hash: u64) {
-        let states = &mut *self.0.states.borrow_mut();
-        if index != states.last.next() {
-            states.hashes.clear();
-        }
-        if states.hashes.len() == MAX_STATES {
-            states.hashes.pop_front();
-        }
-        states.last = index;
-        states.hashes.push_back(hash);
+        self.0.states.borrow_mut().note(index, hash);
     }
 
     /// The hash of the state after that entry, if it is one of the latest.
     pub(crate) fn state_at(&self, index: Index) -> Option<u64> {
-        let states = self.0.states.borrow();
-        let back = usize::try_from(states.last.0.checked_sub(index.0)?).ok()?;
-        let place = states.hashes.len().checked_sub(back + 1)?;
-        states.hashes.get(place).copied()
+        self.0.states.borrow().at(index)
     }
 
     /// The latest hash, and of which entry.
     pub(crate) fn latest_state(&self) -> Option<(Index, u64)> {
         let states = self.0.states.borrow();
-        states.hashes.back().map(|hash| (states.last, *hash))
+        states.at(states.last).map(|hash| (states.last, hash))
     }
 
     /// All hashes that are kept, and the entry of the first.
     pub(crate) fn states(&self) -> (Index, Arc<[u64]>) {
         let states = self.0.states.borrow();
-        let first = Index((states.last.0 + 1).saturating_sub(states.hashes.len() as u64));
-        (first, states.hashes.iter().copied().collect())
+        let first = Index((states.last.0 + 1).saturating_sub(states.count));
+        let all = (first.0..=states.last.0).filter_map(|index| states.at(Index(index)));
+        (first, all.collect())
     }
 
     pub(crate) fn set_role(&self, role: RoleKind, term: Term) {
         self.0.role.set(Some((role, term)));
+    }
+}
+
+impl States {
+    fn note(&mut self, index: Index, hash: u64) {
+        if self.hashes.is_empty() {
+            self.hashes = vec![0; MAX_STATES].into();
+        }
+        let before = if index == self.last.next() { self.count } else { 0 };
+        self.count = (before + 1).min(MAX_STATES as u64);
+        self.last = index;
+        self.hashes[index.0 as usize % MAX_STATES] = hash;
+    }
+
+    fn at(&self, index: Index) -> Option<u64> {
+        let back = self.last.0.checked_sub(index.0)?;
+        (back < self.count).then(|| self.hashes[index.0 as usize % MAX_STATES])
     }
 }
 
@@ -455,6 +466,9 @@ impl Network {
         } else {
             0
         };
+        if wires.quiet && wires.ports.get(&to).is_some_and(|port| port.running.is_some()) {
+            return wires.hand_in(from, to, message, cargo, number);
+        }
         let parcel = Parcel::Peer { from, message, cargo, number };
         if wires.quiet {
             wires.deliver(to, parcel);
@@ -679,16 +693,31 @@ impl Wires {
             }
             Parcel::Audit { from, audit } => running.address.do_send(AuditFrom { from, audit }),
             Parcel::Peer { from, message, cargo, number } => {
-                if number > 0 {
-                    self.recorder.trace(format_args!("{to} <- {from} #{number}"));
-                }
-                if self.recorder.monitors() {
-                    let role = running.life.role().map(|(role, _)| role);
-                    self.traffic.deliver(self.clock.now(), from, to, role, &message);
-                }
-                hand_in(&running.address, from, message, cargo);
+                self.hand_in(from, to, message, cargo, number);
             }
         }
+    }
+
+    /// Hands a message to a server that runs.
+    fn hand_in(
+        &mut self,
+        from: ServerId,
+        to: ServerId,
+        message: Message,
+        cargo: Cargo,
+        number: u64,
+    ) {
+        let Some(running) = self.ports.get(&to).and_then(|port| port.running.as_ref()) else {
+            return;
+        };
+        if number > 0 {
+            self.recorder.trace(format_args!("{to} <- {from} #{number}"));
+        }
+        if self.recorder.monitors() {
+            let role = running.life.role().map(|(role, _)| role);
+            self.traffic.deliver(self.clock.now(), from, to, role, &message);
+        }
+        hand_in(&running.address, from, message, cargo);
     }
 
     /// Loses a message for want of room; a caller is told to come later.
@@ -773,5 +802,30 @@ pub(crate) fn hand_in(server: &Addr<Server>, from: ServerId, message: Message, c
         Message::TimeoutNow(message) => server.do_send(FromPeer { from, message }),
         Message::Rejoin(message) => server.do_send(FromPeer { from, message }),
         Message::RejoinReply(message) => server.do_send(FromPeer { from, message }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_states_are_known_as_far_back_as_there_is_no_gap() {
+        let life = Life::default();
+        assert_eq!((life.latest_state(), life.state_at(Index(0))), (None, None));
+        let count = MAX_STATES as u64 + 10;
+        (1..=count).for_each(|index| life.note_state(Index(index), 2 * index));
+        assert_eq!(life.latest_state(), Some((Index(count), 2 * count)));
+        let known: Vec<_> =
+            [9, 10, 11, count, count + 1].map(Index).map(|at| life.state_at(at)).into();
+        assert_eq!(known, [None, None, Some(22), Some(2 * count), None]);
+        let (first, all) = life.states();
+        assert_eq!((first, all.len(), all[0]), (Index(11), MAX_STATES, 22));
+        // A snapshot was restored meanwhile.
+        life.note_state(Index(count + 5), 7);
+        assert_eq!(
+            (life.state_at(Index(count)), life.states()),
+            (None, (Index(count + 5), [7].into()))
+        );
     }
 }

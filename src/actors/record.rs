@@ -219,7 +219,16 @@ impl Recorder {
     }
 
     /// Tells the monitor, if there is one.
+    #[inline]
     pub(crate) fn tell(&self, fact: &Fact<'_>) {
+        if self.monitor.is_some() {
+            self.tell_monitor(fact);
+        }
+    }
+
+    /// Apart, so that nothing is made of a fact that nobody is told.
+    #[inline(never)]
+    fn tell_monitor(&self, fact: &Fact<'_>) {
         if let Some(monitor) = &self.monitor
             && let Err(violation) = monitor.borrow_mut().observe(fact)
         {
@@ -248,6 +257,7 @@ impl Recorder {
     }
 
     /// Adds a line to the trace, if there is one.
+    #[inline]
     pub(crate) fn trace(&self, line: fmt::Arguments<'_>) {
         let record = &mut *self.record.borrow_mut();
         // Asking for the time takes longer than all the rest.

@@ -318,6 +318,10 @@ impl Machine for FileStore {
         FileStore::apply(self, index.0, command)
     }
 
+    fn apply_unheard(&mut self, index: Index, command: &Bytes) {
+        FileStore::apply_unheard(self, index.0, command);
+    }
+
     fn query(&self, query: &Bytes) -> Bytes {
         FileStore::query(self, query)
     }

@@ -25,6 +25,12 @@ pub trait Machine: 'static {
     /// Applies the command that stands at `index` of the log. Bad commands get an answer too.
     fn apply(&mut self, index: Index, command: &Bytes) -> Bytes;
 
+    /// Does what [`apply`](Self::apply) does where nobody wants the answer: on every server but
+    /// the one that was asked.
+    fn apply_unheard(&mut self, index: Index, command: &Bytes) {
+        self.apply(index, command);
+    }
+
     /// Answers a query from the state as it is.
     fn query(&self, query: &Bytes) -> Bytes;
 
@@ -176,8 +182,10 @@ impl StateMachine {
             self.recorder.meter().map(|_| (tokio::time::Instant::now(), batch.entries.len()));
         let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
         let tell = leads && self.recorder.records_commands();
+        let monitored = self.recorder.monitors();
         let mut replies = batch.replies.into_iter().peekable();
         for (index, entry) in (batch.first.0..).map(Index).zip(batch.entries.iter()) {
+            let reply = replies.next_if(|(awaited, _)| *awaited == index);
             let said = match &entry.payload {
                 Payload::NoOp | Payload::Configuration(_) => {
                     self.machine.pass(index);
@@ -194,17 +202,22 @@ impl StateMachine {
                         let server = self.id;
                         self.recorder.record(EventKind::Applied { server, index, command });
                     }
-                    self.machine.apply(index, command)
+                    if reply.is_some() || monitored {
+                        self.machine.apply(index, command)
+                    } else {
+                        self.machine.apply_unheard(index, command);
+                        Bytes::new()
+                    }
                 }
             };
-            if self.recorder.monitors() {
+            if monitored {
                 self.tell_applied(index, entry, &said);
             }
             self.life.set_applied(index);
             if let Some(hash) = self.machine.state_hash() {
                 self.life.note_state(index, hash);
             }
-            if let Some((_, reply)) = replies.next_if(|(awaited, _)| *awaited == index) {
+            if let Some((_, reply)) = reply {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
             }

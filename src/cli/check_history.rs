@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use jangada::invariants::{History, check_linearizable};
+use jangada::invariants::{History, LinearizabilityError, check_linearizable};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -14,7 +14,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
 }
 
-/// Checks a history. Exits with 0 if it is linearizable, 1 if it is not, 2 if it cannot be read.
+/// Checks a history. Exits with 0 if it is linearizable, 1 if it is not, 2 if it cannot be read, 3
+/// if it was not decided.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let path = &arguments.file;
     let history = match read(path) {
@@ -29,7 +30,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let took = clock().as_secs_f64();
     let (mark, said, code) = match checked {
         Ok(summary) => ("ok  ", summary.to_string(), 0),
-        Err(violation) => ("FAIL", violation.to_string(), 1),
+        Err(LinearizabilityError::Violated(violation)) => ("FAIL", violation.to_string(), 1),
+        Err(LinearizabilityError::Undecided(undecided)) => ("??? ", undecided.to_string(), 3),
     };
     // Whoever closed standard output does not want to know.
     let _ = writeln!(io::stdout(), "{mark} {} ({took:.2} s)\n{said}", path.display());

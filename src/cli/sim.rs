@@ -166,9 +166,18 @@ fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
     };
     let faults = list(&mut tally.faults.iter().map(|(what, count)| (*what, count)));
     let messages = list(&mut tally.messages.iter().map(|(what, count)| (*what, count)));
-    let undecided = match tally.undecided {
+    let unchecked = match tally.unchecked {
         0 => String::new(),
         worlds => format!("; {worlds} worlds have calls that were not checked"),
+    };
+    let undecided = match tally.undecided {
+        0 => String::new(),
+        worlds => {
+            let seeds: Vec<_> = report.undecided.iter().map(u64::to_string).collect();
+            let more = if seeds.len() as u64 == worlds { "" } else { " and others" };
+            let seeds = seeds.join(", ");
+            format!("{worlds} not decided to be linearizable or not: seeds {seeds}{more}\n")
+        }
     };
     let verdict = match report.violations {
         0 => "no violation".to_owned(),
@@ -177,7 +186,7 @@ fn summary(report: &Report, wall: Duration, jobs: usize) -> String {
     };
     format!(
         "faults: {faults}\nmessages: {messages}\n{} seeds in {:.1} s on {jobs} threads: {}; \
-         {} reads, {} calls of unknown outcome{undecided}; digest {:016x}\n{verdict}\n",
+         {} reads, {} calls of unknown outcome{unchecked}; digest {:016x}\n{undecided}{verdict}\n",
         tally.seeds,
         wall.as_secs_f64(),
         line(report, wall),
@@ -248,7 +257,11 @@ fn as_json(report: &Report, shrunk: Option<&Shrunk>, wall: Duration) -> serde_js
         "reads": tally.reads,
         "unknown": tally.unknown,
         "received": tally.received,
-        "linearizability": { "undecided": tally.undecided },
+        "linearizability": {
+            "unchecked": tally.unchecked,
+            "undecided": tally.undecided,
+            "undecided_seeds": report.undecided,
+        },
         "digest": format!("{:016x}", tally.digest),
         "violations": violations.collect::<Vec<_>>(),
         "shrunk": shrunk.map(|shrunk| json!({

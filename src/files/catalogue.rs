@@ -106,7 +106,7 @@ impl Catalogue {
 
     /// Adds a file whose uuid and name are free.
     pub(super) fn insert(&mut self, uuid: Uuid, mut file: File) {
-        file.sum_up(uuid);
+        file.identify(uuid);
         self.journal.note(uuid, || None);
         self.put(uuid, Arc::new(file));
     }
@@ -128,7 +128,7 @@ impl Catalogue {
         let file = self.files.get_mut(uuid).ok_or(Refusal::Gone { uuid })?;
         let (bytes, sum) = (file.size(), file.sum);
         file.grow(index, grow);
-        file.sum_up(uuid);
+        file.sum_up();
         self.bytes += file.size() - bytes;
         self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum);
         Ok(file)
@@ -147,7 +147,7 @@ impl Catalogue {
         self.names.remove(&file.name);
         self.names.insert(name.clone(), uuid);
         file.rename(name, index);
-        file.sum_up(uuid);
+        file.identify(uuid);
         self.sum = self.sum.wrapping_sub(sum).wrapping_add(file.sum);
         Ok(file)
     }

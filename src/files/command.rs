@@ -295,10 +295,13 @@ impl Request {
 
 impl<R: Serialize> Operation<R> {
     fn encode(&self, data: &[u8]) -> Bytes {
-        /// What most headers fit in; longer ones grow the buffer.
-        const USUAL: usize = 64;
-        let buffer = Vec::with_capacity(USUAL + data.len());
-        let mut payload = postcard::to_extend(self, buffer)
+        /// What most headers fit in.
+        const USUAL: usize = 128;
+        let mut buffer = [0; USUAL];
+        if let Ok(header) = postcard::to_slice(self, &mut buffer) {
+            return [header, data].concat().into();
+        }
+        let mut payload = postcard::to_extend(self, Vec::with_capacity(2 * USUAL + data.len()))
             .expect("invariant: a vector grows, and operations serialize");
         payload.reserve_exact(data.len());
         payload.extend_from_slice(data);

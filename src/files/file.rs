@@ -52,7 +52,8 @@ pub struct FileInfo {
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) name: FileName,
-    name_sum: u64,
+    /// Of its uuid and its name.
+    identity_sum: u64,
     content: Content,
     revision: u64,
     index: u64,
@@ -68,8 +69,7 @@ impl File {
 
     /// A file as a snapshot says it was.
     pub(super) fn restored(name: FileName, content: Content, revision: u64, index: u64) -> Self {
-        let name_sum = sum::of(name.as_str().as_bytes());
-        Self { name, name_sum, content, revision, index, sum: 0 }
+        Self { name, identity_sum: 0, content, revision, index, sum: 0 }
     }
 
     pub(super) fn content(&self) -> &Content {
@@ -89,11 +89,18 @@ impl File {
         self.index
     }
 
-    /// Sums the file up anew.
-    pub(super) fn sum_up(&mut self, uuid: Uuid) {
+    /// Sums the file up for the first time, or when it has another name.
+    pub(super) fn identify(&mut self, uuid: Uuid) {
         let (high, low) = uuid.as_u64_pair();
-        let Self { name_sum, revision, index, .. } = *self;
-        self.sum = sum::of_words(&[high, low, name_sum, revision, index, self.content.sum()]);
+        let name = sum::of(self.name.as_str().as_bytes());
+        self.identity_sum = sum::of_words(&[high, low, name]);
+        self.sum_up();
+    }
+
+    /// Sums the file up anew.
+    pub(super) fn sum_up(&mut self) {
+        let words = [self.revision, self.index, self.content.sum()];
+        self.sum = sum::with_words(self.identity_sum, &words);
     }
 
     pub(super) fn info(&self, uuid: Uuid) -> FileInfo {
@@ -114,7 +121,6 @@ impl File {
     }
 
     pub(super) fn rename(&mut self, name: FileName, index: u64) {
-        self.name_sum = sum::of(name.as_str().as_bytes());
         self.name = name;
         self.changed(index);
     }

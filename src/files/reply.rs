@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::file::{ContentHash, FileInfo};
@@ -146,9 +147,22 @@ impl Answer {
     }
 }
 
+/// What most answers fit in.
+const USUAL: usize = 64;
+
+/// An answer as bytes, most without memory of their own.
+pub(super) type Encoded = SmallVec<[u8; USUAL]>;
+
+/// The answer to a command.
+pub(super) fn encode_answer(reply: &Reply) -> Encoded {
+    let mut buffer = [0; USUAL];
+    match postcard::to_slice(reply, &mut buffer) {
+        Ok(encoded) => Encoded::from_slice(encoded),
+        Err(_) => Encoded::from_slice(&encode(reply)),
+    }
+}
+
 pub(super) fn encode(reply: &Reply) -> Bytes {
-    /// What most answers fit in; larger ones grow the buffer.
-    const USUAL: usize = 64;
     let content = match reply {
         Ok(Answer::Content { bytes, .. } | Answer::Fetched { bytes, .. }) => bytes.len(),
         _ => 0,

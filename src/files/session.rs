@@ -1,13 +1,13 @@
 //! The session table: what makes a request exactly-once (Raft thesis, section 6.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::command::Request;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::reply::Encoded;
 use super::sum;
 use crate::museum::{Bug, on};
 
@@ -18,11 +18,21 @@ pub(super) struct Session {
     pub(super) last_used: u64,
     /// The client has the answers to all requests below this serial number.
     pub(super) acknowledged: u64,
-    /// The answers to the others, by serial number.
-    replies: BTreeMap<u64, Bytes>,
+    /// The answers to the others, by serial number, ascending. Most sessions keep one, and a queue
+    /// keeps its memory.
+    replies: VecDeque<Kept>,
     /// The sums of `replies`, added up.
     replies_sum: u64,
     /// What the session adds to the sum of the state.
+    sum: u64,
+}
+
+/// An answer that is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) serial: u64,
+    pub(super) reply: Encoded,
+    /// What it adds to the sum of the session.
     sum: u64,
 }
 
@@ -32,7 +42,7 @@ pub(super) enum Admission<'a> {
     /// It is new: carry it out and record the answer here.
     New(Admitted<'a>),
     /// It was applied before, with this answer.
-    Applied(Bytes),
+    Applied(Encoded),
 }
 
 /// The session of a request that is being carried out.
@@ -55,28 +65,39 @@ pub(super) struct Sessions {
 impl Session {
     /// A session without answers.
     pub(super) fn new(last_used: u64, acknowledged: u64) -> Self {
-        Self { last_used, acknowledged, replies: BTreeMap::new(), replies_sum: 0, sum: 0 }
+        Self { last_used, acknowledged, replies: VecDeque::new(), replies_sum: 0, sum: 0 }
     }
 
-    fn record(&mut self, serial: u64, reply: Bytes) {
-        self.replies_sum = self.replies_sum.wrapping_add(reply_sum(serial, &reply));
-        if let Some(before) = self.replies.insert(serial, reply) {
-            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &before));
+    fn record(&mut self, serial: u64, reply: Encoded) {
+        let sum = sum::mix(serial, sum::of(&reply));
+        self.replies_sum = self.replies_sum.wrapping_add(sum);
+        let kept = Kept { serial, reply, sum };
+        match self.place_of(serial) {
+            Ok(place) => {
+                let before = mem::replace(&mut self.replies[place], kept);
+                self.replies_sum = self.replies_sum.wrapping_sub(before.sum);
+            }
+            Err(last) if last == self.replies.len() => self.replies.push_back(kept),
+            Err(place) => self.replies.insert(place, kept),
         }
     }
 
+    fn place_of(&self, serial: u64) -> Result<usize, usize> {
+        self.replies.binary_search_by_key(&serial, |kept| kept.serial)
+    }
+
     /// The answers that are kept, by serial number.
-    pub(super) fn replies(&self) -> &BTreeMap<u64, Bytes> {
+    pub(super) fn replies(&self) -> &VecDeque<Kept> {
         &self.replies
     }
 
     fn acknowledge(&mut self, below: u64) {
         self.acknowledged = self.acknowledged.max(below);
-        while let Some(first) = self.replies.first_entry()
-            && *first.key() < self.acknowledged
+        while let Some(first) = self.replies.front()
+            && first.serial < self.acknowledged
         {
-            let (serial, reply) = first.remove_entry();
-            self.replies_sum = self.replies_sum.wrapping_sub(reply_sum(serial, &reply));
+            self.replies_sum = self.replies_sum.wrapping_sub(first.sum);
+            self.replies.pop_front();
         }
     }
 
@@ -90,14 +111,10 @@ impl Session {
 
 impl Admitted<'_> {
     /// Keeps the answer to the request.
-    pub(super) fn record(self, serial: u64, reply: Bytes) {
+    pub(super) fn record(self, serial: u64, reply: Encoded) {
         self.session.record(serial, reply);
         self.session.sum_up(self.id, self.sum);
     }
-}
-
-fn reply_sum(serial: u64, reply: &[u8]) -> u64 {
-    sum::mix(serial, sum::of(reply))
 }
 
 impl Sessions {
@@ -123,11 +140,11 @@ impl Sessions {
     }
 
     /// Adds an answer to the session with the highest id.
-    pub(super) fn restore_reply(&mut self, serial: u64, reply: Bytes) {
+    pub(super) fn restore_reply(&mut self, serial: u64, reply: &[u8]) {
         if let Some(mut last) = self.sessions.last_entry() {
             let id = *last.key();
             let session = Arc::make_mut(last.get_mut());
-            Admitted { id, session, sum: &mut self.sum }.record(serial, reply);
+            Admitted { id, session, sum: &mut self.sum }.record(serial, Encoded::from_slice(reply));
         }
     }
 
@@ -184,25 +201,27 @@ impl Sessions {
         let session = Arc::make_mut(session);
         session.last_used = index;
         session.acknowledge(acknowledged);
-        session.sum_up(id, &mut self.sum);
-        if serial < session.acknowledged {
+        let known = session.place_of(serial).ok().filter(|_| !on(Bug::AppliesRetries));
+        let admission = if serial < session.acknowledged {
             let acknowledged = session.acknowledged;
-            return Err(Refusal::AlreadyAcknowledged { serial, acknowledged });
-        }
-        if let Some(reply) = session.replies.get(&serial)
-            && !on(Bug::AppliesRetries)
-        {
-            return Ok(Admission::Applied(reply.clone()));
-        }
-        if session.replies.len() >= limits.unacknowledged {
-            return Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 });
-        }
-        Ok(Admission::New(Admitted { id, session, sum: &mut self.sum }))
+            Err(Refusal::AlreadyAcknowledged { serial, acknowledged })
+        } else if let Some(place) = known {
+            Ok(Admission::Applied(session.replies[place].reply.clone()))
+        } else if session.replies.len() >= limits.unacknowledged {
+            Err(Refusal::TooManyUnacknowledged { limit: limits.unacknowledged as u64 })
+        } else {
+            // It is summed up with the answer.
+            return Ok(Admission::New(Admitted { id, session, sum: &mut self.sum }));
+        };
+        session.sum_up(id, &mut self.sum);
+        admission
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::super::testing::append;
     use super::*;
 
@@ -217,11 +236,11 @@ mod tests {
         sessions: &mut Sessions,
         index: u64,
         request: &Request,
-    ) -> Result<Option<Bytes>, Refusal> {
+    ) -> Result<Option<Encoded>, Refusal> {
         match sessions.admit(index, request, &SMALL())? {
             Admission::Applied(reply) => Ok(Some(reply)),
             Admission::New(session) => {
-                session.record(request.serial, Bytes::from(vec![request.serial as u8]));
+                session.record(request.serial, Encoded::from_slice(&[request.serial as u8]));
                 Ok(None)
             }
         }
@@ -239,8 +258,8 @@ mod tests {
         assert_eq!(apply(&mut sessions, 2, &request(1, 8, 0)), Ok(None));
         // A lower one that comes later is new: requests may overtake each other.
         assert_eq!(apply(&mut sessions, 3, &request(1, 5, 0)), Ok(None));
-        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(Bytes::from(vec![8]))));
-        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(Bytes::from(vec![5]))));
+        assert_eq!(apply(&mut sessions, 4, &request(1, 8, 0)), Ok(Some(smallvec![8])));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 5, 0)), Ok(Some(smallvec![5])));
     }
 
     #[test]
@@ -252,7 +271,7 @@ mod tests {
         let refused = Err(Refusal::AlreadyAcknowledged { serial: 1, acknowledged: 2 });
         // An older request repeats an older acknowledgement, which takes nothing back.
         assert_eq!(apply(&mut sessions, 4, &request(1, 1, 0)), refused);
-        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(Bytes::from(vec![2]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 2, 0)), Ok(Some(smallvec![2])));
     }
 
     #[test]
@@ -262,7 +281,7 @@ mod tests {
         apply(&mut sessions, 3, &request(1, 2, 0)).unwrap();
         let full = Err(Refusal::TooManyUnacknowledged { limit: 2 });
         assert_eq!(apply(&mut sessions, 4, &request(1, 3, 0)), full);
-        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(Bytes::from(vec![1]))));
+        assert_eq!(apply(&mut sessions, 5, &request(1, 1, 0)), Ok(Some(smallvec![1])));
         assert_eq!(apply(&mut sessions, 6, &request(1, 3, 2)), Ok(None));
     }
 

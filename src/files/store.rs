@@ -13,7 +13,7 @@ use super::limits::{HistoryLimits, Limits, MAX_PAGE, MAX_READ};
 use super::past::{Past, Version};
 use super::query::Query;
 use super::refusal::Refusal;
-use super::reply::{Answer, Reply, encode};
+use super::reply::{Answer, Encoded, Reply, encode, encode_answer};
 use super::session::{Admission, Sessions};
 use super::snapshot::{Frozen, Restore};
 use super::sum;
@@ -57,6 +57,17 @@ impl FileStore {
     /// [`Answer::decode`]. Indices must increase from call to call. Any bytes will do: those that
     /// are not a command are answered [`Refusal::Malformed`].
     pub fn apply(&mut self, index: u64, command: &Bytes) -> Bytes {
+        let answer = self.carry_out(index, command);
+        if answer.spilled() { answer.into_vec().into() } else { Bytes::copy_from_slice(&answer) }
+    }
+
+    /// Applies the payload like [`apply`](Self::apply) where nobody wants the answer: on every
+    /// server but one.
+    pub fn apply_unheard(&mut self, index: u64, command: &Bytes) {
+        self.carry_out(index, command);
+    }
+
+    fn carry_out(&mut self, index: u64, command: &Bytes) -> Encoded {
         self.carried_out = None;
         self.applied = index;
         match Operation::decode(command) {
@@ -66,9 +77,11 @@ impl FileStore {
             Ok((Operation::Keyed(key, request), data)) => {
                 self.apply_request(index, Some(key), request, &data)
             }
-            Ok((Operation::OpenSession, _)) => encode(&Ok(self.open_session(index))),
-            Ok((Operation::CloseSession { session }, _)) => encode(&self.close_session(session)),
-            Err(refusal) => encode(&Err(refusal)),
+            Ok((Operation::OpenSession, _)) => encode_answer(&Ok(self.open_session(index))),
+            Ok((Operation::CloseSession { session }, _)) => {
+                encode_answer(&self.close_session(session))
+            }
+            Err(refusal) => encode_answer(&Err(refusal)),
         }
     }
 
@@ -141,7 +154,7 @@ impl FileStore {
         key: Option<Key>,
         request: Request,
         data: &Bytes,
-    ) -> Bytes {
+    ) -> Encoded {
         match self.sessions.admit(index, &request, &self.files.limits) {
             Ok(Admission::New(admitted)) => {
                 let Request { session, serial, command, .. } = request;
@@ -153,23 +166,23 @@ impl FileStore {
                             // It came again, and nobody else will use it.
                             let _ = self.files.uploads.discard(session, upload);
                         }
-                        reply
+                        Encoded::from_slice(&reply)
                     }
                     None => {
                         self.carried_out = Some((session, serial));
-                        let reply = encode(&self.files.execute(entry, command));
+                        let reply = encode_answer(&self.files.execute(entry, command));
                         self.history.extend(self.files.changes.drain(..));
                         if let Some(key) = key {
-                            self.keys.record(key, &reply);
+                            self.keys.record(key, &Bytes::copy_from_slice(&reply));
                         }
                         reply
                     }
                 };
-                admitted.record(serial, reply.clone());
+                admitted.record(serial, Encoded::from_slice(&reply));
                 reply
             }
-            Ok(Admission::Applied(reply)) => reply,
-            Err(refusal) => encode(&Err(refusal)),
+            Ok(Admission::Applied(answer)) => answer,
+            Err(refusal) => encode_answer(&Err(refusal)),
         }
     }
 
@@ -411,6 +424,25 @@ mod tests {
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), count);
+    }
+
+    /// Servers that nobody asked are where the one is that was, and answer the same again.
+    #[test]
+    fn unheard_or_not_a_command_does_the_same() {
+        let mut bench = Bench::new();
+        bench.create(1, "a", b"x").unwrap();
+        bench.append("a", b"y").unwrap();
+        bench.append("none", b"z").unwrap_err();
+        let (batch, data) = Command::batch(vec![(append("a"), &b"x"[..]); 10]);
+        bench.run(batch, &data).unwrap();
+        let mut unheard = FileStore::new(Limits::default());
+        for (index, payload) in (1..).zip(&bench.log) {
+            unheard.apply_unheard(index, payload);
+        }
+        assert_eq!(unheard.state_hash(), bench.store.state_hash());
+        assert_eq!(unheard.carried_out(), bench.store.carried_out());
+        let (index, last) = (bench.log.len() as u64 + 1, &bench.log[bench.log.len() - 1]);
+        assert_eq!(unheard.apply(index, last), bench.store.apply(index, last));
     }
 
     #[test]

@@ -10,7 +10,12 @@ pub(super) fn of(bytes: &[u8]) -> u64 {
 
 /// Of numbers, in this order.
 pub(super) fn of_words(words: &[u64]) -> u64 {
-    words.iter().fold(0, |sum, &word| mix(sum, word))
+    with_words(0, words)
+}
+
+/// A sum carried on with more numbers.
+pub(super) fn with_words(sum: u64, words: &[u64]) -> u64 {
+    words.iter().fold(sum, |sum, &word| mix(sum, word))
 }
 
 /// A sum carried on with one more number: a multiplication whose halves are folded.

@@ -4,9 +4,11 @@
 //! one, only ever one that no unplaced call preceded, and configurations seen before are not
 //! entered again. Histories are taken apart first, since files are independent unless a rename
 //! ties them together (Herlihy and Wing's locality). What is particular to files keeps the search
-//! short, so that it needs no time limit and always gives a verdict; see `search`.
+//! short (see `search`), and where it does not, the search ends all the same: with the verdict that
+//! it is not decided.
 
 mod model;
+mod needs;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -43,50 +45,114 @@ pub struct NotLinearizable {
     pub answered: usize,
 }
 
+/// A history that was not decided: the search entered as many configurations as it may.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct Undecided {
+    /// The files whose calls were neither explained nor found to be wrong. All others are
+    /// linearizable.
+    pub files: Vec<String>,
+    /// How many calls on these files there are.
+    pub calls: usize,
+    /// How many of them have an unknown outcome.
+    pub unknown: usize,
+    /// How many configurations were entered.
+    pub configurations: usize,
+}
+
+/// Why a history was not found to be linearizable.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LinearizabilityError {
+    /// It is not linearizable.
+    #[error(transparent)]
+    Violated(#[from] NotLinearizable),
+    /// It may be or not.
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
+}
+
+/// Most configurations that one check enters without a verdict, beside eight for each call. It is a
+/// number, not a time, so that the same history always has the same verdict; it takes some seconds.
+const MOST_CONFIGURATIONS: usize = 1 << 20;
+/// How many configurations the first search for each group of files enters, beside two for each
+/// call.
+const FIRST_PATIENCE: usize = 1 << 13;
+
 /// Checks that each file behaved as if every call on it took effect at one moment between its
 /// invocation and its answer (Herlihy and Wing 1990). A call with an unknown outcome may have taken
 /// effect at any time since its invocation, or never.
 ///
-/// The verdict is always certain, and takes a fraction of a second for ten thousand calls of twenty
-/// clients, one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard
-/// is a file of which many calls say little, such as appends of equal bytes, or many renames of
-/// unknown outcome among the same few names. Memory is bounded by a small multiple of the history
-/// and some 150 MB for the configurations remembered.
+/// A verdict is certain, and takes a fraction of a second for ten thousand calls of twenty clients,
+/// one in ten of unknown outcome. The problem is NP-complete, though. What makes it hard is a file
+/// of which many calls say little, such as appends of equal bytes, or many renames of unknown
+/// outcome among the same few names. So the search ends after about a million configurations, a few
+/// seconds, and says that the history is not decided; the same history always is, or never. Memory
+/// is bounded by a small multiple of the history and some 150 MB for the configurations remembered.
 ///
 /// # Errors
 ///
-/// If no order of the calls explains the answers: which files, how far an order could be found, and
-/// which calls fit nowhere.
-pub fn check_linearizable(history: &History) -> Result<Summary, NotLinearizable> {
-    let mut summary = Summary::default();
-    for calls in independent(history) {
-        let model = Model::new(&calls);
-        summary.files += model.names.len();
-        explain(&model)?;
-    }
-    summary.calls = history.calls().len();
-    let unknown = history.calls().iter().filter(|call| *call.outcome() == Outcome::Unknown);
-    summary.unknown = unknown.count();
-    Ok(summary)
+/// [`LinearizabilityError::Violated`] if no order of the calls explains the answers: which files,
+/// how far an order could be found, and which calls fit nowhere.
+/// [`LinearizabilityError::Undecided`] if the search ended before: on which files.
+pub fn check_linearizable(history: &History) -> Result<Summary, LinearizabilityError> {
+    let most = MOST_CONFIGURATIONS.saturating_add(history.calls().len().saturating_mul(8));
+    check_within(history, most).0
 }
 
-/// Finds an order that explains the answers, or that there is none.
+/// Checks a history without entering more than `most` configurations. Says how many it entered.
+fn check_within(history: &History, most: usize) -> (Result<Summary, LinearizabilityError>, usize) {
+    let groups = independent(history);
+    let mut left = most;
+    let mut open: Vec<_> = groups.iter().map(|calls| Model::new(calls)).collect();
+    let files = open.iter().map(|model| model.names.len()).sum();
+    let mut factor = 1_usize;
+    // The short searches first: a violation is found though other files cannot be decided.
+    while left > 0 && !open.is_empty() {
+        let mut undecided = Vec::new();
+        for model in open {
+            let first = FIRST_PATIENCE + 2 * (model.answered.len() + model.unknown.len());
+            match explain(&model, first.saturating_mul(factor), &mut left) {
+                Ok(true) => {}
+                Ok(false) => undecided.push(model),
+                Err(violation) => return (Err(violation.into()), most - left),
+            }
+        }
+        open = undecided;
+        factor = factor.saturating_mul(4);
+    }
+    let count = |calls: &mut dyn Iterator<Item = &Call>| {
+        calls.fold((0, 0), |(calls, unknown), call| {
+            (calls + 1, unknown + usize::from(*call.outcome() == Outcome::Unknown))
+        })
+    };
+    if open.is_empty() {
+        let (calls, unknown) = count(&mut history.calls().iter());
+        return (Ok(Summary { calls, unknown, files }), most - left);
+    }
+    let names: BTreeSet<_> = open.iter().flat_map(|model| &model.names).copied().collect();
+    let concerned = |call: &&&Call| touched(call).any(|name| names.contains(name));
+    let (calls, unknown) = count(&mut groups.iter().flatten().filter(concerned).copied());
+    let files = names.iter().map(|name| (*name).to_owned()).collect();
+    let undecided = Undecided { files, calls, unknown, configurations: most - left };
+    (Err(undecided.into()), most - left)
+}
+
+/// Looks for an order that explains the answers, for so many configurations in each of two searches
+/// at most, and no more than are left in all. Says whether it found one.
 ///
 /// If calls with unknown outcome may take effect repeatedly, far fewer configurations differ: what
 /// cannot be explained even so is wrong, and an explanation in which none does is right. Which of
-/// the two searches is the short one depends on the history, so they take turns, ever longer ones.
-fn explain(model: &Model<'_>) -> Result<(), NotLinearizable> {
-    let mut patience = 1 << 13;
-    loop {
-        for supply in [Supply::Single, Supply::Endless] {
-            match Search::new(model, supply).run(patience) {
-                Some(Ok(explained)) if explained.each_once => return Ok(()),
-                Some(Err(violation)) => return Err(violation),
-                _ => {}
-            }
+/// the two searches is the short one depends on the history, so they take turns.
+fn explain(model: &Model<'_>, patience: usize, left: &mut usize) -> Result<bool, NotLinearizable> {
+    for supply in [Supply::Single, Supply::Endless] {
+        let (verdict, entered) = Search::new(model, supply).run(patience.min(*left));
+        *left -= entered;
+        match verdict {
+            Some(Ok(explained)) if explained.each_once => return Ok(true),
+            Some(Err(violation)) => return Err(violation),
+            _ => {}
         }
-        patience = patience.saturating_mul(4);
     }
+    Ok(false)
 }
 
 /// The calls that may have happened, grouped so that calls in different groups concern different
@@ -143,6 +209,20 @@ impl fmt::Display for Summary {
         write!(
             f,
             "linearizable: {calls} calls on {files} file{plural}, {unknown} with unknown outcome"
+        )
+    }
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, calls, unknown, configurations } = self;
+        write!(
+            f,
+            "not decided: {configurations} configurations do not tell whether the {calls} calls on \
+             {}, {unknown} of them with unknown outcome, are linearizable. Nothing was found to be \
+             wrong. A history is easier to decide with fewer clients at a time, fewer calls of \
+             unknown outcome, and appends of bytes that no other call adds",
+            files.join(", ")
         )
     }
 }

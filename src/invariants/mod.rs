@@ -44,6 +44,8 @@ pub use history::{
     Answer, Call, Content, History, MalformedHistory, Operation, Outcome, PendingCall,
 };
 pub use json_lines::{UnreadableCall, UnreadableHistory};
-pub use linearizable::{NotLinearizable, Summary, check_linearizable};
+pub use linearizable::{
+    LinearizabilityError, NotLinearizable, Summary, Undecided, check_linearizable,
+};
 pub use monitor::Monitor;
 pub use violation::{Property, Violation};

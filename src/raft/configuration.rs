@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{Change, ChangeRefusal, ServerId};
 use crate::museum::{Bug, on};
@@ -226,20 +227,16 @@ impl Configuration {
     }
 }
 
-/// The greatest value that more than half of `servers` have reached. With the nine servers of a
-/// large cluster, counting is cheaper than sorting and needs no memory.
+/// The greatest value that more than half of `servers` have reached.
 fn reached_by_majority<T: Ord + Copy + Default>(
     servers: &[ServerId],
     value: impl Fn(ServerId) -> T,
 ) -> T {
-    let majority = majority(servers.len());
-    let reached = |mark: T| servers.iter().filter(|server| value(**server) >= mark).count();
-    servers
-        .iter()
-        .map(|server| value(*server))
-        .filter(|mark| reached(*mark) >= majority)
-        .max()
-        .unwrap_or_default()
+    // The nine servers of a large cluster need no memory of their own.
+    let mut values: SmallVec<[T; 9]> = servers.iter().map(|server| value(*server)).collect();
+    values.sort_unstable_by(|one, other| other.cmp(one));
+    let place = majority(servers.len()).checked_sub(1);
+    place.and_then(|place| values.get(place).copied()).unwrap_or_default()
 }
 
 /// `voters S1 S2 S3`, and what else there is to say: `from`, `to`, `learners`, `priority`.

@@ -68,6 +68,16 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The bytes of the payload: only commands have any.
+    pub fn bytes(&self) -> u64 {
+        match &self.payload {
+            Payload::Command(command) => command.len() as u64,
+            Payload::NoOp | Payload::Configuration(_) => 0,
+        }
+    }
+}
+
 impl EntryMeta {
     /// A command, or a no-op, of this size in bytes.
     pub fn new(term: Term, bytes: u32) -> Self {
@@ -113,6 +123,12 @@ impl Entries {
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slices.iter().flat_map(Slice::entries)
+    }
+
+    /// The bytes of all payloads.
+    pub fn bytes(&self) -> u64 {
+        let of = |slice: &Slice| slice.entries().iter().map(Entry::bytes).sum::<u64>();
+        self.slices.iter().map(of).sum()
     }
 
     /// The last entry.

@@ -90,8 +90,8 @@ impl Node {
     pub(super) fn mind_handover(&mut self, to: ServerId, context: &mut Context<'_>) {
         let last_log = self.log.last();
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(peer) = leader.peers.iter().find(|peer| peer.id == to) else { return };
         let Some(handover) = leader.handover.as_mut().filter(|it| it.to == to) else { return };
+        let Some(peer) = leader.peers.iter().find(|peer| peer.id == to) else { return };
         let ready = match handover.told {
             true => peer.match_index == last_log.index,
             false => peer.has_been_sent(last_log.index),

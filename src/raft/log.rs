@@ -134,20 +134,46 @@ impl Log {
         &self.configurations[later.saturating_sub(1)]
     }
 
-    /// Appends an entry.
-    pub(crate) fn append(&mut self, entry: EntryMeta) {
+    /// Appends entries.
+    pub(crate) fn append(&mut self, entries: &[EntryMeta]) {
+        let Position { mut term, index } = self.last();
+        self.append_sizes(entries.iter().map(|entry| entry.bytes));
+        for (entry, at) in entries.iter().zip((index.0 + 1..).map(Index)) {
+            if entry.term != term {
+                term = entry.term;
+                self.begin_run(Position::new(term, at));
+            }
+            // What a snapshot brought may be later than the entries that are read behind its base.
+            if let Some(configuration) = &entry.configuration
+                && at > self.configured_at()
+            {
+                self.configurations.push((at, configuration.clone()));
+            }
+        }
+    }
+
+    /// Appends commands of these sizes in bytes, created in `term`.
+    pub(crate) fn append_commands(&mut self, term: Term, sizes: &[u32]) {
         let last = self.last();
-        assert!(entry.term >= last.term, "invariant: terms never fall along the log");
-        if entry.term > last.term {
-            self.runs.push(Position::new(entry.term, last.index.next()));
+        if term != last.term && !sizes.is_empty() {
+            self.begin_run(Position::new(term, last.index.next()));
         }
-        self.ends.push(self.end_of(last.index) + u64::from(entry.bytes));
-        // What a snapshot brought may be later than the entries that are read behind its base.
-        if let Some(configuration) = entry.configuration
-            && last.index.next() > self.configured_at()
-        {
-            self.configurations.push((last.index.next(), configuration));
-        }
+        self.append_sizes(sizes.iter().copied());
+    }
+
+    fn begin_run(&mut self, first: Position) {
+        let before = self.runs[self.runs.len() - 1].term;
+        assert!(first.term > before, "invariant: terms never fall along the log");
+        self.runs.push(first);
+    }
+
+    fn append_sizes(&mut self, sizes: impl Iterator<Item = u32>) {
+        let mut end = self.ends.last().copied().unwrap_or(self.bytes_before);
+        let ends = sizes.map(|bytes| {
+            end += u64::from(bytes);
+            end
+        });
+        self.ends.extend(ends);
     }
 
     /// Drops every entry from `first` on, and with them the configurations that they brought: the
@@ -207,7 +233,7 @@ mod tests {
     fn log(terms: &[u64]) -> Log {
         let mut log = empty();
         for term in terms {
-            log.append(EntryMeta::new(Term(*term), 10));
+            log.append(&[EntryMeta::new(Term(*term), 10)]);
         }
         log
     }
@@ -279,7 +305,7 @@ mod tests {
         }
         log.truncate(Index(4));
         assert_eq!(log.last(), at(3, 3));
-        log.append(EntryMeta::new(Term(9), 10));
+        log.append(&[EntryMeta::new(Term(9), 10)]);
         assert_eq!((log.last(), log.bytes_between(Index(3), Index(4))), (at(9, 4), 10));
         log.compact(Index(4));
         assert_eq!((log.base(), log.last()), (at(9, 4), at(9, 4)));
@@ -298,12 +324,9 @@ mod tests {
         let snapshot =
             SnapshotMeta { last_included: at(1, 3), configuration: of(9), configured_at };
         let mut log = Log::new(at(0, 0), &snapshot);
-        log.append(entry(1));
-        log.append(entry(9));
-        log.append(EntryMeta::new(Term(1), 5));
+        log.append(&[entry(1), entry(9), EntryMeta::new(Term(1), 5)]);
         assert_eq!((log.configured_at(), &**log.configuration()), (Index(2), &of(9)));
-        log.append(entry(4));
-        log.append(entry(5));
+        log.append(&[entry(4), entry(5)]);
         assert_eq!(**log.configuration(), of(5));
         assert_eq!(*log.configuration_at(Index(4)).1, of(4));
         log.truncate(Index(5));

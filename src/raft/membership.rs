@@ -109,10 +109,10 @@ impl Node {
     ) -> Index {
         let configuration = Arc::new(configuration);
         let position = Position::new(self.current_term, self.log.last().index.next());
-        self.log.append(EntryMeta {
+        self.log.append(&[EntryMeta {
             configuration: Some(configuration.clone()),
             ..EntryMeta::new(position.term, 0)
-        });
+        }]);
         context.effects.push(Effect::AppendConfiguration { position, configuration });
         self.refresh_peers(context.now);
         position.index

@@ -92,12 +92,14 @@ mod membership;
 mod message;
 mod node;
 mod progress;
+mod promise;
 mod read;
 mod rejoin;
 mod replication;
 mod role;
 mod snapshot;
 mod status;
+mod timers;
 
 pub use configuration::{Configuration, DEFAULT_PRIORITY};
 pub use entry::{Entries, Entry, EntryMeta, Payload};

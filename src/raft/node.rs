@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::log::Log;
 use super::progress::{Flow, Progress};
+use super::promise::Promise;
 use super::rejoin::Recovery;
 use super::role::{Campaign, Follower, Following, Leader, Pace, Role};
+use super::timers::draw_election_timeout;
 use super::{
     AppendOutcome, Configuration, Effect, EntryMeta, Force, Index, Input, Message, Position,
-    ReadIndexReply, Refusal, RequestVote, RequestVoteReply, RoleKind, Round, ServerId,
-    SnapshotMeta, Status, Term, Ticket, Time, Timing, VoteRefusal, Why,
+    ReadIndexReply, Refusal, RequestVoteReply, RoleKind, Round, ServerId, SnapshotMeta, Status,
+    Term, Ticket, Time, Timing, VoteRefusal, Why,
 };
 use crate::museum::{Bug, on};
 
@@ -39,17 +41,9 @@ pub struct Node {
     pub(super) applied: Index,
     /// What it owes to a leader that it follows no more.
     pub(super) promise: Promise,
+    /// From then on no timer can be too far ahead of a clock that only goes forward.
+    pub(super) mended_from: Time,
     pub(super) role: Role,
-}
-
-/// That a server elects nobody else for a while after it has heard from a leader (leader
-/// stickiness, thesis 4.2.3). The leader's lease rests on it, so it outlives a new term, and a
-/// restart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Promise {
-    /// To whom; `None` if that was before it started, and is not known.
-    to: Option<ServerId>,
-    until: Time,
 }
 
 /// How a server behaves. Equal on all servers of a cluster.
@@ -197,9 +191,7 @@ impl Node {
             persistent.forget_who_learns();
         }
         let mut log = Log::new(persistent.base, &persistent.snapshot);
-        for entry in persistent.log {
-            log.append(entry);
-        }
+        log.append(&persistent.log);
         let durable_index = log.last().index;
         // A log may hold entries of a term that the separate record of the term did not outlive.
         let logged = log.last().term;
@@ -229,6 +221,7 @@ impl Node {
             commit_index,
             applied: included,
             promise: Promise { to: None, until: now + bound },
+            mended_from: now,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
     }
@@ -241,9 +234,14 @@ impl Node {
         luck: &mut dyn Luck,
         effects: &mut Vec<Effect>,
     ) {
-        let context = &mut Context { now, luck, effects };
         // Nothing follows from that at once, and it comes often.
-        if !matches!(input, Input::Applied(_)) {
+        if let Input::Applied(index) = input {
+            self.applied = self.applied.max(index);
+            return;
+        }
+        let context = &mut Context { now, luck, effects };
+        // That comes often too, and decides nothing by a timer.
+        if !matches!(input, Input::Persisted { .. }) {
             self.mend_timers(context);
         }
         match input {
@@ -262,25 +260,12 @@ impl Node {
             Input::Retime(timing) => self.retime(timing, context),
             Input::Change(request) => self.on_change(request, context),
             Input::HandOver { to } => self.on_hand_over(to, context),
-            Input::Applied(index) => self.applied = self.applied.max(index),
+            Input::Applied(_) => {}
             Input::Snapshotted(snapshot) => self.on_snapshotted(snapshot, context),
             Input::Fetching { last_included, want, have } => {
                 self.on_fetching(last_included, want, have, context);
             }
             Input::Fetched(snapshot) => self.on_fetched(snapshot, context),
-        }
-    }
-
-    /// When the server next wants [`Input::Deadline`].
-    pub fn deadline(&self) -> Time {
-        match &self.role {
-            Role::Follower(follower) => follower.election_deadline,
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.election_deadline,
-            Role::Leader(leader) => {
-                let handover = leader.handover.as_ref().map(|handover| handover.until);
-                let others = [handover, leader.commits_from].into_iter().flatten();
-                others.fold(leader.heartbeat_due.min(self.quorum_deadline(leader)), Time::min)
-            }
         }
     }
 
@@ -325,6 +310,11 @@ impl Node {
             configuration: Configuration::clone(configuration),
             configured_at: *configured_at,
         })
+    }
+
+    /// The bytes of the payloads behind `after`, up to and including `last`.
+    pub(crate) fn bytes_between(&self, after: Index, last: Index) -> u64 {
+        self.log.bytes_between(after, last)
     }
 
     /// How much of the log the snapshot does not cover yet, up to `index`: entries, and bytes of
@@ -485,112 +475,6 @@ impl Node {
         }
     }
 
-    /// Lets no timer wait for a clock that went back to catch up. A clock should be monotonic;
-    /// where it is not, a server must neither fall silent nor believe in its leader, or in its
-    /// own leadership, for longer than the timings allow from now on.
-    fn mend_timers(&mut self, context: &mut Context<'_>) {
-        let (now, timing) = (context.now, &self.options.timing);
-        self.promise.until = self.promise.until.min(now + timing.election_timeout_min);
-        let longest = match self.role {
-            Role::Leader(_) => timing.heartbeat,
-            _ => timing.election_timeout_max,
-        };
-        if self.deadline() <= now + longest || on(Bug::NoTimerAfterSteppingDown) {
-            return;
-        }
-        let election_deadline = self.new_election_deadline(context);
-        match &mut self.role {
-            Role::Follower(follower) => {
-                follower.election_deadline = election_deadline;
-                if let Some(leader) = &mut follower.leader {
-                    leader.heard_at = now.min(leader.heard_at);
-                    leader
-                        .reads
-                        .iter_mut()
-                        .for_each(|(_, asked_at)| *asked_at = now.min(*asked_at));
-                }
-            }
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
-                campaign.election_deadline = election_deadline;
-            }
-            Role::Leader(leader) => {
-                leader.heartbeat_due = now;
-                // How long ago a round began is not known any more (TRAPS 25).
-                leader.no_lease = leader.round;
-                leader.since = now.min(leader.since);
-                leader.settled_until = now.min(leader.settled_until);
-                if let Some(from) = &mut leader.commits_from {
-                    *from = now + timing.election_timeout_max;
-                }
-                if let Some(handover) = &mut leader.handover {
-                    handover.until = now;
-                }
-                for peer in &mut leader.peers {
-                    peer.heard_at = peer.heard_at.map(|at| now.min(at));
-                    peer.leaving = peer.leaving.map(|_| now);
-                    peer.catching_up = peer.catching_up.map(|(goal, _)| (goal, now));
-                }
-                leader.confirmed.1 = now.min(leader.confirmed.1);
-                leader.rounds.iter_mut().for_each(|(_, began)| *began = now.min(*began));
-            }
-        }
-    }
-
-    fn on_deadline(&mut self, context: &mut Context<'_>) {
-        if context.now < self.deadline() {
-            return;
-        }
-        match &self.role {
-            Role::Leader(leader) if context.now >= self.quorum_deadline(leader) => {
-                self.become_follower(self.current_term, None, Why::QuorumLost, context);
-            }
-            Role::Leader(Leader { handover: Some(handover), .. })
-                if context.now >= handover.until =>
-            {
-                self.abort_handover(context);
-            }
-            Role::Leader(Leader { commits_from: Some(from), .. }) if context.now >= *from => {
-                self.advance_commit(context);
-            }
-            Role::Leader(_) => {
-                self.begin_round(context);
-                self.mind_members(context);
-                self.mind_leadership(context);
-            }
-            _ if !self.may_stand() => self.lose_leader(context),
-            _ if self.options.pre_vote => self.become_pre_candidate(context),
-            _ => self.become_candidate(None, Why::ElectionTimeout, context),
-        }
-    }
-
-    /// What an election timeout means to a server that may not stand: its leader is gone, and
-    /// with it the answers to its reads.
-    fn lose_leader(&mut self, context: &mut Context<'_>) {
-        if !matches!(self.role, Role::Follower(Follower { leader: None, .. })) {
-            self.become_follower(self.current_term, None, Why::ElectionTimeout, context);
-        }
-        let deadline = self.new_election_deadline(context);
-        if let Role::Follower(follower) = &mut self.role {
-            follower.election_deadline = deadline;
-        }
-    }
-
-    fn retime(&mut self, timing: Timing, context: &mut Context<'_>) {
-        self.options.timing = timing;
-        let deadline = self.new_election_deadline(context);
-        match &mut self.role {
-            Role::Follower(follower) => follower.election_deadline = deadline,
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => {
-                campaign.election_deadline = deadline;
-            }
-            Role::Leader(leader) => {
-                leader.heartbeat_due = leader.heartbeat_due.min(context.now + timing.heartbeat);
-                // What was promised before was promised for another time.
-                leader.no_lease = leader.round;
-            }
-        }
-    }
-
     // The changes of role. Nothing else assigns `role`, `current_term` or `voted_for`, but for
     // `vote_for`.
 
@@ -717,7 +601,7 @@ impl Node {
     /// Appends a no-op of the current term, which it leads.
     pub(super) fn append_no_op(&mut self, context: &mut Context<'_>) -> Position {
         let position = Position::new(self.current_term, self.log.last().index.next());
-        self.log.append(EntryMeta::new(position.term, 0));
+        self.log.append(&[EntryMeta::new(position.term, 0)]);
         context.effects.push(Effect::AppendNoOp { position });
         position
     }
@@ -758,10 +642,6 @@ impl Node {
         }
     }
 
-    pub(super) fn new_election_deadline(&self, context: &mut Context<'_>) -> Time {
-        context.now + draw_election_timeout(&self.options.timing, context.luck)
-    }
-
     /// Why a proposal or a read cannot be taken here. `None` for a leader.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match &self.role {
@@ -785,80 +665,6 @@ impl Node {
         }
     }
 
-    /// Why electing `candidate` would break a promise: this server leads itself, or has heard from
-    /// another leader within the shortest election timeout, or may have before it started.
-    pub(super) fn bound_to_another(&self, candidate: ServerId, now: Time) -> Option<VoteRefusal> {
-        match &self.role {
-            _ if !self.options.check_quorum => None,
-            Role::Leader(_) => Some(VoteRefusal::LeaderAlive(self.id)),
-            Role::Follower(Follower { leader: Some(leader), .. })
-                if leader.id != candidate
-                    && now.since(leader.heard_at) < self.options.timing.election_timeout_min =>
-            {
-                Some(VoteRefusal::LeaderAlive(leader.id))
-            }
-            _ => self.bound_before(candidate, now),
-        }
-    }
-
-    /// The same, for the leaders that it follows no more.
-    pub(super) fn bound_before(&self, candidate: ServerId, now: Time) -> Option<VoteRefusal> {
-        let Promise { to, until } = self.promise;
-        let bound = self.options.check_quorum && now < until && to != Some(candidate);
-        bound.then(|| to.map_or(VoteRefusal::JustStarted, VoteRefusal::LeaderAlive))
-    }
-
-    /// Keeps what it promised to the leader whom it is about to forget.
-    fn note_promise(&mut self) {
-        if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role
-            && self.options.check_quorum
-        {
-            let until = leader.heard_at + self.options.timing.election_timeout_min;
-            if until >= self.promise.until {
-                self.promise = Promise { to: Some(leader.id), until };
-            }
-        }
-    }
-
-    /// Why a candidate is not even heard: another leader counts on this server, and did not tell
-    /// the candidate to stand. An operator may overrule it.
-    fn objection(
-        &self,
-        candidate: ServerId,
-        request: &RequestVote,
-        now: Time,
-    ) -> Option<VoteRefusal> {
-        // What was given in this term is given; the vote itself says to whom.
-        if !request.pre_vote && request.term == self.current_term && self.voted_for.is_some() {
-            return None;
-        }
-        let round = match request.forced {
-            None => return self.bound_to_another(candidate, now),
-            Some(Force::Operator) => return None,
-            // Whoever hands over in a later term has no other leader's lease to mind.
-            Some(Force::Leader(_)) if request.term != self.current_term.next() => return None,
-            Some(Force::Leader(round)) => round,
-        };
-        let (leader, latest) = match &self.role {
-            Role::Leader(leader) => (self.id, leader.round),
-            Role::Follower(Follower { leader: Some(leader), .. }) => (leader.id, leader.round),
-            // It may have heard of a later round, and does not know.
-            _ => return self.bound_before(candidate, now),
-        };
-        // Late: the leader has led on since, and may have a lease again.
-        let led_on = self.options.check_quorum && latest > round;
-        led_on.then_some(VoteRefusal::LeaderAlive(leader))
-    }
-
-    fn quorum_deadline(&self, leader: &Leader) -> Time {
-        let patience = if self.options.check_quorum && !on(Bug::NoCheckQuorum) {
-            self.options.timing.election_timeout_max
-        } else {
-            Duration::MAX
-        };
-        leader.confirmed.1 + patience
-    }
-
     /// The role's name.
     pub fn role(&self) -> RoleKind {
         self.role.kind()
@@ -867,11 +673,3 @@ impl Node {
 
 /// Longer than any run: the time of a timer that the museum does not start.
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// One draw from the range, both ends included (section 5.2).
-fn draw_election_timeout(timing: &Timing, luck: &mut dyn Luck) -> Duration {
-    let (min, max) = (timing.election_timeout_min, timing.election_timeout_max);
-    let width = u64::try_from(max.saturating_sub(min).as_nanos()).unwrap_or(u64::MAX - 1);
-    let draw = if on(Bug::TimersDrawnAlike) { 0 } else { luck.draw() };
-    min + Duration::from_nanos(draw % (width + 1))
-}

@@ -92,6 +92,7 @@ impl Node {
     }
 
     /// Whether the entry is committed, and on this server's disk.
+    #[inline]
     pub(super) fn mind_recovery(&mut self, context: &mut Context<'_>) {
         let Some(Recovery { entry: Some(entry), .. }) = self.recovery else { return };
         if self.commit_index < entry.index {

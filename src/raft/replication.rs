@@ -17,15 +17,9 @@ impl Node {
             return;
         }
         let first = self.log.last().index.next();
-        let mut count = 0;
-        for bytes in sizes {
-            if !self.has_room_for(*bytes) {
-                break;
-            }
-            self.log.append(EntryMeta::new(self.current_term, *bytes));
-            count += 1;
-        }
+        let count = self.room_for(sizes);
         if count > 0 {
+            self.log.append_commands(self.current_term, &sizes[..count]);
             context.effects.push(Effect::Append { first, entries: 0..count });
             context.effects.push(Effect::Accepted { first, count });
             self.replicate(context);
@@ -35,14 +29,20 @@ impl Node {
         }
     }
 
-    /// Whether the uncommitted tail has room for one more command (TRAPS 68). Computed from the
+    /// For how many of these commands the uncommitted tail has room (TRAPS 68). Computed from the
     /// log each time, so that it cannot drift.
-    fn has_room_for(&self, bytes: u32) -> bool {
+    fn room_for(&self, sizes: &[u32]) -> usize {
         let limits = &self.options.limits;
         let last = self.log.last().index;
-        let tail = self.log.bytes_between(self.commit_index, last);
-        last - self.commit_index < limits.uncommitted_entries
-            && (tail == 0 || tail + u64::from(bytes) <= limits.uncommitted_bytes)
+        let entries = limits.uncommitted_entries.saturating_sub(last - self.commit_index);
+        let mut tail = self.log.bytes_between(self.commit_index, last);
+        let fits = |bytes: &&u32| {
+            let alone = tail == 0;
+            tail += u64::from(**bytes);
+            alone || tail <= limits.uncommitted_bytes
+        };
+        let room = usize::try_from(entries).unwrap_or(usize::MAX);
+        sizes.iter().take(room).take_while(fits).count()
     }
 
     /// Sends each peer what it lacks and its window allows.
@@ -236,9 +236,7 @@ impl Node {
             self.durable_index = self.durable_index.min(first.previous());
             self.truncated_in = self.current_term;
         }
-        for entry in &entries[known..] {
-            self.log.append(entry.clone());
-        }
+        self.log.append(&entries[known..]);
         let entries = covered + known..covered + entries.len();
         context.effects.push(Effect::Append { first, entries });
         true
@@ -373,6 +371,9 @@ impl Node {
         assert!(index <= self.log.last().index, "invariant: what is committed is in the log");
         let before = std::mem::replace(&mut self.commit_index, index);
         context.effects.push(Effect::Commit(index));
+        if self.log.configured_at() <= before {
+            return;
+        }
         let (at, configuration) = self.log.configuration_at(index);
         if *at > before {
             let (at, configuration) = (*at, configuration.clone());

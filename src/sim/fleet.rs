@@ -30,6 +30,9 @@ pub struct Report {
     pub failed: Vec<Failed>,
     /// How many went wrong.
     pub violations: u64,
+    /// The worlds of which it was not found out whether they are linearizable, by seed; the first
+    /// [`Fleet::MAX_FAILED`] that were found.
+    pub undecided: Vec<u64>,
     /// How many worlds of each thousand seeds were run, and the faults in them.
     thousands: BTreeMap<u64, (u64, BTreeMap<&'static str, u64>)>,
 }
@@ -65,7 +68,7 @@ impl Report {
 }
 
 impl Fleet {
-    /// Most failed worlds that a report holds.
+    /// Most failed worlds that a report holds, and most that were not decided.
     pub const MAX_FAILED: usize = 100;
 
     /// Runs every seed, or up to the first violation. `progress` sees the report grow, world by
@@ -75,8 +78,9 @@ impl Fleet {
     /// If a world can have no runtime, or a thread cannot be started.
     pub fn sail(&self, mut progress: impl FnMut(&Report)) -> io::Result<Report> {
         let next = AtomicU64::new(self.seeds.start);
-        let (failed, thousands) = Default::default();
-        let mut report = Report { tally: Tally::new(), failed, violations: 0, thousands };
+        let (failed, undecided, thousands) = Default::default();
+        let mut report =
+            Report { tally: Tally::new(), failed, violations: 0, undecided, thousands };
         std::thread::scope(|scope| {
             // As many results wait as threads make them: a slow reader holds them up.
             let (sender, results) = mpsc::sync_channel(self.jobs);
@@ -106,6 +110,9 @@ impl Fleet {
                 for (fault, count) in outcome.tally.faults {
                     *faults.entry(fault).or_default() += count;
                 }
+                if outcome.tally.undecided > 0 && report.undecided.len() < Self::MAX_FAILED {
+                    report.undecided.push(world.seed);
+                }
                 if let Some(violation) = outcome.violation {
                     report.violations += 1;
                     if report.failed.len() < Self::MAX_FAILED {
@@ -118,6 +125,7 @@ impl Fleet {
                 progress(&report);
             }
             report.failed.sort_by_key(|failed| failed.world.seed);
+            report.undecided.sort_unstable();
             Ok(report)
         })
     }

@@ -71,9 +71,10 @@ fn run_counting(scenario: &Scenario, begins: BTreeMap<usize, Fault>) -> io::Resu
         tally.add_traffic(&runner.sandbox().traffic());
         let calls = runner.tally_calls();
         (tally.writes, tally.reads, tally.unknown) = (calls.writes, calls.reads, calls.unknown);
-        tally.undecided = u64::from(calls.unchecked);
+        tally.unchecked = u64::from(calls.unchecked);
+        tally.undecided = u64::from(done.as_ref().err().is_some_and(Failure::is_undecided));
         let seen = watch.violation.take();
-        let violation = seen.or(done.err().map(|failure| Violation::of(&failure, at)));
+        let violation = seen.or(done.err().and_then(|failure| Violation::of(&failure, at)));
         runner.end().await;
         Outcome { tally, violation }
     })
@@ -146,8 +147,10 @@ impl Screen for Watch {
 }
 
 impl Violation {
-    fn of(failure: &Failure, at: Duration) -> Self {
-        Self { property: property(failure), text: failure.to_string(), at }
+    /// What a scenario that failed violates. A check that came to no verdict violates nothing.
+    pub(super) fn of(failure: &Failure, at: Duration) -> Option<Self> {
+        let violation = || Self { property: property(failure), text: failure.to_string(), at };
+        (!failure.is_undecided()).then(violation)
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Worlds with calls that were not checked for linearizability, because there were too many
     /// or their contents were too long.
+    pub unchecked: u64,
+    /// Worlds of which the check did not find out whether they are linearizable.
     pub undecided: u64,
     /// Messages delivered, by the role of the receiver and the kind of message.
     pub received: BTreeMap<String, u64>,
@@ -54,6 +56,7 @@ impl Tally {
         self.writes += other.writes;
         self.reads += other.reads;
         self.unknown += other.unknown;
+        self.unchecked += other.unchecked;
         self.undecided += other.undecided;
         add(&mut self.received, &other.received);
         self.digest = self.digest.wrapping_add(other.digest);

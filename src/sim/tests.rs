@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::script::{Expectation, Scenario, Setting, Statement};
+use crate::invariants::Undecided;
+use crate::script::{Expectation, Failure, Scenario, Setting, Statement};
 
 fn world(seed: u64, profile: Profile) -> World {
     let trouble = Some(Duration::from_secs(3));
@@ -120,4 +121,24 @@ fn a_leader_with_a_damaged_snapshot_does_not_keep_others_waiting() {
         let scenario = Scenario::parse(text.as_bytes()).unwrap();
         assert_eq!(run_scenario(&scenario).unwrap().violation, None, "{text}");
     }
+}
+
+#[test]
+fn a_history_that_is_not_decided_is_no_violation() {
+    let at = |cause| Failure::At {
+        file: "world.jangada".into(),
+        line: 7,
+        text: "expect linearizable".to_owned(),
+        cause: Box::new(cause),
+    };
+    let files = vec!["ants".to_owned()];
+    let undecided = Undecided { files, calls: 9, unknown: 5, configurations: 1000 };
+    let failure = at(Failure::Undecided(undecided));
+    assert_eq!(Violation::of(&failure, Duration::ZERO), None);
+    let text = failure.to_string();
+    let begin = "world.jangada:7: not decided: 1000 configurations do not tell whether the 9 calls";
+    assert!(text.starts_with(begin), "{text}");
+    let failure = at(Failure::Other("nothing".to_owned()));
+    let violation = Violation::of(&failure, Duration::ZERO).unwrap();
+    assert_eq!(violation.property, "liveness");
 }

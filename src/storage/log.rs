@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::museum::{Bug, on};
-use crate::raft::{Entries, Entry, EntryMeta, Index, Payload, Position, Term};
+use crate::raft::{Entries, Entry, EntryMeta, Index, Position, Term};
 
 /// The entries behind a base, as the runs in which they came.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl MemoryLog {
         let Some(last) = entries.last() else { return };
         let index = Index(self.last.index.0 + entries.len() as u64);
         self.last = Position::new(last.term, index);
-        self.bytes += bytes(&entries);
+        self.bytes += entries.bytes();
         self.runs.push_back((first, entries));
     }
 
@@ -54,7 +54,7 @@ impl MemoryLog {
             runs.push_back((*first, run.slice(0, cut)));
             (*first, *run) = (to.next(), run.slice(cut, run.len()));
         }
-        self.bytes -= runs.iter().map(|(_, run)| bytes(run)).sum::<u64>();
+        self.bytes -= runs.iter().map(|(_, run)| run.bytes()).sum::<u64>();
         Front { base: std::mem::replace(&mut self.base, base), runs }
     }
 
@@ -62,7 +62,7 @@ impl MemoryLog {
     pub(super) fn restore(&mut self, front: Front) {
         self.base = front.base;
         for (first, run) in front.runs.into_iter().rev() {
-            self.bytes += bytes(&run);
+            self.bytes += run.bytes();
             self.runs.push_front((first, run));
         }
     }
@@ -107,7 +107,7 @@ impl MemoryLog {
         let last = self.runs.back().and_then(|(_, run)| run.last());
         let term = last.map_or(self.base.term, |entry| entry.term);
         self.last = Position::new(term, first.previous());
-        self.bytes -= bytes(&removed);
+        self.bytes -= removed.bytes();
         removed
     }
 
@@ -132,7 +132,7 @@ impl MemoryLog {
             let end = run.len().min((last.next() - *first) as usize);
             let mut fitting = if max_bytes == u64::MAX { end } else { start };
             for entry in run.iter().skip(fitting).take(end - fitting) {
-                bytes += size(entry);
+                bytes += entry.bytes();
                 if bytes > max_bytes && (fitting > start || !result.is_empty()) {
                     break;
                 }
@@ -180,24 +180,12 @@ impl MemoryLog {
     }
 }
 
-/// The bytes of the payloads of a run.
-fn bytes(run: &Entries) -> u64 {
-    run.iter().map(size).sum()
-}
-
-/// The bytes of an entry's payload.
-fn size(entry: &Entry) -> u64 {
-    match &entry.payload {
-        Payload::Command(command) => command.len() as u64,
-        Payload::NoOp | Payload::Configuration(_) => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::raft::Payload;
 
     fn run(sizes: &[usize]) -> Entries {
         let payload = |size: &usize| Payload::Command(Bytes::from(vec![0; *size]));

@@ -305,8 +305,9 @@ impl Disk {
 
     /// What a sync covered is durable; chunks that no kept snapshot names go.
     fn finish(&mut self, covered: Durable) {
-        let done = covered.write.0 - self.durable.write.0;
-        self.undo.drain(..done as usize);
+        for _ in self.durable.write.0..covered.write.0 {
+            self.undo.pop_front();
+        }
         self.durable = covered;
         if let Some(age) = self.snapshots.settle(covered.write) {
             let named = self.snapshots.named();

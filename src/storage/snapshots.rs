@@ -81,6 +81,9 @@ impl Snapshots {
     /// Every write up to `durable` is durable now. If that is news of a snapshot, chunks of a
     /// lower age than the number returned are kept only if they are [`named`](Self::named).
     pub(super) fn settle(&mut self, durable: WriteId) -> Option<u64> {
+        if self.durable == self.saved {
+            return None;
+        }
         let settled = self.kept.partition_point(|(write, _)| *write <= durable);
         let number = self.saved - (self.kept.len() - settled) as u64;
         if number == self.durable {

@@ -78,6 +78,8 @@ pub(crate) struct Server {
     gate: Option<WriteId>,
     /// Something was written that no sync was asked for yet.
     wrote: bool,
+    /// A vote was written and synced since the disk was asked what is durable.
+    saved: bool,
     /// What waits for that write; the oldest are dropped beyond [`MAX_OUTBOX`], as if lost.
     outbox: VecDeque<(ServerId, Message)>,
     /// What the storage said when it failed: the server ends with this turn.
@@ -178,6 +180,7 @@ impl Server {
             auditor: Auditor::default(),
             gate: None,
             wrote: false,
+            saved: false,
             outbox: VecDeque::new(),
             failure: None,
             timer: None,
@@ -225,6 +228,7 @@ impl Server {
     /// nothing new.
     fn settle(&mut self, now: Time) {
         while self.failure.is_none() {
+            self.saved = false;
             if std::mem::take(&mut self.wrote) {
                 self.storage.sync(now);
             }
@@ -250,14 +254,21 @@ impl Server {
             }
             self.durable = durable;
             self.mind_snapshots(now);
-            if !news && !self.wrote {
+            let more = news && (self.saved || self.snapshots.is_busy() || self.disk_is_busy());
+            if !self.wrote && !more {
                 return;
             }
         }
     }
 
+    /// Whether the disk may have news without being given anything to do.
+    fn disk_is_busy(&self) -> bool {
+        self.storage.deadline().is_some()
+    }
+
     /// Lets nothing be said before this write is durable.
     fn save(&mut self, write: WriteId, now: Time) {
+        self.saved = true;
         self.storage.sync(now);
         match self.storage.durable(now) {
             Ok(durable) => {
@@ -388,14 +399,13 @@ impl Server {
     }
 
     fn append(&mut self, first: Index, entries: Entries) {
-        let stamps: SmallVec<[Stamp; 4]> = match self.recorder.monitors() {
-            true => entries.iter().map(Stamp::of).collect(),
-            false => SmallVec::new(),
-        };
-        let configurations: SmallVec<[_; 1]> = match self.recorder.monitors() {
-            true => configurations(first, &entries).collect(),
-            false => SmallVec::new(),
-        };
+        self.wrote = true;
+        if !self.recorder.monitors() {
+            self.storage.append(first, entries);
+            return;
+        }
+        let stamps: SmallVec<[Stamp; 4]> = entries.iter().map(Stamp::of).collect();
+        let configurations: SmallVec<[_; 1]> = configurations(first, &entries).collect();
         let write = self.storage.append(first, entries).0;
         let (server, entries) = (self.id, &stamps);
         self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
@@ -403,7 +413,6 @@ impl Server {
             let configuration = &configuration;
             self.recorder.tell(&Fact::Configures { server, at, configuration });
         }
-        self.wrote = true;
     }
 
     fn refuse(&self, reply: Reply, refusal: Refusal) {
@@ -476,7 +485,10 @@ impl Server {
         let window_end = Index(self.life.applied().0 + APPLY_WINDOW);
         while self.handed_over < commit_index && self.handed_over < window_end {
             let end = commit_index.min(window_end);
-            let entries = self.storage.read(self.handed_over, end, APPLY_BYTES);
+            // Without looking at each entry, if all fit.
+            let fit = self.node.bytes_between(self.handed_over, end) < APPLY_BYTES;
+            let most = if fit { u64::MAX } else { APPLY_BYTES };
+            let entries = self.storage.read(self.handed_over, end, most);
             let first = self.handed_over.next();
             self.handed_over = Index(self.handed_over.0 + entries.len() as u64);
             if on(Bug::SkipsAtThePageBorder) && self.handed_over < end {

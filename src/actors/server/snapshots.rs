@@ -100,7 +100,7 @@ impl Snapshots {
     }
 
     /// One thing at a time.
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         let Self { taking, saving, fetching, restoring, .. } = self;
         taking.is_some() || saving.is_some() || fetching.is_some() || restoring.is_some()
     }

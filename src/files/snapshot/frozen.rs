@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::super::execute::Files;
 use super::super::file::{ContentHash, File};
-use super::super::keys::{Kept, Keys};
-use super::super::session::Sessions;
+use super::super::keys::{self, Keys};
+use super::super::session::{Kept, Sessions};
 use super::super::shards::Shards;
 use super::super::store::state_hash;
 use super::super::sum;
@@ -38,12 +38,12 @@ pub struct Frozen {
     sessions: Sessions,
     /// The session that was described last, if some of its answers may not be, and these.
     session: Option<u64>,
-    replies: BTreeMap<u64, Bytes>,
+    replies: VecDeque<Kept>,
     uploads: Uploads,
     keys: Keys,
     /// The client that was described last, if some of its answers may not be, and these.
     client: Option<u64>,
-    kept: BTreeMap<u64, Kept>,
+    kept: BTreeMap<u64, keys::Kept>,
     /// What the last block describes that has pieces to be handed out.
     owed: VecDeque<Pieces>,
     /// How many pieces of the first of them were.
@@ -126,7 +126,7 @@ impl Frozen {
             file: None,
             sessions,
             session: None,
-            replies: BTreeMap::new(),
+            replies: VecDeque::new(),
             uploads,
             keys: keys.clone(),
             client: None,
@@ -198,11 +198,11 @@ impl Frozen {
 
     fn describe_sessions(&mut self, block: &mut Block) {
         loop {
-            while let Some(reply) = self.replies.first_entry() {
-                if !block.push(&Record::Reply { serial: *reply.key(), reply: reply.get() }) {
+            while let Some(Kept { serial, reply, .. }) = self.replies.front() {
+                if !block.push(&Record::Reply { serial: *serial, reply }) {
                     return;
                 }
-                reply.remove();
+                self.replies.pop_front();
             }
             if self.session.take().is_some_and(|id| block.ends_behind((0, id))) {
                 return;
@@ -241,7 +241,7 @@ impl Frozen {
     fn describe_keys(&mut self, block: &mut Block) {
         loop {
             while let Some(kept) = self.kept.first_entry() {
-                let (serial, Kept { fingerprint, reply }) = (*kept.key(), kept.get());
+                let (serial, keys::Kept { fingerprint, reply }) = (*kept.key(), kept.get());
                 let record = Record::KeyedReply { serial, fingerprint: *fingerprint, reply };
                 if !block.push(&record) {
                     return;

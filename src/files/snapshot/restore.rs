@@ -226,7 +226,7 @@ impl Restore {
                 self.sessions.insert(id, Session::new(last_used, acknowledged));
             }
             Record::Reply { serial, reply } => {
-                self.sessions.restore_reply(serial, Bytes::copy_from_slice(reply));
+                self.sessions.restore_reply(serial, reply);
             }
             Record::Upload { session, upload, onto, base, content: parts, ahead } => {
                 let key = (session, upload);

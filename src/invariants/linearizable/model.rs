@@ -65,7 +65,7 @@ pub(super) struct Model<'h> {
     /// Calls that may have changed a file or not, in the order of invocation.
     pub(super) unknown: Vec<Step<'h>>,
     /// The contents that reads observed, or that appends were conditional on, sorted.
-    observed: Vec<&'h [u8]>,
+    pub(super) observed: Vec<&'h [u8]>,
 }
 
 impl<'h> Model<'h> {
@@ -100,11 +100,6 @@ impl<'h> Model<'h> {
         model.answered.sort_by_key(|step| step.invoked);
         model.unknown.sort_by_key(|step| step.invoked);
         model
-    }
-
-    /// How many contents were observed: their ranks go from 0 to before this.
-    pub(super) fn ranks(&self) -> usize {
-        self.observed.len()
     }
 
     /// What the effect changes in this state; `None` if the call cannot have had its outcome here.
@@ -247,6 +242,19 @@ impl Effect<'_> {
         )
     }
 
+    /// The file that must hold an observed content for the call to be done, and its rank.
+    pub(super) fn demanded(&self) -> Option<(usize, usize)> {
+        match *self {
+            Self::Read { name, rank } | Self::AppendIf { name, rank, .. } => Some((name, rank)),
+            _ => None,
+        }
+    }
+
+    /// Whether it adds bytes that no observed content has.
+    pub(super) fn is_unseen(&self) -> bool {
+        matches!(self, Self::Append { piece: None, .. } | Self::AppendBoth { piece: None, .. })
+    }
+
     /// Whether it adds bytes.
     pub(super) fn appends(&self) -> bool {
         matches!(self, Self::Append { .. } | Self::AppendIf { .. } | Self::AppendBoth { .. })
@@ -268,11 +276,27 @@ impl Effect<'_> {
 }
 
 impl Slot {
+    /// The content, if it is the beginning of an observed one.
+    pub(super) fn bytes<'h>(self, observed: &[&'h [u8]]) -> Option<&'h [u8]> {
+        match self {
+            Self::Prefix { first, len, .. } => Some(&observed[first][..len]),
+            Self::Absent | Self::Unobserved => None,
+        }
+    }
+
     /// The observed contents that the content can grow into, or is.
     pub(super) fn ranks(self) -> Range<usize> {
         match self {
             Self::Prefix { first, end, .. } => first..end,
             Self::Absent | Self::Unobserved => 0..0,
+        }
+    }
+
+    /// How many bytes are known of the content.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Prefix { len, .. } => len,
+            Self::Absent | Self::Unobserved => 0,
         }
     }
 

@@ -9,16 +9,27 @@
 //! * Of calls with equal effects, only the one answered first is tried: in any order that works
 //!   with another of them here, the two can be exchanged.
 //! * A configuration is left at once if the next read of some file saw a content that can no longer
-//!   come about, or if a content that is still to be read was just lost.
+//!   come about, or if a content that is still to be read was just lost. An append that is done on
+//!   a condition reads, too.
+//! * It is left as well if a content that is still to be read needs a call ([`Needs`]) that is
+//!   placed, and no file holds the content up to there: the call does not come a second time. So
+//!   appends that somebody saw are placed where they were seen, not one by one wherever they fit.
+//! * What no call to come can observe, nor anything that appends make of it, is as good as any other
+//!   such content (`Search::is_spent`): configurations that only differ in it are the same. (A call
+//!   that is done on the condition that a file holds it and has no answer may be left out.)
+//! * A file that is there may as well hold an observable content as a spent one: whatever works with
+//!   the second works with the first. So an append of bytes that nobody saw is placed as soon as its
+//!   files hold spent contents: there it does no harm, and later it may.
 //! * Calls on files that have nothing to do with the answer due next wait (`Search::scope`).
 //! * Calls with unknown outcome are tried last, only where they change something, and only right
-//!   before a call on the same files, or on one that a rename ties to them. A configuration reached before with fewer of them is not
-//!   entered again.
+//!   before a call on the same files, or on one that a rename ties to them. A configuration reached
+//!   before with fewer of them is not entered again.
 
 use std::collections::BTreeMap;
 
 use super::NotLinearizable;
 use super::model::{Effect, Model, Slot, Step};
+use super::needs::Needs;
 use crate::invariants::history::{Call, Content, Operation, Outcome};
 
 /// How much is remembered of the configurations entered, in words of 8 bytes (a million of them,
@@ -41,11 +52,12 @@ pub(super) struct Search<'m, 'h> {
     creates: Vec<usize>,
     /// The calls that change two files.
     ties: Vec<usize>,
-    /// For each rank, how many reads of that content are unplaced, and how many unplaced creates
-    /// begin it.
+    /// For each rank, how many unplaced answered calls saw that content.
     awaited: Vec<usize>,
+    /// For each rank, how many unplaced creates begin it.
     sources: Vec<usize>,
-    /// Exclusive or of the keys of the answered calls placed and of the slots.
+    needs: Needs,
+    /// Exclusive or of the keys of the answered calls placed.
     fingerprint: u128,
     /// Which calls with unknown outcome are placed, of those in short supply: one bit each.
     used: Vec<u64>,
@@ -88,7 +100,7 @@ struct Fork {
     with_unknown: bool,
 }
 
-/// The reads of one file that saw a content, by the moment of their answers.
+/// The answered calls on one file that saw a content, by the moment of their answers.
 #[derive(Default)]
 struct Reads {
     steps: Vec<usize>,
@@ -101,28 +113,34 @@ impl<'m, 'h> Search<'m, 'h> {
         let steps: Vec<_> = model.answered.iter().chain(&model.unknown).copied().collect();
         let mut reads: Vec<Reads> = model.names.iter().map(|_| Reads::default()).collect();
         let (mut creates, mut ties) = (Vec::new(), Vec::new());
+        let none = || vec![0; model.observed.len()];
+        let (mut awaited, mut sources) = (none(), none());
         for (place, step) in steps.iter().enumerate() {
             match step.effect {
-                Effect::Read { name, .. } => reads[name].steps.push(place),
-                Effect::Create { slot: Slot::Prefix { .. }, .. } => creates.push(place),
+                Effect::Create { slot, .. } => {
+                    slot.ranks().for_each(|rank| sources[rank] += 1);
+                    if slot != Slot::Unobserved {
+                        creates.push(place);
+                    }
+                }
                 effect if effect.ties() => ties.push(place),
+                _ => {}
+            }
+            match step.effect.demanded() {
+                Some((name, rank)) if place < model.answered.len() => {
+                    reads[name].steps.push(place);
+                    awaited[rank] += 1;
+                }
                 _ => {}
             }
         }
         for reads in &mut reads {
             reads.steps.sort_by_key(|step| steps[*step].returned);
         }
-        let (mut awaited, mut sources) = (vec![0; model.ranks()], vec![0; model.ranks()]);
-        for step in &steps {
-            match step.effect {
-                Effect::Read { rank, .. } => awaited[rank] += 1,
-                Effect::Create { slot, .. } => slot.ranks().for_each(|rank| sources[rank] += 1),
-                _ => {}
-            }
-        }
         Self {
             awaited,
             sources,
+            needs: Needs::new(&model.observed, &steps),
             used: vec![0; model.unknown.len().div_ceil(64)],
             remembered: 0,
             events: Events::new(&model.answered),
@@ -141,27 +159,33 @@ impl<'m, 'h> Search<'m, 'h> {
         }
     }
 
-    /// Searches until there is a verdict, or until this many configurations were entered.
-    pub(super) fn run(mut self, patience: usize) -> Option<Result<Explained, NotLinearizable>> {
+    /// Searches until there is a verdict, or until this many configurations were entered. Says how
+    /// many were.
+    pub(super) fn run(
+        mut self,
+        patience: usize,
+    ) -> (Option<Result<Explained, NotLinearizable>>, usize) {
         let mut entered = 0;
         let mut forks: Vec<Fork> = Vec::new();
         let mut longest: Vec<usize> = Vec::new();
         let mut unused = None;
+        // What was placed since the configuration before.
+        let mut since = 0;
         loop {
             let depth = self.trail.len();
-            self.place_what_changes_nothing();
+            self.place_what_does_no_harm();
             if self.trail[depth..].iter().any(|placed| self.share(placed.step, unused)) {
                 unused = None;
             }
             if self.events.is_empty() {
                 let each_once = !self.trail.iter().any(|placed| placed.again);
-                return Some(Ok(Explained { each_once }));
+                return (Some(Ok(Explained { each_once })), entered);
+            }
+            if entered == patience {
+                return (None, entered);
             }
             entered += 1;
-            if entered > patience {
-                return None;
-            }
-            if self.has_hope() && self.is_new(unused) {
+            if self.has_hope(since) && self.is_new(unused) {
                 let scope = self.scope(unused);
                 let (depth, choices) = (self.trail.len(), self.answered_choices(&scope));
                 forks.push(Fork { depth, scope, choices, with_unknown: false });
@@ -170,9 +194,10 @@ impl<'m, 'h> Search<'m, 'h> {
             }
             loop {
                 let Some(fork) = forks.last_mut() else {
-                    return Some(Err(self.violation(&longest)));
+                    return (Some(Err(self.violation(&longest))), entered);
                 };
                 self.take_back_to(fork.depth);
+                since = fork.depth;
                 if let Some(step) = fork.choices.pop() {
                     self.place(step);
                     unused = (step >= self.answered).then_some(step);
@@ -221,7 +246,7 @@ impl<'m, 'h> Search<'m, 'h> {
             for (name, slot) in before.into_iter().flatten() {
                 self.set(name, slot);
             }
-            if let Effect::Read { name, .. } = self.steps[step].effect {
+            if let Some((name, _)) = self.steps[step].effect.demanded() {
                 let returned = self.steps[step].returned;
                 let steps = &self.steps;
                 let reads = &mut self.reads[name];
@@ -243,25 +268,37 @@ impl<'m, 'h> Search<'m, 'h> {
         }
         let left = |count: &mut usize| if placed { *count -= 1 } else { *count += 1 };
         match self.steps[step].effect {
-            Effect::Read { rank, .. } => left(&mut self.awaited[rank]),
             Effect::Create { slot, .. } => self.sources[slot.ranks()].iter_mut().for_each(left),
-            _ => {}
+            effect => match effect.demanded() {
+                Some((_, rank)) if step < self.answered => left(&mut self.awaited[rank]),
+                _ => {}
+            },
         }
     }
 
     fn set(&mut self, name: usize, slot: Slot) {
-        self.fingerprint ^= slot_key(name, self.slots[name]) ^ slot_key(name, slot);
         self.slots[name] = slot;
     }
 
-    fn place_what_changes_nothing(&mut self) {
+    fn place_what_does_no_harm(&mut self) {
         let mut at = Events::HEAD;
         while let Some(step) = self.events.invoked_after(at) {
-            let placed = self.steps[step].effect.changes_nothing() && self.place(step);
+            let placed = self.does_no_harm(self.steps[step].effect) && self.place(step);
             if !placed {
                 at = Events::invocation(step);
             }
         }
+    }
+
+    /// Whether the call may be placed as soon as it fits.
+    fn does_no_harm(&self, effect: Effect<'h>) -> bool {
+        effect.changes_nothing()
+            || effect.is_unseen() && effect.names().all(|name| self.is_spent(self.slots[name]))
+    }
+
+    /// Whether what the file holds will never be observed, nor what appends make of it.
+    fn is_spent(&self, slot: Slot) -> bool {
+        slot != Slot::Absent && slot.ranks().all(|rank| self.awaited[rank] == 0)
     }
 
     /// The answered calls to try next, the one answered first at the end.
@@ -361,23 +398,40 @@ impl<'m, 'h> Search<'m, 'h> {
     }
 
     /// Whether every file can still come to hold what its next read saw, and no content that was
-    /// to be read has just been lost.
-    fn has_hope(&mut self) -> bool {
-        let lost = |rank: usize| {
-            self.awaited[rank] > 0
-                && self.sources[rank] == 0
-                && !self.slots.iter().any(|slot| slot.begins(rank))
-        };
-        let changing = self.trail.iter().rfind(|placed| placed.before[0].is_some());
-        let overwritten = changing.into_iter().flat_map(|placed| placed.before).flatten();
-        let mut at_stake = overwritten.flat_map(|(_, slot)| slot.ranks());
-        !at_stake.any(lost)
-            && (0..self.slots.len()).all(|name| match self.next_read(name) {
-                None => true,
-                Some((rank, returned)) => {
-                    self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
-                }
+    /// to be read has been lost by what was placed from `since` on.
+    fn has_hope(&mut self, since: usize) -> bool {
+        if self.trail[since..].iter().any(|placed| self.loses(placed)) {
+            return false;
+        }
+        (0..self.slots.len()).all(|name| match self.next_read(name) {
+            None => true,
+            Some((rank, returned)) => {
+                self.slots[name].begins(rank) || self.can_be_put(name, rank, returned)
+            }
+        })
+    }
+
+    /// Whether a content that is still to be read was overwritten, or the call that was placed is
+    /// one that such a content needs elsewhere.
+    fn loses(&self, placed: &Placed) -> bool {
+        let is_awaited = |rank: &usize| self.awaited[*rank] > 0;
+        let overwritten = placed.before.into_iter().flatten().any(|(_, slot)| {
+            let lost = |rank: usize| {
+                let made = self.needs.first[rank].filter(|first| *first <= slot.len());
+                !self.is_held(rank, made.unwrap_or(0))
+                    && (made.is_some() || self.sources[rank] == 0)
+            };
+            slot.ranks().filter(is_awaited).any(lost)
+        });
+        overwritten
+            || self.needs.of_step[placed.step].iter().any(|(ranks, len)| {
+                ranks.clone().filter(is_awaited).any(|rank| !self.is_held(rank, *len))
             })
+    }
+
+    /// Whether some file holds so many bytes, at least, of the observed content.
+    fn is_held(&self, rank: usize, len: usize) -> bool {
+        self.slots.iter().any(|slot| slot.begins(rank) && slot.len() >= len)
     }
 
     /// The observed content, and the moment of the answer, of the unplaced read answered first.
@@ -387,10 +441,7 @@ impl<'m, 'h> Search<'m, 'h> {
             reads.next += 1;
         }
         let step = self.steps[*reads.steps.get(reads.next)?];
-        match step.effect {
-            Effect::Read { rank, .. } => Some((rank, step.returned)),
-            _ => None,
-        }
+        step.effect.demanded().map(|(_, rank)| (rank, step.returned))
     }
 
     /// Whether an unplaced create or rename may, before that moment, put under this name a content
@@ -411,7 +462,11 @@ impl<'m, 'h> Search<'m, 'h> {
     /// Whether nothing at least as good was seen: the same answered calls placed, the same files,
     /// and no call with unknown outcome placed that is not placed now.
     fn is_new(&mut self, unused: Option<usize>) -> bool {
-        let fingerprint = self.fingerprint ^ unused.map_or(0, |step| key(4, [step, 0, 0, 0]));
+        let mut fingerprint = self.fingerprint ^ unused.map_or(0, |step| key(4, [step, 0, 0, 0]));
+        for (name, slot) in self.slots.iter().enumerate() {
+            let slot = if self.is_spent(*slot) { Slot::Unobserved } else { *slot };
+            fingerprint ^= slot_key(name, slot);
+        }
         let covers = |seen: &[u64]| seen.iter().zip(&self.used).all(|(seen, now)| seen & !now == 0);
         let known = self.seen.get(&fingerprint);
         if known.is_some_and(|sets| sets.iter().any(|seen| covers(seen))) {
@@ -432,7 +487,7 @@ impl<'m, 'h> Search<'m, 'h> {
             self.place(*step);
         }
         loop {
-            self.place_what_changes_nothing();
+            self.place_what_does_no_harm();
             let Some(step) = self.answered_choices(&everywhere).pop() else { break };
             self.place(step);
         }

@@ -10,7 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::Model;
 use super::search::{Explained, Search, Supply};
-use super::{NotLinearizable, check_linearizable, independent};
+use super::{
+    LinearizabilityError, NotLinearizable, Undecided, check_linearizable, check_within, independent,
+};
 use crate::invariants::history::{Answer, Call, Content, History, Operation, Outcome};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -66,7 +68,12 @@ fn rename(from: &str, to: &str) -> Operation {
 
 fn check(calls: &[Call]) -> Result<(), NotLinearizable> {
     let history = History::from_calls(calls.to_vec()).expect("answered after invoked");
-    check_linearizable(&history).map(|summary| assert_eq!(summary.calls, calls.len()))
+    match check_linearizable(&history) {
+        Ok(summary) => assert_eq!(summary.calls, calls.len()),
+        Err(LinearizabilityError::Violated(violation)) => return Err(violation),
+        Err(LinearizabilityError::Undecided(undecided)) => panic!("{undecided}"),
+    }
+    Ok(())
 }
 
 #[track_caller]
@@ -402,13 +409,14 @@ fn an_endless_supply_of_one_delete_explains_too_much_and_says_so() {
 
 fn search_endless(calls: &[Call]) -> Result<Explained, NotLinearizable> {
     let model = Model::new(&calls.iter().collect::<Vec<_>>());
-    Search::new(&model, Supply::Endless).run(usize::MAX).expect("patience without end")
+    Search::new(&model, Supply::Endless).run(usize::MAX).0.expect("patience without end")
 }
 
 #[test]
 fn ten_thousand_calls_of_twenty_clients_are_checked_in_time() {
     for (seed, mix) in [(7, Mix::Appends), (8, Mix::Files), (9, Mix::Renames)] {
-        let history = random_history(seed, &World { calls: 10_000, clients: 20, files: 5, mix });
+        let world = World { calls: 10_000, clients: 20, files: 5, mix, outages: false };
+        let history = random_history(seed, &world);
         check_linearizable(&history).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }
@@ -416,7 +424,8 @@ fn ten_thousand_calls_of_twenty_clients_are_checked_in_time() {
 #[test]
 fn one_wrong_answer_among_ten_thousand_is_found() {
     for (seed, mix) in [(7, Mix::Appends), (8, Mix::Files), (9, Mix::Renames)] {
-        let history = random_history(seed, &World { calls: 10_000, clients: 20, files: 5, mix });
+        let world = World { calls: 10_000, clients: 20, files: 5, mix, outages: false };
+        let history = random_history(seed, &world);
         let mut calls = history.calls().to_vec();
         garble_one_read(&mut calls, &mut ChaCha8Rng::seed_from_u64(seed));
         let history = History::from_calls(calls).expect("times are unchanged");
@@ -424,9 +433,76 @@ fn one_wrong_answer_among_ten_thousand_is_found() {
     }
 }
 
+/// How many configurations the check enters.
+#[track_caller]
+fn effort(history: &History, linearizable: bool) -> usize {
+    let (verdict, entered) = check_within(history, 1 << 17);
+    match verdict {
+        Ok(_) => assert!(linearizable),
+        Err(LinearizabilityError::Violated(violation)) => assert!(!linearizable, "{violation}"),
+        Err(LinearizabilityError::Undecided(undecided)) => panic!("{undecided}"),
+    }
+    entered
+}
+
+/// What a simulated world once left behind: forty clients wait for a leader, with appends on
+/// conditions and to two files, renames and calls of unknown outcome among them, and all is done
+/// at one time. The search used to go through the orders on all five files together.
+#[test]
+fn much_that_is_done_at_one_time_is_little_effort() {
+    let text = include_str!("outage.jsonl");
+    let history = History::read_lines(text.as_bytes()).expect("is a history");
+    assert!(history.calls().len() > 100);
+    let entered = effort(&history, true);
+    assert!(entered < 2_000, "{entered} configurations");
+}
+
+/// Outages of all kinds, and one wrong answer in each.
+#[test]
+fn effort_grows_with_the_calls() {
+    for seed in 0..60 {
+        let mix = [Mix::Appends, Mix::Files, Mix::Renames, Mix::WildRenames][seed as usize % 4];
+        let clients = 5 + seed as usize % 40;
+        let world = World { calls: 600, clients, files: 5, mix, outages: true };
+        let history = random_history(seed, &world);
+        let entered = effort(&history, true);
+        let mut calls = history.calls().to_vec();
+        garble_one_read(&mut calls, &mut ChaCha8Rng::seed_from_u64(seed));
+        let garbled = History::from_calls(calls).expect("times are unchanged");
+        let in_vain = effort(&garbled, false);
+        assert!(entered < 4_000, "seed {seed}, {mix:?}: {entered} configurations");
+        assert!(in_vain < 40_000, "seed {seed}, {mix:?}, garbled: {in_vain} configurations");
+    }
+}
+
+/// Appends of an even number of equal bytes each, and a read of an odd number: to find that no
+/// order has it, all sets of them have to be tried.
+#[test]
+fn a_search_that_is_too_long_ends_undecided() {
+    let mut calls = vec![done(create("a", ""), 0..1)];
+    calls.extend((1..=30).map(|half| done(append("a", &"xx".repeat(half)), 10..100)));
+    calls.push(saw("a", &"x".repeat(201), 10..100));
+    calls.extend([done(create("b", "x"), 2..3), saw("b", "x", 4..5)]);
+    let history = History::from_calls(calls.clone()).expect("in order");
+    let (verdict, entered) = check_within(&history, 1 << 16);
+    let Err(LinearizabilityError::Undecided(undecided)) = verdict else { panic!("{verdict:?}") };
+    let files = vec!["a".to_owned()];
+    let expected = Undecided { files, calls: 32, unknown: 0, configurations: 1 << 16 };
+    assert_eq!((&undecided, entered), (&expected, 1 << 16));
+    let text = undecided.to_string();
+    let begin =
+        "not decided: 65536 configurations do not tell whether the 32 calls on a, 0 of them";
+    assert!(text.starts_with(begin), "{text}");
+    // What is wrong elsewhere is found all the same.
+    calls.push(saw("b", "y", 6..7));
+    let history = History::from_calls(calls).expect("in order");
+    let (verdict, _) = check_within(&history, 1 << 16);
+    assert!(matches!(verdict, Err(LinearizabilityError::Violated(_))), "{verdict:?}");
+}
+
 #[test]
 fn a_history_survives_its_encoding() {
-    let world = World { calls: 200, clients: 4, files: 2, mix: Mix::Renames };
+    let world = World { calls: 200, clients: 4, files: 2, mix: Mix::Renames, outages: false };
     let mut calls = random_history(1, &world).calls().to_vec();
     let bytes: Vec<u8> = (0..=255).collect();
     calls.push(call(1, read("a"), 0..1, Outcome::Observed(bytes.into())));
@@ -469,14 +545,15 @@ proptest! {
         clients in 1..12_usize,
         files in 1..4_usize,
         mix in mixes(),
+        outages: bool,
     ) {
-        let history = random_history(seed, &World { calls, clients, files, mix });
+        let history = random_history(seed, &World { calls, clients, files, mix, outages });
         prop_assert_eq!(check_linearizable(&history).map(|summary| summary.calls), Ok(calls));
     }
 
     #[test]
     fn a_lost_append_is_rejected(seed: u64, calls in 20..200_usize, clients in 1..8_usize) {
-        let world = World { calls, clients, files: 2, mix: Mix::Appends };
+        let world = World { calls, clients, files: 2, mix: Mix::Appends, outages: false };
         let mut calls = random_history(seed, &world).calls().to_vec();
         if lose_one_append(&mut calls, seed) {
             prop_assert!(check(&calls).is_err());
@@ -488,9 +565,9 @@ proptest! {
     #![proptest_config(fixed(4000))]
 
     #[test]
-    fn agrees_with_the_simple_checker(seed: u64) {
+    fn agrees_with_the_simple_checker(seed: u64, distinct: bool) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let calls = small_history(&mut rng);
+        let calls = small_history(&mut rng, distinct);
         let right = explicable(&calls);
         prop_assert_eq!(check(&calls).is_ok(), right, "{:#?}", calls);
         for group in independent(&History::from_calls(calls.clone()).expect("in order")) {
@@ -578,6 +655,8 @@ struct World {
     clients: usize,
     files: usize,
     mix: Mix,
+    /// Whether all that is asked for waits, again and again, until nearly every client does.
+    outages: bool,
 }
 
 /// What the clients do.
@@ -612,17 +691,24 @@ fn random_history(seed: u64, world: &World) -> History {
     // For each client its call under way and what it was told, once that took effect.
     let mut clients: Vec<_> = (0..world.clients).map(|_| None).collect();
     let mut late = Vec::new();
+    let mut outage = false;
     while calls < world.calls || clients.iter().any(Option::is_some) {
         if !late.is_empty() && rng.random_ratio(1, 50) {
             let operation: Operation = late.swap_remove(rng.random_range(0..late.len()));
             perform(&operation, &mut files);
         }
         let client = rng.random_range(0..world.clients);
+        let waiting = clients.iter().flatten().count();
+        outage = match outage {
+            true => calls < world.calls && waiting < world.clients,
+            false => world.outages && rng.random_ratio(1, 100) && calls < world.calls,
+        };
         clients[client] = match clients[client].take() {
             None if calls == world.calls => None,
+            waits @ Some(_) if outage => waits,
             None => {
                 calls += 1;
-                let operation = random_operation(&mut rng, calls, world);
+                let operation = random_operation(&mut rng, calls, world, &files);
                 let pending = history.invoke(client as u64, operation.clone(), 0);
                 Some((pending, operation, None))
             }
@@ -652,7 +738,12 @@ fn random_history(seed: u64, world: &World) -> History {
     history
 }
 
-fn random_operation(rng: &mut ChaCha8Rng, number: usize, world: &World) -> Operation {
+fn random_operation(
+    rng: &mut ChaCha8Rng,
+    number: usize,
+    world: &World,
+    files: &Files,
+) -> Operation {
     let file = rng.random_range(0..world.files);
     let name = match world.mix {
         Mix::Renames if rng.random() => format!("g{file}"),
@@ -670,6 +761,10 @@ fn random_operation(rng: &mut ChaCha8Rng, number: usize, world: &World) -> Opera
     };
     match rng.random_range(0..kinds) {
         38..45 if name != to => Operation::AppendBoth { names: [name, to], content },
+        34..38 if files.contains_key(&name) => {
+            let holds = files[&name].clone().into();
+            Operation::AppendIf { name, holds, content }
+        }
         0..45 => Operation::Append { name, content },
         45..85 => Operation::Read { name },
         85..94 => Operation::Create { name, content, replace: rng.random_ratio(1, 5) },
@@ -678,19 +773,25 @@ fn random_operation(rng: &mut ChaCha8Rng, number: usize, world: &World) -> Opera
     }
 }
 
-/// A few calls on few names with few contents, true or nearly so.
-fn small_history(rng: &mut impl Rng) -> Vec<Call> {
+/// A few calls on few names with few contents, or with distinct ones, true or nearly so.
+fn small_history(rng: &mut impl Rng, distinct: bool) -> Vec<Call> {
     let mut files = Files::new();
     let mut calls: Vec<Call> = (0..rng.random_range(1..8_u64))
         .map(|client| {
             let name = ["a", "b"][rng.random_range(0..2) * rng.random_range(0..2)].to_owned();
-            let content = Content::from(["", "x", "y", "xy", "yx"][rng.random_range(0..5)]);
+            let content = match distinct {
+                true => client.to_string().as_str().into(),
+                false => Content::from(["", "x", "y", "xy", "yx"][rng.random_range(0..5)]),
+            };
             let operation = match rng.random_range(0..14) {
                 0..4 => Operation::Append { name, content },
                 12 => append_both("a", "b", &String::from(content)),
                 13 => {
-                    let holds = ["", "x", "y", "xy"][rng.random_range(0..4)];
-                    append_if(&name, holds, &String::from(content))
+                    let holds = match files.get(&name) {
+                        Some(held) if rng.random() => held.clone().into(),
+                        _ => Content::from(["", "x", "y", "xy"][rng.random_range(0..4)]),
+                    };
+                    Operation::AppendIf { name, holds, content }
                 }
                 4..7 => Operation::Read { name },
                 7..10 => Operation::Create { name, content, replace: rng.random_ratio(1, 3) },

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::actors::ClientError;
 use crate::files::{self, Refusal};
 use crate::invariants::{
-    Answer, Call, Content, History, NotLinearizable, Operation, Outcome, Summary,
+    Answer, Call, Content, History, LinearizabilityError, Operation, Outcome, Summary,
     check_linearizable,
 };
 use crate::raft::Time;
@@ -201,7 +201,7 @@ impl Calls {
     }
 
     /// Whether one copy of the files could have given all answers so far.
-    pub(super) fn check(&self) -> Result<Checked, NotLinearizable> {
+    pub(super) fn check(&self) -> Result<Checked, LinearizabilityError> {
         let (history, unchecked) = self.history();
         let summary = check_linearizable(&history)?;
         Ok(Checked { summary, unchecked, full: self.full })

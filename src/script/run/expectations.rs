@@ -10,7 +10,7 @@ use crate::actors::{
     ClientError, ClusterStatus, Consistency, LogLine, Membership, ServerStatus, Servers, Source,
 };
 use crate::files::{Refusal, Size};
-use crate::invariants;
+use crate::invariants::{self, LinearizabilityError};
 use crate::raft::{Configuration, Index, RoleKind, ServerId};
 use crate::script::{Content, Expectation, NoLeader, Role};
 
@@ -119,6 +119,9 @@ impl Runner {
                 Ok(checked) => {
                     self.screen.confirm(&checked.to_string());
                     Ok(Ok(()))
+                }
+                Err(LinearizabilityError::Undecided(undecided)) => {
+                    Err(Failure::Undecided(undecided))
                 }
                 Err(violation) => Ok(Err(violation.to_string())),
             },

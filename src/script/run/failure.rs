@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::host::HostError;
 use crate::actors::{ClientError, Event, OrderError};
-use crate::invariants::Violation;
+use crate::invariants::{Undecided, Violation};
 use crate::script::{Mistake, ScenarioError};
 
 /// Why a statement was not carried out, or why what it demands does not hold.
@@ -29,6 +29,8 @@ pub enum Failure {
     Host(HostError),
     /// An expectation does not hold.
     Unmet(Unmet),
+    /// Whether the clients' history is linearizable was not found out.
+    Undecided(Undecided),
     /// Something that must always hold did not, at this statement or before it.
     Violated {
         /// What.
@@ -72,6 +74,15 @@ impl Failure {
         }
     }
 
+    /// Whether all that failed is the decision whether a history is linearizable.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            Self::Undecided(_) => true,
+            Self::At { cause, .. } => cause.is_undecided(),
+            _ => false,
+        }
+    }
+
     /// Whether this is a file command that did not happen and will not.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
@@ -98,6 +109,7 @@ impl Display for Failure {
             Self::File(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
             Self::Unmet(unmet) => unmet.fmt(f),
+            Self::Undecided(undecided) => undecided.fmt(f),
             Self::Violated { violation, events } => {
                 write!(
                     f,
