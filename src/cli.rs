@@ -1,5 +1,6 @@
 //! The arguments of the command, and its first step into the library.
 
+mod bootstrap;
 mod check_history;
 mod diagram;
 mod explore;
@@ -7,6 +8,7 @@ mod explore;
 mod museum;
 mod replay;
 mod run;
+mod serve;
 mod sim;
 mod why;
 
@@ -31,7 +33,8 @@ Examples:
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
   jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
-  jangada explore --terms 1           every schedule of three servers, within bounds";
+  jangada explore --terms 1           every schedule of three servers, within bounds
+  jangada serve --config s1.toml      one process of a cluster of processes";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -43,13 +46,23 @@ struct Cli {
     console: console::Options,
     #[command(subcommand)]
     command: Option<Command>,
-    /// What to log to standard error: a level, or a filter as `RUST_LOG` has it
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn", global = true)]
-    log: String,
+    /// What to log to standard error: a level, or a filter as `RUST_LOG` has it [default: warn;
+    /// for `serve`, info]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", global = true)]
+    log: Option<String>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve as one process of a cluster, on a real disk and a real network.
+    Serve(serve::Arguments),
+    /// Make the data directory of a founding member of a cluster.
+    Init(bootstrap::Init),
+    /// Make the data directory of a server that joins a cluster.
+    Join(bootstrap::Join),
+    /// Look at the settings of a server.
+    #[command(subcommand)]
+    Config(serve::Config),
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
     /// Open the console in virtual time, on a scenario or a seed that is about to begin.
@@ -73,8 +86,15 @@ enum Command {
 /// arguments or a scenario are wrong.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::new().parse_filters(&cli.log).init();
+    if let Some(Command::Serve(arguments)) = &cli.command {
+        return serve::serve(arguments, cli.log.as_deref().unwrap_or("info"));
+    }
+    env_logger::Builder::new().parse_filters(cli.log.as_deref().unwrap_or("warn")).init();
     match cli.command {
+        Some(Command::Serve(arguments)) => serve::serve(&arguments, "info"),
+        Some(Command::Init(arguments)) => bootstrap::init(&arguments),
+        Some(Command::Join(arguments)) => bootstrap::join_cluster(&arguments),
+        Some(Command::Config(serve::Config::Show(given))) => serve::show(&given),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

@@ -99,6 +99,7 @@
 
 pub mod actors;
 pub mod console;
+pub mod daemon;
 pub mod diagram;
 pub mod explore;
 pub mod files;

@@ -5,6 +5,7 @@
 //! core and perform its effects; nothing awaits anything while it holds a role. The messages and
 //! what losing each of them means are listed in `messages.rs`.
 
+mod away;
 mod call;
 mod client;
 mod clock;
@@ -15,6 +16,7 @@ mod network;
 mod order;
 mod panic;
 mod record;
+mod remote;
 mod sandbox;
 mod server;
 mod standalone;
@@ -34,6 +36,7 @@ pub use meter::Meter;
 pub use network::Outlet;
 pub use order::{Order, Servers, Side};
 pub use record::{Event, EventKind, Recorder};
+pub use remote::Connection;
 pub use sandbox::{ClockKind, Sandbox, SandboxOptions, SnapshotPolicy, run};
 pub use standalone::{Door, Roster, Standalone, StandaloneOptions};
 pub use state_machine::{Frozen, Machine, Restoring};

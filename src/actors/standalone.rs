@@ -1,7 +1,6 @@
 //! One server alone in its process: the others are reached through an [`Outlet`], and whoever is
 //! on another thread reaches it through its [`Door`].
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,6 +10,7 @@ use actix::Addr;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::away::Away;
 use super::call::{Call, Inbox, Reply, answer};
 use super::client::Client;
 use super::clock::{Clock, LocalClock};
@@ -24,7 +24,7 @@ use super::supervisor::{Stream, stream};
 use super::way::Way;
 use super::{MachineFactory, Meter, OrderError, SnapshotPolicy};
 use crate::net::{CallError, Delivery, LinkRule};
-use crate::raft::{self, ChangeRequest, Refusal, ServerId};
+use crate::raft::{self, ChangeRequest, ServerId};
 use crate::storage::Storage;
 
 /// What a server of its own process is made from.
@@ -68,9 +68,7 @@ struct Shared {
     inbox: Arc<Inbox>,
     outlet: OnceLock<Arc<dyn Outlet>>,
     roster: Mutex<Roster>,
-    away: Mutex<BTreeMap<u64, Reply>>,
-    /// The number of the next call to another server.
-    next_call: AtomicU64,
+    away: Away,
     clients: AtomicU64,
 }
 
@@ -83,9 +81,7 @@ pub struct Roster {
     pub members: Vec<ServerId>,
 }
 
-/// Most calls of this process that other servers have not answered yet.
-const MAX_AWAY: usize = 1 << 17;
-/// How long [`Standalone::stop`] waits between two looks.
+/// How long [`Standalone::end`] waits between two looks.
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Standalone {
@@ -120,9 +116,8 @@ impl Standalone {
             inbox: running.inbox,
             outlet: OnceLock::new(),
             roster: Mutex::default(),
-            away: Mutex::default(),
             // Never a number of an earlier life, so that no late answer meets a new call.
-            next_call: AtomicU64::new(seed >> 1),
+            away: Away::new(seed >> 1),
             clients: AtomicU64::new(0),
         }));
         door.follow(&recorder);
@@ -161,25 +156,28 @@ impl Standalone {
         self.network.set_rule(self.door.0.id, to, rule);
     }
 
-    /// Ends it in good order: hands over if it leads, and has its disk write what waits. Takes no
-    /// longer than `patience`, and ends it in any case.
-    pub async fn stop(&self, patience: Duration) {
-        let orderly = async {
-            // Refused or not: it ends.
-            let _ = self.door.ask(Asked::Leave).await;
+    /// Hands over if it leads, and serves on. Takes no longer than `patience`.
+    pub async fn leave(&self, patience: Duration) {
+        // Refused or not, it is on its way out.
+        let _ = tokio::time::timeout(patience, self.door.ask(Asked::Leave)).await;
+    }
+
+    /// Ends it, once its disk has what it was asked to write, or after `patience`.
+    pub async fn end(&self, patience: Duration) {
+        let written = async {
             while let Some(seen) = self.door.observe().await
                 && seen.raft.durable_index < seen.raft.last_log.index
             {
                 self.clock.sleep(LOOK).await;
             }
         };
-        // Leave a little for what comes after.
-        let _ = tokio::time::timeout(patience, orderly).await;
-        if let Some(running) = self.network.unplug(self.door.0.id) {
-            let ended = running.address.clone();
-            ended.do_send(End);
-            self.recorder.record(EventKind::Ended { server: self.door.0.id, orderly: true });
-            while ended.connected() {
+        // What is not on the disk by then was never acknowledged.
+        let _ = tokio::time::timeout(patience, written).await;
+        let id = self.door.0.id;
+        if let Some(running) = self.network.unplug(id) {
+            running.address.do_send(End);
+            self.recorder.record(EventKind::Ended { server: id, orderly: true });
+            while running.address.connected() {
                 tokio::task::yield_now().await;
             }
         }
@@ -202,12 +200,7 @@ impl Door {
             Delivery::Call { caller, request } => {
                 self.take(Call { request, reply: Reply::Away(caller) });
             }
-            Delivery::Answer { number, answer: said, .. } => {
-                let waiting = self.away().remove(&number);
-                if let Some(reply) = waiting {
-                    answer(reply, said);
-                }
-            }
+            Delivery::Answer { number, answer, .. } => self.0.away.answered(number, answer),
         }
     }
 
@@ -266,32 +259,6 @@ impl Door {
         }
     }
 
-    /// Brings a call to another server.
-    fn send_away(&self, to: ServerId, call: Call) {
-        let Call { request, reply } = call;
-        let Some(outlet) = self.0.outlet.get() else {
-            return answer(reply, Err(CallError::Unreachable));
-        };
-        let number = self.0.next_call.fetch_add(1, Ordering::Relaxed);
-        let mut away = self.away();
-        if away.len() >= MAX_AWAY {
-            away.retain(|_, reply| !reply.is_closed());
-        }
-        if away.len() >= MAX_AWAY {
-            drop(away);
-            return answer(reply, Err(CallError::Refused(Refusal::Busy)));
-        }
-        // First: the answer may come at once.
-        away.insert(number, reply);
-        drop(away);
-        if let Err(error) = outlet.call(to, number, request) {
-            let refused = self.away().remove(&number);
-            if let Some(reply) = refused {
-                answer(reply, Err(error));
-            }
-        }
-    }
-
     /// Keeps the roster up to date.
     fn follow(&self, recorder: &Recorder) {
         let (door, weak) = (self.clone(), Arc::downgrade(&self.0));
@@ -320,15 +287,15 @@ impl Door {
         // Every change is complete before anything can panic.
         self.0.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn away(&self) -> MutexGuard<'_, BTreeMap<u64, Reply>> {
-        self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Way for Door {
     fn call(&self, to: ServerId, call: Call) {
-        if to == self.0.id { self.take(call) } else { self.send_away(to, call) }
+        match self.0.outlet.get() {
+            _ if to == self.0.id => self.take(call),
+            Some(outlet) => self.0.away.send(&**outlet, to, call),
+            None => answer(call.reply, Err(CallError::Unreachable)),
+        }
     }
 
     fn servers(&self) -> Vec<ServerId> {

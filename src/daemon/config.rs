@@ -60,8 +60,18 @@ pub const KEYS: &[Key] = &[
     key("tokens", "FILE", "Who may do what over HTTP; without it only loopback is served", None),
     key("election-timeout", "MIN..MAX", "How long to wait for a leader", Some("300ms..600ms")),
     key("heartbeat", "TIME", "The time between a leader's heartbeats", Some("50ms")),
-    key("snapshot-entries", "N", "Take a snapshot when the log has grown by so many", Some("131072")),
-    key("snapshot-bytes", "SIZE", "Take a snapshot when the log has grown by so much", Some("64MiB")),
+    key(
+        "snapshot-entries",
+        "N",
+        "Take a snapshot when the log has grown by so many",
+        Some("131072"),
+    ),
+    key(
+        "snapshot-bytes",
+        "SIZE",
+        "Take a snapshot when the log has grown by so much",
+        Some("64MiB"),
+    ),
     key("shutdown-timeout", "TIME", "How long a stop in good order may take", Some("5s")),
     switch("chaos", "Let those with the role `chaos` disturb this server's links"),
     key("log-format", "FORMAT", "How to write the log: `text` or `json`", Some("text")),
@@ -250,8 +260,7 @@ impl Layers {
         let address = |key, base| Ok(self.get(key, address)?.unwrap_or_else(|| port(base)));
         let (min, max) = self.required("election-timeout", timeouts)?;
         let heartbeat = self.required("heartbeat", duration)?;
-        let timing =
-            Timing { election_timeout_min: min, election_timeout_max: max, heartbeat };
+        let timing = Timing { election_timeout_min: min, election_timeout_max: max, heartbeat };
         if heartbeat.is_zero() || heartbeat * 2 > min {
             let why = format!(
                 "`heartbeat` ({}) must be at most half the shortest `election-timeout` ({})",
@@ -372,7 +381,9 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, (String, Origin)>, ConfigEr
             return Err(ConfigError::Unknown { path: path.to_owned(), hint: hint(&key), key });
         }
         let text = plain(&value).ok_or_else(|| {
-            syntax(format!("`{key}` is neither a text, a number, true or false, nor a list of them"))
+            syntax(format!(
+                "`{key}` is neither a text, a number, true or false, nor a list of them"
+            ))
         })?;
         values.insert(key, (text, Origin::File(path.to_owned())));
     }
@@ -418,9 +429,8 @@ fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 fn uuid(text: &str) -> Result<Uuid, String> {
-    text.parse().map_err(|_| {
-        "a uuid is wanted, such as 176832c1-8c8f-4703-a65b-f2e73aea0b4e".to_owned()
-    })
+    text.parse()
+        .map_err(|_| "a uuid is wanted, such as 176832c1-8c8f-4703-a65b-f2e73aea0b4e".to_owned())
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

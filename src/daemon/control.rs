@@ -1,6 +1,7 @@
 //! The server as operators deal with it.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -21,16 +22,22 @@ use crate::raft::{Change, ChangeRefusal, ChangeRequest, HandoverRefusal, Index, 
 pub(super) struct Control {
     pub(super) cluster: Uuid,
     pub(super) door: Door,
-    pub(super) peers: Peers,
-    /// How clients reach this server.
-    pub(super) http: String,
-    /// How servers reach it.
-    pub(super) peer: String,
+    /// Not there before the server listens.
+    pub(super) links: Arc<OnceLock<Links>>,
     pub(super) pulse: Pulse,
     pub(super) registry: Registry,
     pub(super) began: Instant,
     /// Turns true when the server is told to stop.
     pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// The server among the others.
+pub(super) struct Links {
+    pub(super) peers: Peers,
+    /// How clients reach this server over HTTP.
+    pub(super) http: String,
+    /// How servers reach it.
+    pub(super) peer: String,
 }
 
 /// A server that has taken no turn for so long does not live.
@@ -42,16 +49,22 @@ const MAX_NUMBER: u64 = 99;
 
 impl Control {
     fn http_of(&self, id: ServerId) -> Option<String> {
+        let links = self.links.get()?;
         match id == self.door.id() {
-            true => Some(self.http.clone()),
-            false => self.peers.address(id)?.1.http,
+            true => Some(links.http.clone()),
+            false => links.peers.address(id)?.1.http,
         }
     }
 
     fn member(&self, id: ServerId, seen: &Observation) -> Member {
         let own = id == self.door.id();
-        let stats = self.peers.stats(id);
-        let peer = self.peers.address(id).map(|(address, _)| address);
+        let links = self.links.get();
+        let stats = links.and_then(|links| links.peers.stats(id));
+        let peer = match links {
+            Some(links) if own => Some(links.peer.clone()),
+            Some(links) => links.peers.address(id).map(|(address, _)| address),
+            None => None,
+        };
         let progress = seen.raft.peers.iter().find(|peer| peer.id == id).map(|peer| Progress {
             match_index: peer.match_index.0,
             alive: peer.alive,
@@ -62,7 +75,7 @@ impl Control {
             id: id.0,
             membership: membership(id, seen),
             http: self.http_of(id),
-            peer: if own { Some(self.peer.clone()) } else { peer },
+            peer,
             connected: own || stats.is_some_and(|stats| stats.connected.is_some()),
             round_trip_micros: round_trip.map(|it| it.as_micros() as u64),
             progress,

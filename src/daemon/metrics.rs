@@ -1,16 +1,18 @@
 //! What a server counts and measures, as OpenMetrics text. `docs/operations.md` lists all of it.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::control::Links;
 use super::pulse::{Look, Pulse};
 use crate::actors::{EventKind, Meter, Recorder};
 use crate::net::{PeerStats, Peers};
@@ -66,7 +68,7 @@ impl Counts {
     }
 
     /// All metrics of the server, these and what is seen of it.
-    pub(super) fn registry(&self, pulse: Pulse, peers: Peers) -> Registry {
+    pub(super) fn registry(&self, pulse: Pulse, links: Arc<OnceLock<Links>>) -> Registry {
         let Self { apply, applied, refusals, elections, terms_led, snapshots, installed } =
             self.clone();
         let mut registry = Registry::with_prefix("jangada");
@@ -77,7 +79,7 @@ impl Counts {
         registry.register("terms_led", "Elections that the server won", terms_led);
         registry.register("snapshots", "Snapshots that the server took", snapshots);
         registry.register("snapshots_installed", "Snapshots got from a leader", installed);
-        registry.register_collector(Box::new(Seen { pulse, peers }));
+        registry.register_collector(Box::new(Seen { pulse, links }));
         registry
     }
 }
@@ -111,7 +113,7 @@ pub(super) fn encode(registry: &Registry) -> String {
 /// What is seen of the server by its latest look, and of its connections.
 struct Seen {
     pulse: Pulse,
-    peers: Peers,
+    links: Arc<OnceLock<Links>>,
 }
 
 impl fmt::Debug for Seen {
@@ -131,7 +133,10 @@ impl Collector for Seen {
             encode_syncs(&mut encoder, &look)?;
             encode_lag(&mut encoder, &look)?;
         }
-        self.encode_peers(&mut encoder)
+        match self.links.get() {
+            Some(links) => encode_peers(&mut encoder, &links.peers),
+            None => Ok(()),
+        }
     }
 }
 
@@ -141,7 +146,11 @@ fn encode_look(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result 
     let gauges = [
         ("raft_term", "The current term", raft.term.0),
         ("raft_is_leader", "1 if the server leads, else 0", leads),
-        ("raft_leader", "The leader that the server knows, 0 if none", raft.leader.map_or(0, |it| it.0)),
+        (
+            "raft_leader",
+            "The leader that the server knows, 0 if none",
+            raft.leader.map_or(0, |it| it.0),
+        ),
         ("raft_commit_index", "The last entry known to be committed", raft.commit_index.0),
         ("raft_applied_index", "The last entry applied to the state", look.seen.applied.0),
         ("raft_last_log_index", "The last entry of the log", raft.last_log.index.0),
@@ -167,11 +176,11 @@ fn encode_syncs(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result
     let help = "How long batches of writes took, with their sync";
     let mut histogram =
         encoder.encode_descriptor("disk_sync_seconds", help, None, MetricType::Histogram)?;
-    histogram.encode_histogram::<()>(sum, count, &buckets, None)?;
+    histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     let help = "Bytes written to the disk";
     let mut bytes =
         encoder.encode_descriptor("disk_written_bytes", help, None, MetricType::Counter)?;
-    bytes.encode_counter::<(), _, u64>(&look.syncs.bytes, None)
+    bytes.encode_counter::<NoLabelSet, _, u64>(&look.syncs.bytes, None)
 }
 
 /// How far the others are behind, as the leader sees it.
@@ -189,42 +198,42 @@ fn encode_lag(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result {
     Ok(())
 }
 
-impl Seen {
-    fn encode_peers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let known = self.peers.known().into_iter();
-        let peers: Vec<_> = known.filter_map(|id| Some((id, self.peers.stats(id)?))).collect();
-        let gauges: [(&str, &str, fn(&PeerStats) -> Option<f64>); 3] = [
-            ("peer_connected", "1 with a connection to the peer, else 0", |stats| {
-                Some(f64::from(u8::from(stats.connected.is_some())))
-            }),
-            ("peer_round_trip_seconds", "The latest round trip to the peer", |stats| {
-                stats.round_trip.map(|it| it.as_secs_f64())
-            }),
-            ("peer_queue_bytes", "Bytes that wait to be written to the peer", |stats| {
-                Some(stats.waiting as f64)
-            }),
-        ];
-        for (name, help, value) in gauges {
-            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (id, stats) in &peers {
-                if let Some(value) = value(stats) {
-                    gauge.encode_family(&Peer { peer: id.0 })?.encode_gauge(&value)?;
-                }
+fn encode_peers(encoder: &mut DescriptorEncoder<'_>, peers: &Peers) -> fmt::Result {
+    let known = peers.known().into_iter();
+    let peers: Vec<_> = known.filter_map(|id| Some((id, peers.stats(id)?))).collect();
+    let gauges: [(&str, &str, fn(&PeerStats) -> Option<f64>); 3] = [
+        ("peer_connected", "1 with a connection to the peer, else 0", |stats| {
+            Some(f64::from(u8::from(stats.connected.is_some())))
+        }),
+        ("peer_round_trip_seconds", "The latest round trip to the peer", |stats| {
+            stats.round_trip.map(|it| it.as_secs_f64())
+        }),
+        ("peer_queue_bytes", "Bytes that wait to be written to the peer", |stats| {
+            Some(stats.waiting as f64)
+        }),
+    ];
+    for (name, help, value) in gauges {
+        let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (id, stats) in &peers {
+            if let Some(value) = value(stats) {
+                gauge.encode_family(&Peer { peer: id.0 })?.encode_gauge(&value)?;
             }
         }
-        let counters: [(&str, &str, fn(&PeerStats) -> u64); 4] = [
-            ("peer_received_bytes", "Bytes from the peer", |stats| stats.bytes_in),
-            ("peer_sent_bytes", "Bytes to the peer", |stats| stats.bytes_out),
-            ("peer_lost_messages", "Messages to the peer that were lost here", |it| it.dropped),
-            ("peer_connections", "Connections made with the peer", |stats| stats.connections),
-        ];
-        for (name, help, value) in counters {
-            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (id, stats) in &peers {
-                let labels = Peer { peer: id.0 };
-                counter.encode_family(&labels)?.encode_counter::<(), _, u64>(&value(stats), None)?;
-            }
-        }
-        Ok(())
     }
+    let counters: [(&str, &str, fn(&PeerStats) -> u64); 4] = [
+        ("peer_received_bytes", "Bytes from the peer", |stats| stats.bytes_in),
+        ("peer_sent_bytes", "Bytes to the peer", |stats| stats.bytes_out),
+        ("peer_lost_messages", "Messages to the peer that were lost here", |it| it.dropped),
+        ("peer_connections", "Connections made with the peer", |stats| stats.connections),
+    ];
+    for (name, help, value) in counters {
+        let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (id, stats) in &peers {
+            let labels = Peer { peer: id.0 };
+            counter
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, u64>(&value(stats), None)?;
+        }
+    }
+    Ok(())
 }

@@ -23,9 +23,8 @@ pub(super) enum Told {
 impl Signals {
     /// Minds them from now on.
     pub(super) fn new() -> Result<Self, Failure> {
-        let minded = |kind| {
-            signal(kind).map_err(|error| Failure::System { what: "to mind signals", error })
-        };
+        let minded =
+            |kind| signal(kind).map_err(|error| Failure::System { what: "to mind signals", error });
         Ok(Self {
             terminate: minded(SignalKind::terminate())?,
             interrupt: minded(SignalKind::interrupt())?,

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::actors::{ClockKind, run};
 use crate::files::FileStore;
@@ -117,7 +121,8 @@ fn a_leader_that_stops_hands_over_and_clients_go_on() {
         let place = servers.iter().position(|server| server.door().id() == old).unwrap();
         let leaves = servers.remove(place);
         let began = clock.now();
-        leaves.stop(Duration::from_secs(5)).await;
+        leaves.leave(Duration::from_secs(5)).await;
+        leaves.end(Duration::from_secs(5)).await;
         hub.0.lock().unwrap().remove(&old);
         // Sooner than an election timeout: the next leader was told to stand.
         assert!(clock.now().since(began) < Duration::from_millis(140));
@@ -166,7 +171,7 @@ fn a_call_whose_server_is_gone_is_answered_at_once() {
         let began = alone.clock().now();
         assert!(client.touch().await.unwrap_err().to_string().contains("S2 is down"));
         assert_eq!(alone.clock().now(), began);
-        assert!(alone.door().away().is_empty());
+        assert_eq!(alone.door().0.away.len(), 0);
     })
     .unwrap();
 }
