@@ -98,6 +98,7 @@
 //! - Linearizable reads ask a majority; neither lease reads nor stale ones are offered.
 
 pub mod actors;
+pub mod client;
 pub mod console;
 pub mod daemon;
 pub mod diagram;
