@@ -6,7 +6,7 @@ use jangada::client::{BackupError, Error, SetupError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Client(#[from] Error),
     #[error(transparent)]

@@ -2,10 +2,10 @@
 
 mod backup;
 mod cluster;
-pub(crate) mod failure;
+mod failure;
 mod files;
 mod options;
-pub(crate) mod screen;
+mod screen;
 mod transfer;
 mod watch;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::options::{Options, Output};
 
-pub(super) struct Screen {
+pub(crate) struct Screen {
     json: bool,
     quiet: bool,
     everywhere: bool,
