@@ -8,16 +8,18 @@ mod explore;
 mod log;
 #[cfg(feature = "museum")]
 mod museum;
+mod remote;
 mod replay;
 mod run;
 mod serve;
+mod shell;
 mod sim;
 mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use jangada::console;
 
 const EXAMPLES: &str = "\
@@ -39,7 +41,9 @@ Examples:
   jangada cert ca certs               an authority for the certificates of a cluster
   jangada log verify DIR              whether a server can start from a data directory
   jangada log dump DIR --from 100     what stands in its log, record by record
-  jangada serve --config s1.toml      one process of a cluster of processes";
+  jangada serve --config s1.toml      one process of a cluster of processes
+  jangada put notes.txt               stores a file in a cluster of processes
+  jangada get notes.txt copy.txt      and fetches it";
 
 /// What `serve` logs, if nobody says: its own news, and what others warn of.
 const SERVE_LOG: &str = "warn,jangada=info";
@@ -71,6 +75,12 @@ enum Command {
     /// Look at the settings of a server.
     #[command(subcommand)]
     Config(serve::Config),
+    #[command(flatten)]
+    Remote(remote::Remote),
+    /// Print what makes a shell complete the words of this command.
+    Completions(shell::Completions),
+    /// Write the manual pages.
+    Man(shell::Man),
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
     /// Open the console in virtual time, on a scenario or a seed that is about to begin.
@@ -108,6 +118,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Init(arguments)) => bootstrap::init(&arguments),
         Some(Command::Join(arguments)) => bootstrap::join_cluster(&arguments),
         Some(Command::Config(serve::Config::Show(given))) => serve::show(&given),
+        Some(Command::Remote(remote)) => remote::run(remote),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments, Cli::command()),
+        Some(Command::Man(arguments)) => shell::man(&arguments, Cli::command()),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),

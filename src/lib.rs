@@ -92,6 +92,7 @@
 //!    apply the same entry.
 
 pub mod actors;
+pub mod client;
 pub mod console;
 pub mod daemon;
 pub mod diagram;

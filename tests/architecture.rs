@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("console", BELOW_CONSOLE, &["actix::"]),
     ("sim", BELOW_CONSOLE, &["actix"]),
     ("http", BELOW_HTTP, &[]),
+    ("client", BELOW_CLIENT, &["actix::", "actix_web"]),
     ("daemon", BELOW_DAEMON, &[]),
     ("cli", BELOW_CLI, &["actix"]),
 ];
@@ -28,7 +29,9 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
 const BELOW_DAEMON: &[&str] =
     &["raft", "files", "storage", "net", "invariants", "actors", "script", "http"];
+const BELOW_CLIENT: &[&str] = &["files", "actors", "http"];
 const BELOW_CLI: &[&str] = &[
+    "client",
     "daemon",
     "console",
     "sim",
