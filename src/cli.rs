@@ -1,19 +1,25 @@
 //! The arguments of the command, and its first step into the library.
 
+mod bootstrap;
+mod cert;
 mod check_history;
 mod diagram;
 mod explore;
+mod log;
 #[cfg(feature = "museum")]
 mod museum;
+mod remote;
 mod replay;
 mod run;
+mod serve;
+mod shell;
 mod sim;
 mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use jangada::console;
 
 const EXAMPLES: &str = "\
@@ -31,7 +37,16 @@ Examples:
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
   jangada check-history calls.jsonl   what clients saw, written by `run --history calls.jsonl`
   jangada sim --seeds 0..1000         a thousand clusters with a thousand misfortunes
-  jangada explore --terms 1           every schedule of three servers, within bounds";
+  jangada explore --terms 1           every schedule of three servers, within bounds
+  jangada cert ca certs               an authority for the certificates of a cluster
+  jangada log verify DIR              whether a server can start from a data directory
+  jangada log dump DIR --from 100     what stands in its log, record by record
+  jangada serve --config s1.toml      one process of a cluster of processes
+  jangada put notes.txt               stores a file in a cluster of processes
+  jangada get notes.txt copy.txt      and fetches it";
+
+/// What `serve` logs, if nobody says: its own news, and what others warn of.
+const SERVE_LOG: &str = "warn,jangada=info";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -43,13 +58,29 @@ struct Cli {
     console: console::Options,
     #[command(subcommand)]
     command: Option<Command>,
-    /// What to log to standard error: a level, or a filter as `RUST_LOG` has it
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn", global = true)]
-    log: String,
+    /// What to log to standard error: a level, or a filter as `RUST_LOG` has it [default: warn;
+    /// for `serve` warn,jangada=info]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", global = true)]
+    log: Option<String>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve as one process of a cluster, on a real disk and a real network.
+    Serve(serve::Arguments),
+    /// Make the data directory of a founding member of a cluster.
+    Init(bootstrap::Init),
+    /// Make the data directory of a server that joins a cluster.
+    Join(bootstrap::Join),
+    /// Look at the settings of a server.
+    #[command(subcommand)]
+    Config(serve::Config),
+    #[command(flatten)]
+    Remote(remote::Remote),
+    /// Print what makes a shell complete the words of this command.
+    Completions(shell::Completions),
+    /// Write the manual pages.
+    Man(shell::Man),
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
     /// Open the console in virtual time, on a scenario or a seed that is about to begin.
@@ -64,6 +95,11 @@ enum Command {
     Sim(sim::Arguments),
     /// Look at every schedule of a few servers, within bounds, for a broken property.
     Explore(explore::Arguments),
+    /// Make the certificates of a cluster, and look at them.
+    Cert(cert::Arguments),
+    /// Look into a data directory without a server.
+    #[command(subcommand)]
+    Log(log::Arguments),
     /// Put known bugs back, one at a time, and find them.
     #[cfg(feature = "museum")]
     Museum(museum::Arguments),
@@ -73,8 +109,18 @@ enum Command {
 /// arguments or a scenario are wrong.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::new().parse_filters(&cli.log).init();
+    if let Some(Command::Serve(arguments)) = &cli.command {
+        return serve::serve(arguments, cli.log.as_deref().unwrap_or(SERVE_LOG));
+    }
+    env_logger::Builder::new().parse_filters(cli.log.as_deref().unwrap_or("warn")).init();
     match cli.command {
+        Some(Command::Serve(arguments)) => serve::serve(&arguments, SERVE_LOG),
+        Some(Command::Init(arguments)) => bootstrap::init(&arguments),
+        Some(Command::Join(arguments)) => bootstrap::join_cluster(&arguments),
+        Some(Command::Config(serve::Config::Show(given))) => serve::show(&given),
+        Some(Command::Remote(remote)) => remote::run(remote),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments, Cli::command()),
+        Some(Command::Man(arguments)) => shell::man(&arguments, Cli::command()),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
@@ -82,6 +128,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::CheckHistory(arguments)) => check_history::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
         Some(Command::Explore(arguments)) => explore::run(&arguments),
+        Some(Command::Cert(arguments)) => cert::run(&arguments),
+        Some(Command::Log(arguments)) => log::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
         None => console::main(&cli.console),

@@ -40,6 +40,8 @@
 //!
 //! | room | answers |
 //! |---|---|
+//! | [`daemon`] | What is one server as a process? Settings, founding, signals, metrics. |
+//! | [`http`] | What does a server say over HTTP? |
 //! | [`console`] | How does a person see the cluster, and type to it? |
 //! | [`sim`] | What does a seed do to a cluster? Worlds of overlapping faults; what fails, shrunk. |
 //! | [`why`] | Why is it so? The orders without which it would not be, and what came of them. |
@@ -88,20 +90,15 @@
 //!    session has seen its number before (`actors/state_machine.rs`, `files/session.rs`).
 //! 8. The client has its answer. The followers hear of the commit with the next message, and
 //!    apply the same entry.
-//!
-//! # What is not there yet
-//!
-//! - Disks are simulated and in memory: nothing outlives the process.
-//! - All servers live in one process: no sockets, no TLS.
-//! - No snapshots: the log is kept for ever. A server that returns replays it from the start.
-//! - The membership is fixed, and leadership cannot be handed over.
-//! - Linearizable reads ask a majority; neither lease reads nor stale ones are offered.
 
 pub mod actors;
+pub mod client;
 pub mod console;
+pub mod daemon;
 pub mod diagram;
 pub mod explore;
 pub mod files;
+pub mod http;
 pub mod invariants;
 pub mod museum;
 pub mod net;

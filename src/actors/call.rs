@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use super::messages::Knock;
 use super::server::Server;
-use crate::raft::{Index, Refusal};
+use crate::net::{Answered, CallError, Caller, Consistency, Request};
+use crate::raft::Refusal;
 
 /// One request to one server. Its `reply` is used exactly once, or dropped by a server that
 /// dies: the outcome is then unknown.
@@ -51,60 +52,33 @@ impl Proposer {
 
     fn ask(&self, request: Request) -> oneshot::Receiver<Result<Answered, CallError>> {
         let (reply, answer) = oneshot::channel();
-        if self.inbox.push(Call { request, reply }) {
+        if self.inbox.push(Call { request, reply: reply.into() }) {
             self.server.do_send(Knock);
         }
         answer
     }
 }
 
-/// What is asked for.
+/// Where the answer to a call goes. Dropped without one, its outcome is unknown.
 #[derive(Debug)]
-pub(crate) enum Request {
-    /// Log this command and apply it.
-    Write(Bytes),
-    /// Answer this query.
-    Read(Bytes, Consistency),
+pub(crate) enum Reply {
+    /// To somebody who waits in this process.
+    Here(oneshot::Sender<Result<Answered, CallError>>),
+    /// To whoever sent the call over a connection.
+    Away(Caller),
 }
 
-/// What a read may miss.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub enum Consistency {
-    /// Nothing that was answered before it began, whatever clocks do (thesis 6.4).
-    #[default]
-    Linearizable,
-    /// The same, as long as no two servers' clocks run apart by more than a tenth and none jumps;
-    /// without asking a majority each time (thesis 6.4.1).
-    Lease,
-    /// Whatever the asked server has not applied yet. The answer says how far it is.
-    Stale,
+impl Reply {
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Here(sender) if sender.is_closed())
+    }
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Answered, CallError>>;
-
-/// The answer to a call that was carried out.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answered {
-    /// Where the command stands in the log; for a read, the index that the state had applied at
-    /// least.
-    pub index: Index,
-    /// What the state machine said.
-    pub answer: Bytes,
-}
-
-/// Why a call to one server brought no answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum CallError {
-    /// The server refused it: it did not happen and will not.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The server is down: it did not happen and will not.
-    #[error("the server is down")]
-    Unreachable,
-    /// The server was lost, or lost its leadership, after it had taken the call: a write may
-    /// have happened or may still happen.
-    #[error("outcome unknown")]
-    Unknown,
+impl From<oneshot::Sender<Result<Answered, CallError>>> for Reply {
+    fn from(sender: oneshot::Sender<Result<Answered, CallError>>) -> Self {
+        Self::Here(sender)
+    }
 }
 
 /// The calls that wait at one server's door. Kept apart from its mailbox, so that consensus
@@ -126,14 +100,6 @@ struct Queue {
 const MAX_CALLS: usize = 1 << 17;
 /// Most bytes of commands that wait at one door.
 const MAX_BYTES: usize = 64 << 20;
-
-impl Request {
-    fn len(&self) -> usize {
-        match self {
-            Request::Write(bytes) | Request::Read(bytes, _) => bytes.len(),
-        }
-    }
-}
 
 impl Inbox {
     pub(crate) fn new() -> Arc<Self> {
@@ -180,5 +146,8 @@ impl Call {
 
 /// Answers a client, which may have given up waiting.
 pub(crate) fn answer(reply: Reply, result: Result<Answered, CallError>) {
-    let _ = reply.send(result);
+    match reply {
+        Reply::Here(sender) => drop(sender.send(result)),
+        Reply::Away(caller) => caller.answer(result),
+    }
 }

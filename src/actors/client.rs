@@ -14,11 +14,12 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::call::{Answered, Call, CallError, Consistency, Request};
+use super::call::Call;
 use super::clock::Clock;
-use super::network::Network;
-use crate::files::{self, Answer, CHUNK_BYTES, Command, Query};
+use super::way::Way;
+use crate::files::{self, Answer, CHUNK_BYTES, Command, Key, Query};
 use crate::museum::{Bug, on};
+use crate::net::{Answered, CallError, Consistency, Request};
 use crate::raft::{Index, Refusal, ServerId};
 
 /// A client with a session of its own. Clones share it.
@@ -31,10 +32,12 @@ pub struct Client {
     reading: Consistency,
     /// The revision that a file must have for any of its changes to be made.
     condition: Option<(String, u64)>,
+    /// What its changes are recognised by, whoever asks for them again.
+    key: Option<Key>,
 }
 
 struct Shared {
-    network: Network,
+    way: Rc<dyn Way>,
     clock: Clock,
     luck: RefCell<ChaCha8Rng>,
     /// The session, once it is open (Raft thesis, section 6.3).
@@ -164,14 +167,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_millis(1500);
 /// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(40);
+/// Requests of one session from the first that is not answered on; the session keeps the answers
+/// to 256 of them.
+const CROWD: u64 = 192;
 /// Chunks of one upload that are under way at a time.
 const WINDOW: usize = 8;
 
 impl Client {
-    pub(crate) fn new(network: Network, clock: Clock, luck: ChaCha8Rng) -> Self {
+    pub(crate) fn new(way: Rc<dyn Way>, clock: Clock, luck: ChaCha8Rng) -> Self {
         Self {
             shared: Rc::new(Shared {
-                network,
+                way,
                 clock,
                 luck: RefCell::new(luck),
                 session: tokio::sync::Mutex::new(None),
@@ -183,6 +189,7 @@ impl Client {
             pinned: None,
             reading: Consistency::default(),
             condition: None,
+            key: None,
         }
     }
 
@@ -200,6 +207,19 @@ impl Client {
     /// has this revision, or does not exist if it is 0; else it is refused.
     pub fn if_revision(&self, file: &str, revision: u64) -> Client {
         Client { condition: Some((file.to_owned(), revision)), ..self.clone() }
+    }
+
+    /// The same client, for one change under this key: whoever asks for it again under the same
+    /// key, through whatever client and server, is given the same answer, and it is made once.
+    pub fn keyed(&self, key: Key) -> Client {
+        Client { key: Some(key), ..self.clone() }
+    }
+
+    /// Whether so many of its requests are under way, or one for so long, that its session might
+    /// soon have no room for another answer.
+    pub(crate) fn crowded(&self) -> bool {
+        let Serials { last, open } = &*self.shared.serials.borrow();
+        open.front().is_some_and(|first| last - first >= CROWD)
     }
 
     /// How long to go on trying from now on.
@@ -242,9 +262,9 @@ impl Client {
             let command = Command::Create { uuid, name, size, upload: None, replace };
             return self.change(command, &data).await;
         }
-        let upload = self.stage(size, None, source, progress).await?;
-        let upload = Some(upload);
-        self.change(Command::Create { uuid, name, size, upload, replace }, &[]).await
+        let (upload, _) = self.stage(Some(size), None, source, progress).await?;
+        let command = Command::Create { uuid, name, size, upload: Some(upload), replace };
+        self.use_upload(upload, command).await
     }
 
     /// Appends `size` bytes to a file, all at once or not at all.
@@ -267,8 +287,22 @@ impl Client {
             Answer::Stat(info) => Some(info.uuid),
             _ => None,
         };
-        let upload = self.stage(size, onto, source, progress).await?;
-        self.change(Command::AppendStaged { file, upload, size }, &[]).await
+        let (upload, _) = self.stage(Some(size), onto, source, progress).await?;
+        self.use_upload(upload, Command::AppendStaged { file, upload, size }).await
+    }
+
+    /// Makes a change that uses up an upload, which is dropped if the change is refused.
+    pub(crate) async fn use_upload(
+        &self,
+        upload: Uuid,
+        command: Command,
+    ) -> Result<Done, ClientError> {
+        let done = self.change(command, &[]).await;
+        if let Err(ClientError::Refused(_)) = &done {
+            // If it is gone already, so much the better.
+            let _ = self.request(Command::Discard { upload }, &[], None).await;
+        }
+        done
     }
 
     /// Reads a whole file as it was when its size was asked for, and passes it on chunk by chunk.
@@ -440,15 +474,24 @@ impl Client {
             Some((file, revision)) => command.if_revision(file.clone(), *revision),
             None => command,
         };
-        self.request(command, data).await
+        self.request(command, data, self.key).await
     }
 
-    async fn request(&self, command: Command, data: &[u8]) -> Result<Done, ClientError> {
+    async fn request(
+        &self,
+        command: Command,
+        data: &[u8],
+        key: Option<Key>,
+    ) -> Result<Done, ClientError> {
         let session = self.session().await?;
         let serial = Serial::begin(&self.shared.serials);
         let Serial { number, acknowledged, .. } = serial;
         let request = files::Request { session, serial: number, acknowledged, command };
-        let outcome = self.call(Request::Write(request.encode(data))).await;
+        let payload = match key {
+            Some(key) => request.encode_keyed(key, data),
+            None => request.encode(data),
+        };
+        let outcome = self.call(Request::Write(payload)).await;
         let taken = outcome.taken;
         let result = outcome.done();
         if let Err(ClientError::Refused(files::Refusal::SessionExpired { .. })) = &result {
@@ -478,14 +521,15 @@ impl Client {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
-    /// Brings the bytes into the cluster as an upload, several chunks at a time.
-    async fn stage(
+    /// Brings the bytes into the cluster as an upload, several chunks at a time. Answers its uuid
+    /// and how many bytes there were: `size`, if that was given.
+    pub(crate) async fn stage(
         &self,
-        size: u64,
+        size: Option<u64>,
         onto: Option<Uuid>,
         mut source: impl Source,
         mut progress: impl FnMut(u64),
-    ) -> Result<Uuid, ClientError> {
+    ) -> Result<(Uuid, u64), ClientError> {
         let upload = self.draw_uuid();
         let mut offset = 0;
         let mut staged = 0;
@@ -502,10 +546,12 @@ impl Client {
                 offset += chunk.len() as u64;
                 let length = chunk.len() as u64;
                 under_way.push_back(actix_rt::spawn(async move {
-                    client.request(command, &chunk).await.map(|_| length)
+                    client.request(command, &chunk, None).await.map(|_| length)
                 }));
             }
-            if offset > size || (ended && offset < size) {
+            if let Some(size) = size
+                && (offset > size || (ended && offset < size))
+            {
                 break Err(ClientError::SizeChanged { expected: size, found: offset });
             }
             let mut failed = None;
@@ -527,7 +573,7 @@ impl Client {
                 break Err(error);
             }
             if ended {
-                break Ok(upload);
+                break Ok((upload, offset));
             }
         };
         if outcome.is_err() {
@@ -535,7 +581,7 @@ impl Client {
                 // What became of them does not matter: the upload is given up.
                 let _ = chunk.await;
             }
-            let _ = self.request(Command::Discard { upload }, &[]).await;
+            let _ = self.request(Command::Discard { upload }, &[], None).await;
         }
         // Whatever became of the chunk: what the upload was for has not been asked for.
         outcome.map_err(|error| match error {
@@ -572,10 +618,10 @@ impl Client {
             let target = self.target();
             if shared.repeats.get() && shared.luck.borrow_mut().next_u64().is_multiple_of(8) {
                 let (reply, _) = oneshot::channel();
-                shared.network.call(target, Call { request: request.duplicate(), reply });
+                shared.way.call(target, Call { request: request.duplicate(), reply: reply.into() });
             }
             let (reply, answer) = oneshot::channel();
-            shared.network.call(target, Call { request: request.duplicate(), reply });
+            shared.way.call(target, Call { request: request.duplicate(), reply: reply.into() });
             let left = deadline.since(now);
             let mut reason = match tokio::time::timeout(left.min(ATTEMPT), answer).await {
                 Ok(Ok(Ok(answered))) => {
@@ -602,9 +648,9 @@ impl Client {
                     NotDone::Silence(shared.clock.now().since(began))
                 }
             };
-            let (up, servers) = shared.network.up();
+            let (up, servers) = shared.way.up();
             // Fewer may be enough by now: some are no members any more, or not yet.
-            let led = shared.network.leader().is_some();
+            let led = shared.way.leader().is_some();
             let hopeless = up <= servers / 2 && !led && self.pinned.is_none();
             if hopeless {
                 reason = NotDone::NoQuorum { up, servers };
@@ -619,12 +665,12 @@ impl Client {
     }
 
     fn target(&self) -> ServerId {
-        self.pinned.or(self.shared.target.get()).unwrap_or(ServerId(1))
+        self.pinned.or(self.shared.target.get()).unwrap_or_else(|| self.shared.way.first())
     }
 
     /// Turns to the next server in the circle.
     fn ask_another(&self, asked: ServerId) {
-        let servers = self.shared.network.servers();
+        let servers = self.shared.way.servers();
         let next = servers.iter().find(|id| **id > asked).or(servers.first());
         self.shared.target.set(next.copied());
     }

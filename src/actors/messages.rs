@@ -5,6 +5,7 @@
 //! | [`FromPeer`], [`Replicate`], [`Transfer`] | server | server | part of the model |
 //! | [`Knock`] | network | server | a bug: calls wait at the door |
 //! | [`Tick`] | the server's timer | server | a bug |
+//! | [`Synced`] | the disk's thread | server | a bug |
 //! | [`Wake`], [`Disrupt`], [`Retime`] | supervisor | server | a bug |
 //! | [`Observe`], [`Ask`], [`Snap`], [`End`] | supervisor | server | a bug |
 //! | [`Apply`], [`Query`], [`Inspect`] | server, supervisor | state machine | a bug |
@@ -116,6 +117,11 @@ pub(crate) struct Knock;
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
+/// The disk has done something.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Synced;
+
 /// The time has come that the server's timer was set to.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -143,9 +149,11 @@ pub(crate) struct Observe;
 
 /// What a server says of itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Observation {
-    pub(crate) raft: Status,
-    pub(crate) applied: Index,
+pub struct Observation {
+    /// Its view of the cluster.
+    pub raft: Status,
+    /// `last_applied`.
+    pub applied: Index,
 }
 
 /// Apply these committed entries, of which the first stands at `first`.

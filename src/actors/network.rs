@@ -15,16 +15,17 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::Servers;
-use super::call::{Call, CallError, Inbox, answer};
+use super::call::{Call, Inbox, answer};
 use super::clock::Clock;
 use super::messages::{FromPeer, Knock, Replicate, Transfer};
 use super::record::Recorder;
-use super::server::{Audit, AuditFrom, Server};
+use super::server::{AuditFrom, Server};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use super::traffic::Traffic;
+use super::way::Way;
 use crate::invariants::Fact;
-use crate::net::{Fate, LinkRule};
+use crate::net::{Audit, CallError, Cargo, Fate, LinkRule, Peers, Request};
 use crate::raft::{Entries, Index, Message, Refusal, RoleKind, ServerId, Term, Time};
 use crate::storage::StorageError;
 
@@ -53,6 +54,37 @@ struct Wires {
     quiet: bool,
     traced: u64,
     traffic: Traffic,
+    /// The way to the servers of other processes, and the one server that is not.
+    outlet: Option<(ServerId, Arc<dyn Outlet>)>,
+}
+
+/// The way to servers of other processes. Nothing here waits.
+pub trait Outlet: Send + Sync {
+    /// Sends a message of the protocol. It may be lost.
+    fn message(&self, to: ServerId, message: Message, cargo: Cargo);
+
+    /// Sends word of a state. It may be lost.
+    fn audit(&self, to: ServerId, audit: Audit);
+
+    /// Sends a call. What comes of it is delivered under its number, once.
+    ///
+    /// # Errors
+    /// If it was not sent, and there will be no answer.
+    fn call(&self, to: ServerId, number: u64, request: Request) -> Result<(), CallError>;
+}
+
+impl Outlet for Peers {
+    fn message(&self, to: ServerId, message: Message, cargo: Cargo) {
+        self.send(to, message, cargo);
+    }
+
+    fn audit(&self, to: ServerId, audit: Audit) {
+        Peers::audit(self, to, audit);
+    }
+
+    fn call(&self, to: ServerId, number: u64, request: Request) -> Result<(), CallError> {
+        Peers::call(self, to, number, request)
+    }
 }
 
 /// Where a server is plugged in.
@@ -115,16 +147,6 @@ struct Late {
     order: u64,
     to: ServerId,
     parcel: Parcel,
-}
-
-/// What travels beside a message.
-#[derive(Clone)]
-pub(crate) enum Cargo {
-    Nothing,
-    /// The entries of an `AppendEntries`.
-    Entries(Entries),
-    /// The part of a snapshot that an `InstallSnapshot` names.
-    Part(Bytes),
 }
 
 enum Parcel {
@@ -252,7 +274,13 @@ impl Network {
             quiet: true,
             traced: 0,
             traffic: Traffic::default(),
+            outlet: None,
         })))
+    }
+
+    /// From now on every server but `home` is one of another process, which this reaches.
+    pub(crate) fn set_outlet(&self, home: ServerId, outlet: Arc<dyn Outlet>) {
+        self.0.borrow_mut().outlet = Some((home, outlet));
     }
 
     /// A place for one more server. Of one that has a place, nothing changes.
@@ -260,6 +288,11 @@ impl Network {
         let wires = &mut *self.0.borrow_mut();
         wires.ports.entry(id).or_insert_with(Port::new);
         wires.still();
+    }
+
+    /// A place for a server of another process.
+    pub(crate) fn admit(&self, id: ServerId) {
+        self.0.borrow_mut().admit(id);
     }
 
     /// Makes a server one of this cluster: it is heard only there, and hears no other.
@@ -429,6 +462,7 @@ impl Network {
     /// Sends a message from one server to another. Losing it is part of the model.
     pub(crate) fn send(&self, from: ServerId, to: ServerId, message: Message, cargo: Cargo) {
         let wires = &mut *self.0.borrow_mut();
+        wires.admit(to);
         let number = if wires.recorder.traces() {
             wires.traced += 1;
             let number = wires.traced;
@@ -455,6 +489,7 @@ impl Network {
     /// traced nor counted.
     pub(crate) fn audit(&self, from: ServerId, to: ServerId, audit: Audit) {
         let wires = &mut *self.0.borrow_mut();
+        wires.admit(to);
         let parcel = Parcel::Audit { from, audit };
         if wires.cluster(from) != wires.cluster(to) {
             return;
@@ -515,7 +550,35 @@ impl Network {
     }
 }
 
+impl Way for Network {
+    fn call(&self, to: ServerId, call: Call) {
+        Network::call(self, to, call);
+    }
+
+    fn servers(&self) -> Vec<ServerId> {
+        Network::servers(self)
+    }
+
+    fn up(&self) -> (usize, usize) {
+        Network::up(self)
+    }
+
+    fn leader(&self) -> Option<ServerId> {
+        Network::leader(self)
+    }
+}
+
 impl Wires {
+    /// Makes room for a server of another process: its connection has shown its cluster.
+    fn admit(&mut self, to: ServerId) {
+        if let Some((home, _)) = &self.outlet
+            && !self.ports.contains_key(&to)
+        {
+            let cluster = self.cluster(*home).unwrap_or_default();
+            self.ports.insert(to, Port { cluster, ..Port::new() });
+        }
+    }
+
     fn cluster(&self, id: ServerId) -> Option<Uuid> {
         self.ports.get(&id).map(|port| port.cluster)
     }
@@ -608,7 +671,15 @@ impl Wires {
     fn deliver(&mut self, to: ServerId, parcel: Parcel) {
         let Some(port) = self.ports.get_mut(&to) else { return };
         let Some(running) = &port.running else {
-            return self.lost(to, &parcel, "the server is down");
+            return match (&self.outlet, parcel) {
+                (Some((home, outlet)), Parcel::Peer { message, cargo, .. }) if *home != to => {
+                    outlet.message(to, message, cargo);
+                }
+                (Some((home, outlet)), Parcel::Audit { audit, .. }) if *home != to => {
+                    outlet.audit(to, audit);
+                }
+                (_, parcel) => self.lost(to, &parcel, "the server is down"),
+            };
         };
         if running.life.paused() {
             if port.held.len() < MAX_HELD {
@@ -651,32 +722,7 @@ impl Wires {
             let role = running.life.role().map(|(role, _)| role);
             self.traffic.deliver(self.clock.now(), from, to, role, &message);
         }
-        let address = &running.address;
-        match message {
-            Message::AppendEntries(append) => {
-                let entries = match cargo {
-                    Cargo::Entries(entries) => entries,
-                    Cargo::Nothing | Cargo::Part(_) => Entries::default(),
-                };
-                address.do_send(Replicate { from, append, entries });
-            }
-            Message::AppendEntriesReply(message) => address.do_send(FromPeer { from, message }),
-            Message::RequestVote(message) => address.do_send(FromPeer { from, message }),
-            Message::RequestVoteReply(message) => address.do_send(FromPeer { from, message }),
-            Message::ReadIndex(message) => address.do_send(FromPeer { from, message }),
-            Message::ReadIndexReply(message) => address.do_send(FromPeer { from, message }),
-            Message::InstallSnapshot(install) => {
-                let part = match cargo {
-                    Cargo::Part(bytes) => bytes,
-                    Cargo::Nothing | Cargo::Entries(_) => Bytes::new(),
-                };
-                address.do_send(Transfer { from, install, part });
-            }
-            Message::InstallSnapshotReply(message) => address.do_send(FromPeer { from, message }),
-            Message::TimeoutNow(message) => address.do_send(FromPeer { from, message }),
-            Message::Rejoin(message) => address.do_send(FromPeer { from, message }),
-            Message::RejoinReply(message) => address.do_send(FromPeer { from, message }),
-        }
+        put_in(&running.address, from, message, cargo);
     }
 
     /// Loses a message for want of room; a caller is told to come later.
@@ -732,6 +778,35 @@ impl Parcel {
             }
             Parcel::Call(_) => None,
         }
+    }
+}
+
+/// Puts a message of the protocol into a server's mailbox.
+pub(crate) fn put_in(server: &Addr<Server>, from: ServerId, message: Message, cargo: Cargo) {
+    match message {
+        Message::AppendEntries(append) => {
+            let entries = match cargo {
+                Cargo::Entries(entries) => entries,
+                Cargo::Nothing | Cargo::Part(_) => Entries::default(),
+            };
+            server.do_send(Replicate { from, append, entries });
+        }
+        Message::InstallSnapshot(install) => {
+            let part = match cargo {
+                Cargo::Part(bytes) => bytes,
+                Cargo::Nothing | Cargo::Entries(_) => Bytes::new(),
+            };
+            server.do_send(Transfer { from, install, part });
+        }
+        Message::AppendEntriesReply(message) => server.do_send(FromPeer { from, message }),
+        Message::RequestVote(message) => server.do_send(FromPeer { from, message }),
+        Message::RequestVoteReply(message) => server.do_send(FromPeer { from, message }),
+        Message::ReadIndex(message) => server.do_send(FromPeer { from, message }),
+        Message::ReadIndexReply(message) => server.do_send(FromPeer { from, message }),
+        Message::InstallSnapshotReply(message) => server.do_send(FromPeer { from, message }),
+        Message::TimeoutNow(message) => server.do_send(FromPeer { from, message }),
+        Message::Rejoin(message) => server.do_send(FromPeer { from, message }),
+        Message::RejoinReply(message) => server.do_send(FromPeer { from, message }),
     }
 }
 

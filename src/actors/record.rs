@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::panic::last_panic;
-use super::{Order, OrderError};
+use super::{Meter, Order, OrderError};
 use crate::invariants::{Fact, Monitor, Property, Violation};
 use crate::raft::{
     Configuration, HandoverReason, Index, Position, RoleKind, ServerId, Term, Time, Why,
@@ -147,6 +147,7 @@ pub enum EventKind {
 pub struct Recorder {
     record: Rc<RefCell<Record>>,
     monitor: Option<Rc<RefCell<Monitor>>>,
+    meter: Option<Rc<dyn Meter>>,
 }
 
 type Watcher = Box<dyn FnMut(&Event)>;
@@ -182,7 +183,18 @@ impl Recorder {
         Self {
             record: Rc::new(RefCell::new(record)),
             monitor: monitor.map(|monitor| Rc::new(RefCell::new(monitor))),
+            meter: None,
         }
+    }
+
+    /// The same, with somebody who keeps the numbers.
+    pub(crate) fn with_meter(self, meter: Option<Rc<dyn Meter>>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// Who keeps the numbers.
+    pub(crate) fn meter(&self) -> Option<&dyn Meter> {
+        self.meter.as_deref()
     }
 
     /// The latest `count` events, oldest first.

@@ -201,7 +201,7 @@ impl Sandbox {
         let number = self.clients.get();
         self.clients.set(number + 1);
         let luck = stream(self.seed, &Stream::Client(number));
-        Client::new(self.network.clone(), self.clock, luck)
+        Client::new(Rc::new(self.network.clone()), self.clock, luck)
     }
 
     /// A way to one server for opaque commands, if it runs. It ends with the server's life, and

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
 use bytes::Bytes;
 
-use super::call::{Answered, CallError, answer};
+use super::call::answer;
 use super::messages::{
     Applied, Apply, Developed, End, Inspect, Inspection, Picture, Query, SetPace, Wake,
 };
@@ -15,6 +15,7 @@ use super::record::{Alarm, EventKind, Recorder};
 use super::server::Server;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
+use crate::net::{Answered, CallError};
 use crate::raft::{ChunkId, Entry, Index, Payload, Refusal, RoleKind, ServerId};
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
@@ -177,6 +178,8 @@ impl StateMachine {
     }
 
     fn apply(&mut self, batch: Apply) {
+        let began =
+            self.recorder.meter().map(|_| (tokio::time::Instant::now(), batch.entries.len()));
         let leads = matches!(self.life.role(), Some((RoleKind::Leader, _)));
         let tell = leads && self.recorder.records_commands();
         let monitored = self.recorder.monitors();
@@ -218,6 +221,9 @@ impl StateMachine {
                 self.recorder.tell(&Fact::Answered { server: self.id, index });
                 answer(reply, Ok(Answered { index, answer: said }));
             }
+        }
+        if let (Some(meter), Some((began, entries))) = (self.recorder.meter(), began) {
+            meter.applied(entries, began.elapsed());
         }
         self.answer_waiting();
         if batch.report {

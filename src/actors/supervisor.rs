@@ -14,24 +14,23 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::call::Inbox;
 use super::clock::{Clock, LocalClock};
+use super::launch::{Launch, launch};
 use super::messages::{Ask, Asked, Disrupt, End, Inspect, Observe, Retime, SetPace, Snap, Wake};
-use super::network::{Life, Network, Running};
+use super::network::{Network, Running};
 use super::record::{EventKind, Recorder};
-use super::server::{Parts, Server};
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::Machine;
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers, SnapshotPolicy};
-use crate::invariants::{Fact, Stamp};
+use crate::invariants::Fact;
 use crate::net::LinkRule;
 use crate::raft::{
-    Change, ChangeRefusal, ChangeRequest, Configuration, Entry, HandoverRefusal, Index, Node,
-    Options, Payload, Persistent, ServerId, Time, Timing,
+    Change, ChangeRefusal, ChangeRequest, Configuration, Entry, HandoverRefusal, Index, Options,
+    Payload, Persistent, ServerId, Time, Timing,
 };
 use crate::storage::{
-    DiskFault, DiskKind, DiskSpeed, Identity, Recovered, Refused, ServerDisk, Storage,
-    StorageError, Unsalvaged,
+    DiskFault, DiskKind, DiskSpeed, Identity, Refused, ServerDisk, Storage, StorageError,
+    Unsalvaged,
 };
 
 /// Builds an empty state machine, for a server that starts.
@@ -275,48 +274,21 @@ impl Supervisor {
     /// Starts a server from what its disk kept, and from nothing else.
     fn start_server(&mut self, id: ServerId, storage: Box<dyn Storage>) {
         let Some(local) = self.local_clocks.get(&id).cloned() else { return };
-        let now = local.at(self.clock.now());
-        let mut luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
-        let mut draw = || rand::Rng::next_u64(&mut luck);
-        let Recovered { persistent, torn } = storage.load();
-        if let Some(tail) = torn {
-            self.recorder.record(EventKind::Torn { server: id, tail });
-        }
-        self.tell_started(id, &*storage, &persistent);
-        let node = Node::new(id, self.options.clone(), persistent, now, &mut draw);
-        let (life, inbox) = (Life::default(), Inbox::new());
-        let (network, recorder, clock) = (self.network.clone(), self.recorder.clone(), self.clock);
-        let pace = self.paces.get(&id).copied().unwrap_or_default();
-        let machine = (self.machine)();
-        let mut running = None;
-        let address = Server::create(|ctx| {
-            use actix::AsyncContext;
-            let to_server = ctx.address();
-            let policy = self.snapshots;
-            let (life, recorder) = (life.clone(), recorder.clone());
-            let machine =
-                StateMachine::new(id, machine, to_server, life.clone(), recorder.clone(), pace)
-                    .start();
-            running = Some(machine.clone());
-            let (inbox, network) = (inbox.clone(), network.clone());
-            Server::new(Parts {
-                id,
-                node,
-                storage,
-                network,
-                recorder,
-                clock,
-                local,
-                life,
-                luck,
-                machine,
-                inbox,
-                policy,
-            })
+        let luck = stream(self.seed, &Stream::Server { id, life: self.network.life(id) });
+        let running = launch(Launch {
+            id,
+            options: self.options.clone(),
+            policy: self.snapshots,
+            storage,
+            network: self.network.clone(),
+            recorder: self.recorder.clone(),
+            clock: self.clock,
+            local,
+            luck,
+            machine: (self.machine)(),
+            pace: self.paces.get(&id).copied().unwrap_or_default(),
         });
-        if let Some(machine) = running {
-            self.network.plug(id, Running { address, machine, inbox, life });
-        }
+        self.network.plug(id, running);
         self.ended.remove(&id);
         self.failures.remove(&id);
     }
@@ -329,24 +301,6 @@ impl Supervisor {
             }
             self.ended.insert(id, Condition::Failed);
             self.failures.insert(id, error);
-        }
-    }
-
-    fn tell_started(&self, server: ServerId, storage: &dyn Storage, kept: &Persistent) {
-        if self.recorder.monitors() {
-            let Persistent { current_term: term, voted_for, base, recovering, .. } = *kept;
-            let entries = storage.read(base.index, Index(u64::MAX), u64::MAX);
-            let log: Vec<_> = entries.iter().map(Stamp::of).collect();
-            self.recorder.tell(&Fact::Started {
-                server,
-                term,
-                voted_for,
-                snapshot: kept.snapshot.last_included.index,
-                configuration: (kept.snapshot.configured_at, &kept.snapshot.configuration),
-                base,
-                log: &log,
-                recovering,
-            });
         }
     }
 

@@ -1,8 +1,10 @@
 //! Commands with conditions, and commands that belong together.
 
+use uuid::Uuid;
+
 use super::command::Part;
 use super::execute::{Entry, Files};
-use super::limits::MAX_BATCH;
+use super::limits::{MAX_BATCH, MAX_VERSIONS};
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
 use crate::museum::{Bug, on};
@@ -20,6 +22,26 @@ impl Files {
             return Err(Refusal::RevisionChanged { file, expected, found });
         }
         Ok(())
+    }
+
+    /// Checks that a file is one of these versions, or is not; any file is, if there are none.
+    pub(super) fn check_version(
+        &self,
+        file: String,
+        versions: &[(Uuid, u64)],
+        is: bool,
+    ) -> Result<(), Refusal> {
+        let (count, limit) = (versions.len() as u64, MAX_VERSIONS as u64);
+        if count > limit {
+            return Err(Refusal::TooManyVersions { count, limit });
+        }
+        let found = match self.catalogue.resolve(&file) {
+            Ok((uuid, found)) => Some((uuid, found.revision())),
+            Err(Refusal::NoSuchFile { .. }) => None,
+            Err(refusal) => return Err(refusal),
+        };
+        let known = found.is_some_and(|found| versions.is_empty() || versions.contains(&found));
+        if known == is { Ok(()) } else { Err(Refusal::OtherVersion { file, found }) }
     }
 
     /// Carries out all commands or none.

@@ -75,15 +75,20 @@ impl Catalogue {
     }
 
     /// The file meant by `reference`: an exact name, else a uuid, else the beginning of exactly one
-    /// uuid (at least 4 hexadecimal digits, dashes optional).
+    /// uuid (at least 4 hexadecimal digits, dashes optional). Behind a `/`, with which no name
+    /// begins, an exact name and nothing else.
     ///
     /// # Errors
     /// No such file, or several.
     pub(super) fn resolve(&self, reference: &str) -> Result<(Uuid, &File), Refusal> {
+        let exact = reference.strip_prefix('/');
+        let none = || Refusal::NoSuchFile { file: exact.unwrap_or(reference).to_owned() };
+        if let Some(name) = exact {
+            return self.named(name).ok_or_else(none);
+        }
         if let Some(found) = self.named(reference) {
             return Ok(found);
         }
-        let none = || Refusal::NoSuchFile { file: reference.to_owned() };
         let (lowest, highest) = uuids_beginning_with(reference).ok_or_else(none)?;
         let mut meant = self.files.range(lowest, highest).map(|(uuid, file)| (uuid, &**file));
         let (uuid, file) = meant.next().ok_or_else(none)?;
@@ -239,6 +244,17 @@ mod tests {
         let files = catalogue(&[(A, "a"), (B, named_like_a.as_str()), (C, "0f3a")]);
         assert_eq!(meant(&files, &named_like_a), Ok(B));
         assert_eq!(meant(&files, "0f3a"), Ok(C));
+    }
+
+    #[test]
+    fn behind_a_slash_stands_a_name_and_nothing_else() {
+        let files = catalogue(&[(A, "a"), (C, "d/e")]);
+        assert_eq!((meant(&files, "/a"), meant(&files, "/d/e")), (Ok(A), Ok(C)));
+        let uuid = Uuid::from_u128(A).to_string();
+        for name in ["0f3b", uuid.as_str(), "", "/a"] {
+            let refusal = Refusal::NoSuchFile { file: name.into() };
+            assert_eq!(meant(&files, &format!("/{name}")), Err(refusal));
+        }
     }
 
     #[test]

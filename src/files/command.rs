@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+#[cfg(doc)]
+use super::limits::{KEY_WINDOW, MAX_VERSIONS};
 use super::limits::{MAX_BATCH, MAX_DATA, Size};
 use super::name::printable;
 use super::nested;
@@ -22,8 +24,9 @@ const DESCRIBED: usize = 3;
 /// [`Request::encode`]).
 ///
 /// `file` is a reference, resolved when the command is applied: an exact name, else a uuid, else
-/// at least 4 hexadecimal digits with which exactly one uuid begins. Uuids of new files and uploads
-/// are drawn by whoever proposes the command. Variants are only ever added at the end.
+/// at least 4 hexadecimal digits with which exactly one uuid begins; or `/` and an exact name, which
+/// then means no other file. Uuids of new files and uploads are drawn by whoever proposes the
+/// command. Variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Command {
@@ -103,6 +106,19 @@ pub enum Command {
         #[serde(deserialize_with = "nested::deserialize")]
         parts: Vec<Part>,
     },
+    /// Carries a command out, with the data of this one, only if a file is, or is not, one of these
+    /// versions; else it is refused with [`Refusal::OtherVersion`]. Answered as the command is.
+    IfVersion {
+        /// Which file.
+        file: String,
+        /// Uuids and revisions, at most [`MAX_VERSIONS`]; none of them stands for any file.
+        versions: Vec<(Uuid, u64)>,
+        /// Whether it must be one of them, or must not.
+        is: bool,
+        /// What to do then.
+        #[serde(deserialize_with = "nested::deserialize")]
+        command: Box<Command>,
+    },
 }
 
 /// A command of a batch.
@@ -129,12 +145,27 @@ pub struct Request {
     pub command: Command,
 }
 
-/// All that a log entry can say: the header of its payload.
+/// What makes a request recognisable in whatever session it comes again: a client's own number for
+/// it. The first that uses a number is carried out; those that follow are given its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The client: a number that is drawn at random, or hashed from what it is called.
+    pub client: u64,
+    /// The client's number for the request. It must not use one that lies [`KEY_WINDOW`] or more
+    /// behind the highest.
+    pub serial: u64,
+    /// A hash of what is asked: a number that comes again with something else is refused.
+    pub fingerprint: u64,
+}
+
+/// All that a log entry can say: the header of its payload. Variants are only ever added at the
+/// end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Operation<R = Request> {
     OpenSession,
     CloseSession { session: u64 },
     Request(R),
+    Keyed(Key, R),
 }
 
 /// The payload that opens a session; answered by `SessionOpened`. Logged twice, it opens two: the
@@ -154,7 +185,9 @@ pub fn describe(payload: &Bytes) -> String {
     match Operation::decode(payload) {
         Ok((Operation::OpenSession, _)) => "open session".to_owned(),
         Ok((Operation::CloseSession { session }, _)) => format!("close session {session}"),
-        Ok((Operation::Request(Request { command, .. }), data)) => command.describe(data.len()),
+        Ok((Operation::Request(request) | Operation::Keyed(_, request), data)) => {
+            request.command.describe(data.len())
+        }
         Err(_) => format!("not a file command ({})", Size(payload.len() as u64)),
     }
 }
@@ -163,6 +196,22 @@ impl Command {
     /// This command, if `file` still has this revision then; 0: if there is no such file.
     pub fn if_revision(self, file: impl Into<String>, revision: u64) -> Self {
         Self::If { file: file.into(), revision, command: Box::new(self) }
+    }
+
+    /// This command, if `file` then is one of these versions (`is`), or none of them; no versions
+    /// stand for all.
+    pub fn if_version(self, file: impl Into<String>, versions: Vec<(Uuid, u64)>, is: bool) -> Self {
+        Self::IfVersion { file: file.into(), versions, is, command: Box::new(self) }
+    }
+
+    /// The upload that it uses up, if it does.
+    pub(super) fn upload(&self) -> Option<Uuid> {
+        match self {
+            Self::Create { upload, .. } => *upload,
+            Self::AppendStaged { upload, .. } => Some(*upload),
+            Self::If { command, .. } | Self::IfVersion { command, .. } => command.upload(),
+            _ => None,
+        }
     }
 
     /// All of these commands or none, each with its data; and the data to send with them.
@@ -181,7 +230,7 @@ impl Command {
     pub(super) fn holds_batch(&self) -> bool {
         match self {
             Self::Batch { .. } => true,
-            Self::If { command, .. } => command.holds_batch(),
+            Self::If { command, .. } | Self::IfVersion { command, .. } => command.holds_batch(),
             _ => false,
         }
     }
@@ -189,7 +238,7 @@ impl Command {
     fn takes_data(&self) -> bool {
         match self {
             Self::Stage { .. } | Self::Create { upload: None, .. } | Self::Append { .. } => true,
-            Self::If { command, .. } => command.takes_data(),
+            Self::If { command, .. } | Self::IfVersion { command, .. } => command.takes_data(),
             Self::Batch { parts } => {
                 parts.iter().all(|part| part.bytes == 0 || part.command.takes_data())
             }
@@ -201,7 +250,9 @@ impl Command {
     fn describe(&self, data: usize) -> String {
         match self {
             Self::Stage { .. } | Self::Append { .. } => format!("{self} +{}", Size(data as u64)),
-            Self::If { command, .. } => format!("{}{}", self.condition(), command.describe(data)),
+            Self::If { command, .. } | Self::IfVersion { command, .. } => {
+                format!("{}{}", self.condition(), command.describe(data))
+            }
             Self::Batch { parts } => {
                 let shown = parts.iter().take(DESCRIBED);
                 let shown: Vec<_> =
@@ -220,6 +271,11 @@ impl Command {
             Self::If { file, revision, .. } => {
                 format!("if {} is at revision {revision}: ", printable(file))
             }
+            Self::IfVersion { file, versions, is, .. } => {
+                let known = if versions.is_empty() { "any" } else { "as known" };
+                let word = if *is { "if" } else { "unless" };
+                format!("{word} {} is {known}: ", printable(file))
+            }
             _ => String::new(),
         }
     }
@@ -229,6 +285,11 @@ impl Request {
     /// The request as the payload of a log entry: a postcard header, then `data` as it is.
     pub fn encode(&self, data: &[u8]) -> Bytes {
         Operation::Request(self).encode(data)
+    }
+
+    /// The same, under a key.
+    pub fn encode_keyed(&self, key: Key, data: &[u8]) -> Bytes {
+        Operation::Keyed(key, self).encode(data)
     }
 }
 
@@ -272,14 +333,23 @@ impl Operation {
     }
 
     fn takes_data(&self) -> bool {
-        matches!(self, Self::Request(request) if request.command.takes_data())
+        self.request().is_some_and(|request| request.command.takes_data())
+    }
+
+    fn request(&self) -> Option<&Request> {
+        match self {
+            Self::Request(request) | Self::Keyed(_, request) => Some(request),
+            Self::OpenSession | Self::CloseSession { .. } => None,
+        }
     }
 
     /// How many commands it consists of.
     fn commands(&self) -> usize {
-        let Self::Request(request) = self else { return 1 };
+        let Some(request) = self.request() else { return 1 };
         let mut command = &request.command;
-        while let Command::If { command: inner, .. } = command {
+        while let Command::If { command: inner, .. } | Command::IfVersion { command: inner, .. } =
+            command
+        {
             command = inner;
         }
         if let Command::Batch { parts } = command { parts.len().max(1) } else { 1 }
@@ -305,7 +375,9 @@ impl fmt::Display for Command {
                 write!(f, "rename {} {}", printable(file), printable(name))
             }
             Self::Discard { upload } => write!(f, "discard {}", Short(upload)),
-            Self::If { command, .. } => write!(f, "{}{command}", self.condition()),
+            Self::If { command, .. } | Self::IfVersion { command, .. } => {
+                write!(f, "{}{command}", self.condition())
+            }
             Self::Batch { parts } => write!(f, "batch of {}", parts.len()),
         }
     }

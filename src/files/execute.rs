@@ -60,6 +60,10 @@ impl Files {
                 self.execute(entry, *command)
             }
             Command::Batch { parts } => self.batch(entry, parts),
+            Command::IfVersion { file, versions, is, command } => {
+                self.check_version(file, &versions, is)?;
+                self.execute(entry, *command)
+            }
         }
     }
 

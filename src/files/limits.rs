@@ -17,6 +17,13 @@ pub const MAX_PAGE: usize = 500;
 /// The most commands of one [`Command::Batch`](super::Command::Batch).
 pub const MAX_BATCH: usize = 64;
 
+/// The most versions that one [`Command::IfVersion`](super::Command::IfVersion) names.
+pub const MAX_VERSIONS: usize = 16;
+
+/// How many of a client's numbers a [`Key`](super::Key) may lie behind its highest: the answers to
+/// so many are kept.
+pub const KEY_WINDOW: u64 = 128;
+
 /// What the store holds at most. Must be equal on all servers: a refusal is part of the
 /// replicated history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +39,8 @@ pub struct Limits {
     /// Chunks of one upload waiting for an earlier one. Default 256, so that the chunk that closes
     /// a gap never has much to hash at once.
     pub chunks_ahead: usize,
-    /// Sessions; opening one more expires the least recently used. Default 4096.
+    /// Sessions; opening one more expires the least recently used. As many clients that use keys
+    /// are remembered, by the same rule. Default 4096.
     pub sessions: usize,
     /// Answers kept for one session because the client has not acknowledged them; most have less
     /// than 100 bytes, none more than 16 KiB for each command. Default 256.

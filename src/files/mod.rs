@@ -14,6 +14,8 @@
 //!   upload is applied. Chunks are kept as slices of the log's own bytes.
 //! - **Sessions** make requests exactly-once (Raft thesis, section 6.3): a client opens a session,
 //!   numbers its requests, and a repeated number is answered from the session's table.
+//! - **Keys** make them exactly-once across sessions, too: a client that knows no session, and speaks
+//!   now to this server and now to that, gives its request a [`Key`] of its own.
 //! - **Conditions and batches**: a command may be carried out [only if](Command::If) a file still
 //!   has the revision that its client saw, and [several](Command::Batch) all or none.
 //! - **Queries** read and change nothing; when they may be asked (read index, lease, stale) is the
@@ -41,6 +43,7 @@ mod execute;
 mod file;
 mod history;
 mod journal;
+mod keys;
 mod limits;
 mod name;
 mod nested;
@@ -62,11 +65,12 @@ mod testing;
 #[cfg(test)]
 mod traps;
 
-pub use command::{Command, Part, Request, close_session, describe, open_session};
+pub use command::{Command, Key, Part, Request, close_session, describe, open_session};
 pub use file::{ContentHash, FileInfo};
 pub use history::{Change, ChangeKind};
 pub use limits::{
-    CHUNK_BYTES, HistoryLimits, Limits, MAX_BATCH, MAX_DATA, MAX_PAGE, MAX_READ, Size,
+    CHUNK_BYTES, HistoryLimits, KEY_WINDOW, Limits, MAX_BATCH, MAX_DATA, MAX_PAGE, MAX_READ,
+    MAX_VERSIONS, Size,
 };
 pub use name::{FileName, NameError};
 pub use past::VersionInfo;

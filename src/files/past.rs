@@ -170,10 +170,14 @@ impl<'a> Past<'a> {
 
     /// [`Catalogue::resolve`], at that time.
     fn resolve(self, reference: &str, index: u64) -> Result<Uuid, Refusal> {
-        if let Some(uuid) = self.named(reference, index) {
+        let exact = reference.strip_prefix('/');
+        let none = || Refusal::NoSuchFile { file: exact.unwrap_or(reference).to_owned() };
+        if let Some(uuid) = self.named(exact.unwrap_or(reference), index) {
             return Ok(uuid);
         }
-        let none = || Refusal::NoSuchFile { file: reference.to_owned() };
+        if exact.is_some() {
+            return Err(none());
+        }
         let (lowest, highest) = uuids_beginning_with(reference).ok_or_else(none)?;
         let mut meant = self.uuids(lowest, highest, index);
         let Some(uuid) = meant.next() else { return Err(none()) };
@@ -289,11 +293,13 @@ mod tests {
         let name = FileName::new("a").unwrap();
         let (uuid, size, revision) = (uuid(1 << 100), 4, 2);
         let info = VersionInfo { uuid, name, size, revision, index: 3 };
-        assert_eq!(stat_at(&bench, "a", 3), Ok(info));
+        assert_eq!(stat_at(&bench, "a", 3), Ok(info.clone()));
+        assert_eq!(stat_at(&bench, "/a", 3), Ok(info));
         // By uuid, and by its beginning, though it is gone by now.
         let whole = uuid.to_string();
         for reference in [whole.as_str(), &whole[..8]] {
             assert_eq!(stat_at(&bench, reference, 5).unwrap().revision, 3);
+            assert!(stat_at(&bench, &format!("/{reference}"), 5).is_err(), "that is a name");
             assert!(stat_at(&bench, reference, 6).is_err());
             assert!(stat_at(&bench, reference, 1).is_err());
         }

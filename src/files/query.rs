@@ -77,6 +77,15 @@ pub enum Query {
         /// At most so many bytes, and at most [`MAX_READ`](super::MAX_READ).
         limit: u64,
     },
+    /// About one file, and part of its content, at once; answered by `Fetched`.
+    Fetch {
+        /// Which one.
+        file: String,
+        /// From which byte on.
+        offset: u64,
+        /// At most so many bytes, and at most [`MAX_READ`](super::MAX_READ).
+        limit: u64,
+    },
 }
 
 impl Query {

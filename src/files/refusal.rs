@@ -219,6 +219,49 @@ pub enum Refusal {
         /// The index of the last entry that was applied.
         applied: u64,
     },
+    /// The file is not one of the versions that the client knows, or is one that it was not to be.
+    #[error("{}", other_version(file, *found))]
+    OtherVersion {
+        /// The reference that was given.
+        file: String,
+        /// Its uuid and revision, if it exists.
+        found: Option<(Uuid, u64)>,
+    },
+    /// A condition names more versions than it may.
+    #[error("{count} versions in one condition; the limit is {limit}")]
+    TooManyVersions {
+        /// How many it names.
+        count: u64,
+        /// The most it may name.
+        limit: u64,
+    },
+    /// A key comes again with another request.
+    #[error("request {serial} of this client was another one: draw a new key for each request")]
+    KeyReused {
+        /// The serial number of the key.
+        serial: u64,
+    },
+    /// A key so far behind the client's highest that its answer is forgotten.
+    #[error(
+        "request {serial} of this client is forgotten: all below {first} are; look whether it was \
+         carried out"
+    )]
+    KeyForgotten {
+        /// The serial number of the key.
+        serial: u64,
+        /// The lowest that is remembered.
+        first: u64,
+    },
+}
+
+fn other_version(file: &str, found: Option<(Uuid, u64)>) -> String {
+    let file = printable(file.strip_prefix('/').unwrap_or(file));
+    match found {
+        Some((uuid, revision)) => {
+            format!("`{file}` is {uuid} at revision {revision}, which the condition excludes")
+        }
+        None => format!("`{file}` does not exist, and was to"),
+    }
 }
 
 fn revision_changed(file: &str, expected: u64, found: u64) -> String {

@@ -122,6 +122,15 @@ pub enum Answer {
     },
     /// About a file as it was.
     Version(VersionInfo),
+    /// About one file, and part of its content.
+    Fetched {
+        /// What it is.
+        file: FileInfo,
+        /// Where the part begins.
+        offset: u64,
+        /// Its bytes.
+        bytes: Bytes,
+    },
 }
 
 impl Answer {
@@ -155,7 +164,7 @@ pub(super) fn encode_answer(reply: &Reply) -> Encoded {
 
 pub(super) fn encode(reply: &Reply) -> Bytes {
     let content = match reply {
-        Ok(Answer::Content { bytes, .. }) => bytes.len(),
+        Ok(Answer::Content { bytes, .. } | Answer::Fetched { bytes, .. }) => bytes.len(),
         _ => 0,
     };
     postcard::to_extend(reply, Vec::with_capacity(USUAL + content))

@@ -4,10 +4,11 @@ use blake3::Hasher;
 use bytes::Bytes;
 
 use super::catalogue::Catalogue;
-use super::command::{Operation, Request};
+use super::command::{Key, Operation, Request};
 use super::execute::{Entry, Files};
 use super::file::ContentHash;
 use super::history::History;
+use super::keys::Keys;
 use super::limits::{HistoryLimits, Limits, MAX_PAGE, MAX_READ};
 use super::past::{Past, Version};
 use super::query::Query;
@@ -23,6 +24,7 @@ use super::upload::Uploads;
 pub struct FileStore {
     files: Files,
     sessions: Sessions,
+    keys: Keys,
     history: History,
     /// The index of the last entry.
     applied: u64,
@@ -43,12 +45,12 @@ impl FileStore {
     /// What a snapshot of `index` holds, as a store.
     pub(super) fn restored(
         files: Files,
-        sessions: Sessions,
+        (sessions, keys): (Sessions, Keys),
         history: HistoryLimits,
         index: u64,
     ) -> Self {
         let history = History::since(index, history);
-        Self { files, sessions, history, applied: index, carried_out: None }
+        Self { files, sessions, keys, history, applied: index, carried_out: None }
     }
 
     /// Applies the payload of the log entry at `index` and returns the answer, for
@@ -69,7 +71,12 @@ impl FileStore {
         self.carried_out = None;
         self.applied = index;
         match Operation::decode(command) {
-            Ok((Operation::Request(request), data)) => self.apply_request(index, request, &data),
+            Ok((Operation::Request(request), data)) => {
+                self.apply_request(index, None, request, &data)
+            }
+            Ok((Operation::Keyed(key, request), data)) => {
+                self.apply_request(index, Some(key), request, &data)
+            }
             Ok((Operation::OpenSession, _)) => encode_answer(&Ok(self.open_session(index))),
             Ok((Operation::CloseSession { session }, _)) => {
                 encode_answer(&self.close_session(session))
@@ -87,7 +94,7 @@ impl FileStore {
     /// The store as it is now, for a snapshot, while this one goes on. Costs less than a
     /// millisecond for a million files, and shares all content.
     pub fn freeze(&self) -> Frozen {
-        Frozen::new(&self.files, &self.sessions)
+        Frozen::new(&self.files, &self.sessions, &self.keys)
     }
 
     /// Begins to rebuild what a snapshot holds, within the limits of this store, which stays as it
@@ -105,7 +112,8 @@ impl FileStore {
     /// A number that is equal where files, sessions, stored answers and uploads are, kept up to
     /// date by every entry: servers that have applied the same entries compare it at no cost.
     pub fn state_hash(&self) -> u64 {
-        state_hash(&self.files.catalogue, &self.files.uploads, &self.sessions)
+        let Files { catalogue, uploads, .. } = &self.files;
+        state_hash(catalogue, uploads, &self.sessions, &self.keys)
     }
 
     /// Answers the bytes of a [`Query`], for [`Answer::decode`]. Changes nothing.
@@ -140,14 +148,37 @@ impl FileStore {
         self.sessions.len()
     }
 
-    fn apply_request(&mut self, index: u64, request: Request, data: &Bytes) -> Encoded {
+    fn apply_request(
+        &mut self,
+        index: u64,
+        key: Option<Key>,
+        request: Request,
+        data: &Bytes,
+    ) -> Encoded {
         match self.sessions.admit(index, &request, &self.files.limits) {
             Ok(Admission::New(admitted)) => {
                 let Request { session, serial, command, .. } = request;
-                self.carried_out = Some((session, serial));
-                let reply = self.files.execute(Entry { index, session, data }, command);
-                self.history.extend(self.files.changes.drain(..));
-                let answer = encode_answer(&reply);
+                let entry = Entry { index, session, data };
+                let known = key.and_then(|key| self.keys.answer(index, key, &self.files.limits));
+                let answer = match known {
+                    Some(reply) => {
+                        if let Some(upload) = command.upload() {
+                            // It came again, and nobody else will use it.
+                            let _ = self.files.uploads.discard(session, upload);
+                        }
+                        Encoded::from_slice(&reply)
+                    }
+                    None => {
+                        self.carried_out = Some((session, serial));
+                        let reply = self.files.execute(entry, command);
+                        self.history.extend(self.files.changes.drain(..));
+                        let answer = encode_answer(&reply);
+                        if let Some(key) = key {
+                            self.keys.record(key, &Bytes::copy_from_slice(&answer));
+                        }
+                        answer
+                    }
+                };
                 admitted.record(serial, Encoded::from_slice(&answer));
                 answer
             }
@@ -210,6 +241,11 @@ impl FileStore {
                 let version = self.past().at_revision(uuid, revision)?;
                 Ok(page(&version, offset, limit))
             }
+            Query::Fetch { file, offset, limit } => {
+                let (uuid, file) = catalogue.resolve(&file)?;
+                let bytes = file.content().read(offset, bounded(limit, MAX_READ));
+                Ok(Answer::Fetched { file: file.info(uuid), offset, bytes })
+            }
         }
     }
 
@@ -224,8 +260,13 @@ impl FileStore {
 }
 
 /// See [`FileStore::state_hash`].
-pub(super) fn state_hash(catalogue: &Catalogue, uploads: &Uploads, sessions: &Sessions) -> u64 {
-    sum::of_words(&[catalogue.sum(), uploads.sum(), sessions.sum()])
+pub(super) fn state_hash(
+    catalogue: &Catalogue,
+    uploads: &Uploads,
+    sessions: &Sessions,
+    keys: &Keys,
+) -> u64 {
+    sum::of_words(&[catalogue.sum(), uploads.sum(), sessions.sum()]).wrapping_add(keys.sum())
 }
 
 fn page(version: &Version<'_>, offset: u64, limit: u64) -> Answer {

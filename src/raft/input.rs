@@ -379,6 +379,8 @@ pub enum Refusal {
     Busy,
     /// The leader hands over to this server; ask again in a moment.
     HandingOver(ServerId),
+    /// The disk of the leader is full: it takes no writes, and hands over as soon as it can.
+    DiskFull,
 }
 
 /// How patient a server is (section 5.6: broadcast time ≪ election timeout ≪ time between
@@ -424,6 +426,7 @@ impl std::fmt::Display for Refusal {
             }
             Refusal::Busy => f.write_str("busy: too much is under way"),
             Refusal::HandingOver(to) => write!(f, "the leader hands over to {to}"),
+            Refusal::DiskFull => f.write_str("the leader's disk is full: make room"),
         }
     }
 }

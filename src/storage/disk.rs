@@ -6,7 +6,8 @@
 //! its own and answers [`poll`](Disk::poll) when that has reported; the simulated one knows the
 //! moment beforehand. Until a batch is done, a crash may leave any part of it.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -57,10 +58,29 @@ pub enum DiskError {
     /// A file that was there is gone.
     #[error("{0} is gone from its disk")]
     Gone(FileId),
+    /// The system refused something.
+    #[error("could not {doing} {path}: {error}")]
+    Refused {
+        /// What was to be done.
+        doing: &'static str,
+        /// The path.
+        path: String,
+        /// What the system says.
+        error: String,
+    },
+    /// The thread that writes to the disk has ended.
+    #[error("the thread that writes to its disk has ended: a bug, please report it")]
+    ThreadEnded,
 }
 
-/// A server's disk.
-pub(crate) trait Disk {
+impl DiskError {
+    pub(super) fn io(doing: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::Refused { doing, path: path.display().to_string(), error: error.to_string() }
+    }
+}
+
+/// What is on a server's disk.
+pub(crate) trait DiskFiles {
     /// The files: the log's, then the packs, each in the order of their numbers.
     fn files(&self) -> Result<Vec<FileId>, DiskError>;
 
@@ -70,7 +90,10 @@ pub(crate) trait Disk {
 
     /// At most `length` bytes of a file from `at` on; fewer if it is shorter.
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError>;
+}
 
+/// A server's disk.
+pub(crate) trait Disk: DiskFiles {
     /// Begins to carry out a batch, in this order, and to sync it. There must be none under way.
     fn commit(&mut self, changes: Vec<Change>, now: Time);
 
@@ -82,6 +105,20 @@ pub(crate) trait Disk {
 
     /// When the batch under way ends, if the disk knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
+}
+
+impl FileId {
+    /// The file with this name, as [`Display`](fmt::Display) writes it.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let (number, kind) = name.split_once('.')?;
+        let number: u64 = number.parse().ok()?;
+        let id = match kind {
+            "log" => Self::Log(number),
+            "pack" => Self::Pack(number),
+            _ => return None,
+        };
+        (number > 0 && id.to_string() == name).then_some(id)
+    }
 }
 
 impl fmt::Display for FileId {

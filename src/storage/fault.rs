@@ -6,7 +6,7 @@ pub enum DiskKind {
     /// Plain memory: syncs take time, a crash loses what is not synced, and nothing else happens.
     #[default]
     Memory,
-    /// The segment log, as real disks will run it, over simulated ones that can be harmed.
+    /// The segment log, as real disks run it, over simulated ones that can be harmed.
     Simulated,
 }
 

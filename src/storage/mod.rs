@@ -21,11 +21,12 @@
 //! | storage | for |
 //! |---|---|
 //! | [`MemoryDisk`] | the sandbox: a disk's crash rules and nothing else |
-//! | `SegmentLog` | real disks, when there are any: a log over the trait `Disk`, in `segments/` |
+//! | `SegmentLog` | real disks: a log over the trait `Disk`, in `segments/` |
 //!
-//! The simulation runs the segment log over a `SimulatedDisk`, which fails as disks do
+//! A [`DataDir`] has the segment log on files. The simulation runs it over a `SimulatedDisk`, which fails as disks do
 //! ([`DiskFault`]).
 
+mod directory;
 mod disk;
 mod error;
 mod fault;
@@ -48,15 +49,21 @@ use bytes::Bytes;
 
 use crate::raft::{ChunkId, Entries, Index, Persistent, ServerId, Term, Time};
 
-use disk::Disk;
+use disk::DiskFiles;
 
+pub use directory::{
+    DataDir, DirectoryError, Expected, Inspection, SYNC_BUCKETS, SyncTimes, inspect,
+};
 pub use disk::{DiskError, FileId};
 pub use error::{StorageError, TornTail};
 pub use fault::{DiskFault, DiskKind};
 pub use memory::MemoryDisk;
 pub(crate) use sandbox::{Refused, ServerDisk, Unsalvaged};
 pub use sandbox::{Salvage, Sizes};
-pub use segments::Identity;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use segments::log_recovery;
+pub use segments::{Identity, LogLine, Survey};
 pub use snapshots::Snapshot;
 
 /// Most bytes of a chunk of a snapshot.
@@ -123,6 +130,12 @@ pub trait Storage {
     /// If the storage has failed. The server must end: nothing it writes will be kept, and what it
     /// wrote last may be lost.
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError>;
+
+    /// Whether something that was written waits for room on a full disk. It is tried again and
+    /// again; until there is room nothing becomes durable, so that new writes are best refused.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// When [`durable`](Storage::durable) has news, if the storage knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
@@ -230,6 +243,10 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
 
     fn durable(&mut self, now: Time) -> Result<Durable, StorageError> {
         self.borrow_mut().durable(now)
+    }
+
+    fn is_full(&self) -> bool {
+        self.borrow().is_full()
     }
 
     fn deadline(&self) -> Option<Time> {

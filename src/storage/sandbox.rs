@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::harm::{Harm, can_harm, harm};
 use super::segments::{Identity, Options, SegmentLog};
 use super::simulated::SimulatedDisk;
-use super::{Disk, DiskFault, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
+use super::{DiskFault, DiskFiles, DiskKind, DiskSpeed, MemoryDisk, Storage, StorageError};
 use crate::museum::{Bug, on};
 use crate::raft::{
     ChunkId, Configuration, Entries, Entry, Index, Payload, Persistent, Position, ServerId, Term,

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::DiskSpeed;
-use super::disk::{Change, Disk, DiskError, FileId, Outcome};
+use super::disk::{Change, Disk, DiskError, DiskFiles, FileId, Outcome};
 use crate::raft::Time;
 
 /// A handle to a simulated disk.
@@ -119,7 +119,7 @@ impl SimulatedDisk {
     }
 }
 
-impl Disk for SimulatedDisk {
+impl DiskFiles for SimulatedDisk {
     fn files(&self) -> Result<Vec<FileId>, DiskError> {
         Ok(self.0.borrow().files.keys().copied().collect())
     }
@@ -137,7 +137,9 @@ impl Disk for SimulatedDisk {
         let end = bytes.len().min(start + length);
         Ok(Bytes::copy_from_slice(&bytes[start..end]))
     }
+}
 
+impl Disk for SimulatedDisk {
     fn commit(&mut self, changes: Vec<Change>, now: Time) {
         let medium = &mut *self.0.borrow_mut();
         assert!(medium.batch.is_none(), "invariant: one batch at a time");

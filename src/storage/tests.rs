@@ -13,8 +13,8 @@ use crate::raft::{Configuration, Entry, Payload, Persistent, Position, SnapshotM
 /// What a server would start from, its entries, and its snapshot.
 type State = (Persistent, Entries, Option<Snapshot>);
 
-struct Run {
-    disk: ServerDisk,
+pub(super) struct Run<D> {
+    pub(super) disk: D,
     storage: Box<dyn Storage>,
     now: Time,
     luck: ChaCha8Rng,
@@ -25,22 +25,66 @@ struct Run {
     /// Chunks that were put since a snapshot was saved.
     arrived: Vec<(ChunkWrite, ChunkId)>,
     durable: ChunkWrite,
-    torn: usize,
-    failed: usize,
+    pub(super) torn: usize,
+    pub(super) failed: usize,
 }
 
-fn luck(seed: u64, stream: u64) -> ChaCha8Rng {
+/// A disk, as a run sees it.
+pub(super) trait Bench {
+    /// What the server that starts now reads and writes.
+    fn start(&mut self) -> Box<dyn Storage>;
+    /// A fault of a disk that runs; those that it does not know do not happen.
+    fn suffer(&mut self, fault: DiskFault);
+    fn set_speed(&mut self, speed: DiskSpeed);
+    /// The server has ended: nobody has its storage any more.
+    fn ended(&mut self, orderly: bool, now: Time);
+    /// Whether the term in which the log was changed last outlives a server.
+    fn keeps_terms(&self) -> bool;
+}
+
+impl Bench for ServerDisk {
+    fn start(&mut self) -> Box<dyn Storage> {
+        self.storage().expect("no harm was done")
+    }
+
+    fn suffer(&mut self, fault: DiskFault) {
+        match self {
+            // It has no such faults.
+            Self::Memory(..) => ServerDisk::set_speed(self, DiskSpeed::default()),
+            Self::Simulated(_) => self.inflict(fault, true).unwrap(),
+        }
+    }
+
+    fn set_speed(&mut self, speed: DiskSpeed) {
+        ServerDisk::set_speed(self, speed);
+    }
+
+    fn ended(&mut self, orderly: bool, now: Time) {
+        ServerDisk::ended(self, orderly, now);
+    }
+
+    fn keeps_terms(&self) -> bool {
+        matches!(self, Self::Memory(..))
+    }
+}
+
+pub(super) fn identity(seed: u64) -> Identity {
+    Identity { cluster: Uuid::from_u64_pair(0, seed), server: ServerId(1) }
+}
+
+pub(super) fn luck(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut luck = ChaCha8Rng::seed_from_u64(seed);
     luck.set_stream(stream);
     luck
 }
 
-impl Run {
-    fn new(seed: u64, kind: DiskKind) -> Self {
-        let identity = Identity { cluster: Uuid::from_u64_pair(0, seed), server: ServerId(1) };
-        let founding = Persistent::founding(Configuration::new([1, 2, 3].map(ServerId)));
-        let disk = ServerDisk::new(kind, identity, founding, luck(seed, 1));
-        let storage = disk.storage().unwrap();
+fn simulated_run(seed: u64, kind: DiskKind) -> Run<ServerDisk> {
+    Run::new(seed, ServerDisk::new(kind, identity(seed), founding(), luck(seed, 1)))
+}
+
+impl<D: Bench> Run<D> {
+    pub(super) fn new(seed: u64, mut disk: D) -> Self {
+        let storage = disk.start();
         let (now, luck) = (Time::default(), luck(seed, 2));
         let mut run = Self {
             disk,
@@ -58,7 +102,7 @@ impl Run {
         run
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.luck.next_u64() % limit
     }
 
@@ -139,8 +183,14 @@ impl Run {
         self.storage.load().persistent.current_term
     }
 
-    fn step(&mut self) {
-        match self.below(27) {
+    pub(super) fn step(&mut self) {
+        let choice = self.below(27);
+        self.act(choice);
+    }
+
+    /// One thing of 27; the last two end the server, mostly.
+    pub(super) fn act(&mut self, choice: u64) {
+        match choice {
             0..3 => {
                 let (term, vote) = (self.term().0 + self.below(2), self.below(6));
                 let vote = (vote > 0).then_some(ServerId(vote));
@@ -157,11 +207,11 @@ impl Run {
                 self.wrote(write, true);
             }
             10..14 => self.storage.sync(self.now),
-            14 => self.inflict(DiskFault::Full),
-            15 => self.inflict(DiskFault::Free),
-            16 => self.inflict(DiskFault::Mend),
+            14 => self.disk.suffer(DiskFault::Full),
+            15 => self.disk.suffer(DiskFault::Free),
+            16 => self.disk.suffer(DiskFault::Mend),
             17 => self.disk.set_speed(DiskSpeed::Latency(Duration::from_millis(30))),
-            18 if self.below(3) == 0 => self.inflict(DiskFault::FailSync),
+            18 if self.below(3) == 0 => self.disk.suffer(DiskFault::FailSync),
             18 => self.disk.set_speed(DiskSpeed::Stalled),
             19..22 => {
                 let (id, bytes) = self.chunk();
@@ -178,14 +228,6 @@ impl Run {
         }
         self.now = self.now + Duration::from_millis(self.below(20));
         self.look();
-    }
-
-    fn inflict(&mut self, fault: DiskFault) {
-        match self.disk {
-            // It has no such faults.
-            ServerDisk::Memory(..) => self.disk.set_speed(DiskSpeed::default()),
-            ServerDisk::Simulated(_) => self.disk.inflict(fault, true).unwrap(),
-        }
     }
 
     /// Asks what is durable.
@@ -211,18 +253,19 @@ impl Run {
     fn crash(&mut self) {
         let orderly = self.below(8) == 0;
         match self.below(3) {
-            _ if orderly => self.inflict(DiskFault::Mend),
+            _ if orderly => self.disk.suffer(DiskFault::Mend),
             0 => {}
-            _ => self.inflict(DiskFault::Tear),
+            _ => self.disk.suffer(DiskFault::Tear),
         }
         self.end(orderly);
     }
 
     /// Ends the server and starts it again: nothing that was durable is missing, and of the rest
     /// a whole number of writes is there; all of them after an orderly end of a sound disk.
-    fn end(&mut self, orderly: bool) {
+    pub(super) fn end(&mut self, orderly: bool) {
+        self.storage = Box::new(MemoryDisk::new(&Persistent::default()));
         self.disk.ended(orderly, self.now);
-        self.storage = self.disk.storage().expect("no harm was done");
+        self.storage = self.disk.start();
         let kept = self.state(WriteId(0)).1;
         let place = self.states.iter().rposition(|(_, state)| is_found(state, &kept));
         let place = place.expect("what was durable is there");
@@ -234,7 +277,7 @@ impl Run {
         self.torn += usize::from(self.storage.load().torn.is_some());
         let term = match (&kept.0, kept.1.last()) {
             // In memory it is known.
-            _ if matches!(self.disk, ServerDisk::Memory(..)) => self.terms[place],
+            _ if self.disk.keeps_terms() => self.terms[place],
             (_, Some(entry)) => entry.term,
             (kept, None) => kept.base.term,
         };
@@ -265,11 +308,11 @@ fn whatever_disks_do_what_was_durable_is_there() {
     let (mut torn, mut failed, mut harmed) = (0, 0, 0);
     let (mut snapshots, mut lost) = (0, 0);
     for seed in 0..60 {
-        let mut run = Run::new(seed, DiskKind::Simulated);
+        let mut run = simulated_run(seed, DiskKind::Simulated);
         for _ in 0..150 {
             run.step();
         }
-        run.inflict(DiskFault::Mend);
+        run.disk.suffer(DiskFault::Mend);
         run.end(true);
         (torn, failed) = (torn + run.torn, failed + run.failed);
         snapshots += usize::from(run.storage.snapshot().is_some_and(|it| !it.chunks.is_empty()));
@@ -296,7 +339,7 @@ fn whatever_disks_do_what_was_durable_is_there() {
 #[test]
 fn memory_keeps_what_was_durable() {
     for seed in 0..60 {
-        let mut run = Run::new(seed, DiskKind::Memory);
+        let mut run = simulated_run(seed, DiskKind::Memory);
         for _ in 0..300 {
             run.step();
         }
@@ -309,7 +352,7 @@ fn disk(kind: DiskKind, founding: Persistent) -> ServerDisk {
     ServerDisk::new(kind, identity, founding, luck(1, 1))
 }
 
-fn founding() -> Persistent {
+pub(super) fn founding() -> Persistent {
     Persistent::founding(Configuration::new([1, 2, 3].map(ServerId)))
 }
 

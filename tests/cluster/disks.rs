@@ -2,9 +2,10 @@
 //! stop their server, and nobody else.
 
 use jangada::actors::{
-    Condition, Event, EventKind, Order, OrderError, Sandbox, SandboxOptions, Servers,
+    ClientError, Condition, Event, EventKind, NotDone, Order, OrderError, Sandbox, SandboxOptions,
+    Servers,
 };
-use jangada::raft::{HandoverReason, Index, ServerId};
+use jangada::raft::{HandoverReason, Index, Refusal, ServerId};
 use jangada::storage::{DiskFault, DiskKind, StorageError};
 
 use crate::support::*;
@@ -231,6 +232,29 @@ fn trap_74_a_full_disk_is_no_reason_to_stop() {
         sleep(ms(200)).await;
         write.await.unwrap().unwrap();
         assert_eq!(lines(&client).await.unwrap(), ["patience"]);
+        assert_converges(sandbox, 5).await;
+    });
+}
+
+/// TRAPS 74: a leader without room says why it takes no writes, answers reads, and gives way.
+#[test]
+fn trap_74_a_leader_with_a_full_disk_refuses_and_gives_way() {
+    simulated(async |sandbox| {
+        let client = journal(sandbox).await;
+        let first = leader(sandbox).await;
+        order(sandbox, happens(only(first), DiskFault::Full)).await;
+        append(&client, "on the others' disks").await.unwrap();
+        let refused = append(&client.at(first), "here").await;
+        let Err(ClientError::NotDone(not_done)) = &refused else { panic!("{refused:?}") };
+        let why = NotDone::Refused { server: first, refusal: Refusal::DiskFull };
+        assert_eq!(*not_done, why);
+        assert_eq!(lines(&client.at(first)).await.unwrap(), ["on the others' disks"]);
+        sleep(ms(1000)).await;
+        assert_ne!(sandbox.leader(), Some(first));
+        append(&client, "elsewhere").await.unwrap();
+        order(sandbox, happens(only(first), DiskFault::Free)).await;
+        sleep(ms(200)).await;
+        assert_eq!(lines(&client).await.unwrap(), ["on the others' disks", "elsewhere"]);
         assert_converges(sandbox, 5).await;
     });
 }

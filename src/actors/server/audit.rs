@@ -8,32 +8,14 @@
 //! to is the same for ever.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix::prelude::{Context, Handler, Message as ActixMessage};
 
 use super::Server;
 use crate::actors::record::EventKind;
+use crate::net::Audit;
 use crate::raft::{Index, RoleKind, ServerId};
 use crate::storage::StorageError;
-
-/// What servers say to each other about their states. Losing any of it is part of the model.
-#[derive(Clone, Debug)]
-pub(crate) enum Audit {
-    /// The sender's state after the entry at `index` has this hash.
-    State {
-        index: Index,
-        hash: u64,
-        /// An answer is wanted even if it is the same.
-        vote: bool,
-    },
-    /// It is the same here.
-    Same(Index),
-    /// It is another one here. The hashes after the latest entries, of which the first stands here.
-    Differs(Index, Arc<[u64]>),
-    /// A majority has another state than the receiver, from this entry on.
-    Outvoted(Index),
-}
 
 /// An [`Audit`] from another server.
 #[derive(ActixMessage)]

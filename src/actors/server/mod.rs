@@ -15,25 +15,26 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 use tokio::task::JoinHandle;
 
-pub(crate) use audit::{Audit, AuditFrom};
+pub(crate) use audit::AuditFrom;
 
 use audit::Auditor;
 use members::Asking;
 use snapshots::Snapshots;
 
 use super::SnapshotPolicy;
-use super::call::{Call, CallError, Consistency, Inbox, Reply, Request, answer};
+use super::call::{Call, Inbox, Reply, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
     Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Tick, Wake,
+    Synced, Tick, Wake,
 };
-use super::network::{Cargo, Life, Network};
+use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
+use crate::net::{CallError, Cargo, Consistency, Request};
 use crate::raft::{
     Configuration, Effect, Entries, Entry, EntryMeta, Index, Input, Message, Node, Payload,
     Refusal, RoleKind, ServerId, Ticket, Time,
@@ -360,7 +361,7 @@ impl Server {
             Effect::Refused(refusal) => {
                 if let Source::Proposals { replies, .. } = source {
                     for reply in replies.drain(..) {
-                        answer(reply, Err(CallError::Refused(refusal)));
+                        self.refuse(reply, refusal);
                     }
                 }
             }
@@ -373,7 +374,7 @@ impl Server {
             }
             Effect::ReadRefused { ticket, reason } => {
                 if let Some((_, reply)) = self.reads.remove(&ticket) {
-                    answer(reply, Err(CallError::Refused(reason)));
+                    self.refuse(reply, reason);
                 }
             }
             Effect::Became { role, term, leader, why } => {
@@ -412,6 +413,13 @@ impl Server {
             let configuration = &configuration;
             self.recorder.tell(&Fact::Configures { server, at, configuration });
         }
+    }
+
+    fn refuse(&self, reply: Reply, refusal: Refusal) {
+        if let Some(meter) = self.recorder.meter() {
+            meter.refused(refusal);
+        }
+        answer(reply, Err(CallError::Refused(refusal)));
     }
 
     fn tell_durable(&self, write: WriteId) {
@@ -574,7 +582,10 @@ impl Server {
         for Call { request, reply } in calls.drain(..) {
             match request {
                 Request::Write(_) if self.in_waiting() + commands.len() >= MAX_PENDING => {
-                    answer(reply, Err(CallError::Refused(Refusal::Busy)));
+                    self.refuse(reply, Refusal::Busy);
+                }
+                Request::Write(_) if self.is_full_leader() => {
+                    answer(reply, Err(CallError::Refused(Refusal::DiskFull)));
                 }
                 Request::Write(command) => {
                     sizes.push(u32::try_from(command.len()).unwrap_or(u32::MAX));
@@ -602,6 +613,12 @@ impl Server {
             sizes.clear();
         }
         self.scratch.proposals = proposals;
+    }
+
+    /// It takes no writes, and gives way to another when what it took has waited for too long
+    /// (`raft/handover.rs`). Reads go on.
+    fn is_full_leader(&self) -> bool {
+        self.node.role() == RoleKind::Leader && self.storage.is_full()
     }
 }
 
@@ -668,6 +685,19 @@ impl Handler<Tick> for Server {
 
     fn handle(&mut self, _: Tick, ctx: &mut Context<Self>) {
         self.on_timer(ctx);
+    }
+}
+
+impl Handler<Synced> for Server {
+    type Result = ();
+
+    fn handle(&mut self, _: Synced, ctx: &mut Context<Self>) {
+        if !self.life.ended() {
+            let now = self.clock.now();
+            self.tell_applied(now);
+            self.settle(now);
+            self.rest(ctx);
+        }
     }
 }
 

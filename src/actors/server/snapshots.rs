@@ -11,10 +11,10 @@ use bytes::Bytes;
 use super::{Server, Source};
 use crate::actors::SnapshotPolicy;
 use crate::actors::messages::{Developed, Picture, Snap, Transfer};
-use crate::actors::network::Cargo;
 use crate::actors::record::EventKind;
 use crate::actors::transfer::{Came, Fetch, page};
 use crate::invariants::Fact;
+use crate::net::Cargo;
 use crate::raft::{
     ChunkId, Index, Input, InstallSnapshot, Message, Part, Position, SnapshotMeta, Time,
 };

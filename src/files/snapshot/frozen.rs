@@ -1,6 +1,6 @@
 //! A store that no longer changes, handed out chunk by chunk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::super::execute::Files;
 use super::super::file::{ContentHash, File};
+use super::super::keys::{self, Keys};
 use super::super::session::{Kept, Sessions};
 use super::super::shards::Shards;
 use super::super::store::state_hash;
@@ -39,6 +40,10 @@ pub struct Frozen {
     session: Option<u64>,
     replies: VecDeque<Kept>,
     uploads: Uploads,
+    keys: Keys,
+    /// The client that was described last, if some of its answers may not be, and these.
+    client: Option<u64>,
+    kept: BTreeMap<u64, keys::Kept>,
     /// What the last block describes that has pieces to be handed out.
     owed: VecDeque<Pieces>,
     /// How many pieces of the first of them were.
@@ -53,6 +58,7 @@ enum Stage {
     Files,
     Sessions,
     Uploads,
+    Keys,
     End,
     Done,
 }
@@ -102,7 +108,7 @@ impl Block {
 }
 
 impl Frozen {
-    pub(in super::super) fn new(files: &Files, sessions: &Sessions) -> Self {
+    pub(in super::super) fn new(files: &Files, sessions: &Sessions, keys: &Keys) -> Self {
         let Files { catalogue, uploads, .. } = files;
         let sessions =
             if on(Bug::SnapshotWithoutSessions) { Sessions::default() } else { sessions.clone() };
@@ -112,7 +118,7 @@ impl Frozen {
             files: catalogue.len() as u64,
             sessions: sessions.len() as u64,
             uploads: uploads.len() as u64,
-            state_hash: state_hash(catalogue, &uploads, &sessions),
+            state_hash: state_hash(catalogue, &uploads, &sessions, keys),
         };
         Self {
             stage: Stage::Header,
@@ -122,6 +128,9 @@ impl Frozen {
             session: None,
             replies: VecDeque::new(),
             uploads,
+            keys: keys.clone(),
+            client: None,
+            kept: BTreeMap::new(),
             owed: VecDeque::new(),
             paid: 0,
             end,
@@ -144,6 +153,7 @@ impl Frozen {
                 Stage::Files => self.describe_files(&mut block),
                 Stage::Sessions => self.describe_sessions(&mut block),
                 Stage::Uploads => self.describe_uploads(&mut block),
+                Stage::Keys => self.describe_keys(&mut block),
                 Stage::End => {
                     block.push(&self.end);
                     self.stage = Stage::Done;
@@ -224,6 +234,30 @@ impl Frozen {
             if onto.is_some() || block.ends_behind(uuid.as_u64_pair()) {
                 return;
             }
+        }
+        self.stage = Stage::Keys;
+    }
+
+    fn describe_keys(&mut self, block: &mut Block) {
+        loop {
+            while let Some(kept) = self.kept.first_entry() {
+                let (serial, keys::Kept { fingerprint, reply }) = (*kept.key(), kept.get());
+                let record = Record::KeyedReply { serial, fingerprint: *fingerprint, reply };
+                if !block.push(&record) {
+                    return;
+                }
+                kept.remove();
+            }
+            if self.client.take().is_some_and(|client| block.ends_behind((1, client))) {
+                return;
+            }
+            let Some((client, known)) = self.keys.first() else { break };
+            let (last_used, first) = (known.last_used, known.first);
+            if !block.push(&Record::Client { client, last_used, first }) {
+                return;
+            }
+            (self.client, self.kept) = (Some(client), known.replies.clone());
+            self.keys.pop_first();
         }
         self.stage = Stage::End;
     }

@@ -58,6 +58,19 @@ pub(super) enum Record<'a> {
         uploads: u64,
         state_hash: u64,
     },
+    /// A client that uses keys. Stands before the end.
+    Client {
+        client: u64,
+        last_used: u64,
+        first: u64,
+    },
+    /// An answer kept for the client before it.
+    KeyedReply {
+        serial: u64,
+        fingerprint: u64,
+        #[serde(serialize_with = "raw")]
+        reply: &'a [u8],
+    },
 }
 
 /// Content, but for the pieces that follow the block.

@@ -7,14 +7,16 @@ use bytes::Bytes;
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::super::command::Key;
 use super::super::content::{Content, TAIL_BYTES};
 use super::super::execute::Files;
 use super::super::file::File;
+use super::super::keys::Keys;
 use super::super::limits::{HistoryLimits, Limits};
 use super::super::name::FileName;
 use super::super::session::{Session, Sessions};
 use super::super::store::{FileStore, state_hash};
-use super::super::upload::{Base, Key, Upload};
+use super::super::upload::{self as uploads, Base, Upload};
 use super::record::{MAGIC, MAX_CHUNK, Parts, Record, VERSION};
 use crate::museum::{Bug, on};
 
@@ -25,6 +27,7 @@ pub struct Restore {
     history: HistoryLimits,
     files: Files,
     sessions: Sessions,
+    keys: Keys,
     /// Chunks taken so far.
     chunks: u64,
     /// What the last record was.
@@ -43,7 +46,9 @@ enum Place {
     File(Uuid),
     /// A session, or an answer of its.
     Session(u64, Option<u64>),
-    Upload(Key),
+    Upload(uploads::Key),
+    /// A client that uses keys, or an answer of its.
+    Client(u64, Option<u64>),
     End,
 }
 
@@ -99,7 +104,7 @@ struct Awaited {
 #[derive(Debug)]
 enum Whose {
     File { uuid: Uuid, name: FileName, revision: u64, index: u64, content: Content },
-    Upload { key: Key, upload: Upload, ahead: VecDeque<u64> },
+    Upload { key: uploads::Key, upload: Upload, ahead: VecDeque<u64> },
 }
 
 /// What is wrong with a chunk.
@@ -148,6 +153,7 @@ impl Restore {
             history,
             files: Files { limits, ..Files::default() },
             sessions: Sessions::default(),
+            keys: Keys::default(),
             chunks: 0,
             last: Place::Start,
             awaited: VecDeque::new(),
@@ -192,18 +198,18 @@ impl Restore {
     /// # Errors
     /// Chunks are missing, or are not those of one snapshot.
     pub fn finish(self, index: u64) -> Result<FileStore, RestoreError> {
-        let Self { files, sessions, history, .. } = self;
+        let Self { files, sessions, keys, history, .. } = self;
         let end = self.end.ok_or(RestoreError::Unfinished { chunks: self.chunks })?;
         let found = End {
             files: files.catalogue.len() as u64,
             sessions: sessions.len() as u64,
             uploads: files.uploads.len() as u64,
-            state_hash: state_hash(&files.catalogue, &files.uploads, &sessions),
+            state_hash: state_hash(&files.catalogue, &files.uploads, &sessions, &keys),
         };
         if found != end && !on(Bug::RestoreForgetsRevisions) {
             return Err(RestoreError::OtherState);
         }
-        Ok(FileStore::restored(files, sessions, history, index))
+        Ok(FileStore::restored(files, (sessions, keys), history, index))
     }
 
     fn take(&mut self, record: Record<'_>) -> Result<(), Fault> {
@@ -230,6 +236,14 @@ impl Restore {
                 upload.restore_tail(tail(&parts)?);
                 self.wait(&parts, Whose::Upload { key, upload, ahead: ahead.into() });
             }
+            Record::Client { client, last_used, first } => {
+                self.keys.restore(client, last_used, first);
+            }
+            Record::KeyedReply { serial, fingerprint, reply } => {
+                let Place::Client(client, _) = self.last else { return Ok(()) };
+                let key = Key { client, serial, fingerprint };
+                self.keys.record(key, &Bytes::copy_from_slice(reply));
+            }
             Record::End { files, sessions, uploads, state_hash } => {
                 self.end = Some(End { files, sessions, uploads, state_hash });
             }
@@ -253,6 +267,13 @@ impl Restore {
             }
             (Record::Reply { .. }, _) => return Err("it has an answer that belongs to nobody"),
             (Record::Upload { session, upload, .. }, _) => Place::Upload((*session, *upload)),
+            (Record::Client { client, .. }, _) => Place::Client(*client, None),
+            (Record::KeyedReply { serial, .. }, Place::Client(client, _)) => {
+                Place::Client(client, Some(*serial))
+            }
+            (Record::KeyedReply { .. }, _) => {
+                return Err("it has an answer that belongs to nobody");
+            }
             (Record::End { .. }, _) => Place::End,
         };
         if place <= self.last {

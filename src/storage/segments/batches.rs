@@ -89,6 +89,7 @@ impl<D: Disk> SegmentLog<D> {
         };
         match outcome {
             Outcome::Done => {
+                self.full = false;
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
                 self.protected = batch.protects;
                 self.packs.landed();
@@ -105,6 +106,7 @@ impl<D: Disk> SegmentLog<D> {
                 changes.append(&mut self.queue);
                 self.queue = changes;
                 self.queued_bytes += batch.bytes;
+                self.full = true;
                 (self.wanted, self.retry) = (true, Some(now + RETRY));
             }
             Outcome::Failed(error) => self.failure = Some(error.into()),

@@ -26,10 +26,13 @@
 
 mod batches;
 mod compaction;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod packs;
 mod payload;
 mod record;
 mod recovery;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -41,12 +44,16 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use compaction::Segments;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzzing::log_recovery;
 use packs::Packs;
 pub(super) use packs::named_once;
 use payload::{Saved, Vote};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
+pub(super) use survey::survey;
+pub use survey::{LogLine, Survey};
 
 use super::disk::{Change, Disk, Outcome};
 use super::log::MemoryLog;
@@ -121,6 +128,8 @@ pub(crate) struct SegmentLog<D> {
     wanted: bool,
     /// A full disk is left alone until then.
     retry: Option<Time>,
+    /// The last batch found no room.
+    full: bool,
     /// When the mark is due, if one is.
     mark: Option<Time>,
     failure: Option<StorageError>,
@@ -255,6 +264,7 @@ impl<D: Disk> SegmentLog<D> {
             unneeded: found.left_over.into_iter().map(FileId::Log).collect(),
             batch: None,
             retry: None,
+            full: false,
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
         };
@@ -403,6 +413,11 @@ impl<D: Disk> Storage for SegmentLog<D> {
             durable.chunks = self.packs.put_up_to();
         }
         self.failure.clone().map_or(Ok(durable), Err)
+    }
+
+    fn is_full(&self) -> bool {
+        // Chunks, removals and marks may wait: a snapshot is made later, then.
+        self.full && self.durable.write < self.written
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -18,7 +18,7 @@ use super::record::{self, HEAD, Kind, Record, Seal};
 use super::recovery::recover;
 use super::{Identity, Options};
 use crate::raft::ChunkId;
-use crate::storage::disk::{Change, Disk};
+use crate::storage::disk::{Change, DiskFiles};
 use crate::storage::{ChunkWrite, FileId, Snapshot, StorageError};
 
 /// Most bytes of chunks in a batch, if there is more than one.
@@ -84,7 +84,7 @@ impl Packs {
     /// # Errors
     /// If a chunk of the snapshot is not there.
     pub(super) fn recover(
-        disk: &impl Disk,
+        disk: &impl DiskFiles,
         identity: &Identity,
         options: &Options,
         snapshot: &Snapshot,
@@ -156,7 +156,7 @@ impl Packs {
     }
 
     /// The bytes of a chunk, if they are kept and hash to its name.
-    pub(super) fn read(&self, disk: &impl Disk, id: &ChunkId) -> Option<Bytes> {
+    pub(super) fn read(&self, disk: &impl DiskFiles, id: &ChunkId) -> Option<Bytes> {
         if let Some((bytes, _)) = self.waiting.get(id) {
             return Some(bytes.clone());
         }
@@ -164,6 +164,16 @@ impl Packs {
         let at = place.at + (HEAD + CHUNK_NAME) as u64;
         let bytes = disk.read_part(FileId::Pack(place.pack), at, place.length).ok()?;
         (blake3::hash(&bytes).as_bytes() == &id.0).then_some(bytes)
+    }
+
+    /// # Errors
+    /// If the bytes of a chunk are not what its name says.
+    pub(super) fn check(&self, disk: &impl DiskFiles, id: ChunkId) -> Result<(), StorageError> {
+        let place = self.places.get(&id).map(|place| (FileId::Pack(place.pack), place.at));
+        match self.read(disk, &id) {
+            Some(_) => Ok(()),
+            None => Err(StorageError::ChunkLost { chunk: id, unreadable: place }),
+        }
     }
 
     pub(super) fn put(&mut self, id: ChunkId, bytes: Bytes, age: u64) -> ChunkWrite {
@@ -282,7 +292,7 @@ impl Packs {
     ///
     /// # Errors
     /// If that is damaged.
-    pub(super) fn tidy(&mut self, disk: &impl Disk) -> Result<Vec<u64>, StorageError> {
+    pub(super) fn tidy(&mut self, disk: &impl DiskFiles) -> Result<Vec<u64>, StorageError> {
         if !self.under_way.is_empty() || !std::mem::take(&mut self.untidy) {
             return Ok(Vec::new());
         }
@@ -301,7 +311,7 @@ impl Packs {
 
     /// Has the chunks of the worst pack written again, if more is dead than alive: that is no more
     /// than one pack holds.
-    fn rewrite_worst(&mut self, disk: &impl Disk) -> Result<(), StorageError> {
+    fn rewrite_worst(&mut self, disk: &impl DiskFiles) -> Result<(), StorageError> {
         let closed = || self.packs.iter().filter(|(number, _)| Some(**number) != self.open);
         let (mut dead, mut live) = (0, 0);
         for (_, pack) in closed() {
@@ -356,7 +366,7 @@ fn read_pack(identity: &Identity, file: FileId, bytes: &[u8]) -> PackContents {
 /// # Errors
 /// If the disk is damaged already.
 pub(in crate::storage) fn named_once(
-    disk: &impl Disk,
+    disk: &impl DiskFiles,
     identity: &Identity,
 ) -> Result<Vec<(FileId, Record)>, StorageError> {
     let snapshot = recover(disk, identity)?.snapshot;

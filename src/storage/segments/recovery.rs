@@ -23,7 +23,7 @@ use super::record::{Beginning, First, Header, Kind, Record, Seal};
 use crate::museum::{Bug, on};
 use crate::raft::{Entries, Index, Position, Term};
 use crate::storage::log::MemoryLog;
-use crate::storage::{Disk, FileId, Snapshot, StorageError, TornTail};
+use crate::storage::{DiskFiles, FileId, Snapshot, StorageError, TornTail};
 
 /// The files of a log from its beginning on, whole: the entries are kept in memory anyway.
 pub(in crate::storage) struct Files {
@@ -73,7 +73,7 @@ impl Files {
     /// If there are none, or they cannot be read, or they are another server's or of another
     /// format.
     pub(in crate::storage) fn read(
-        disk: &impl Disk,
+        disk: &impl DiskFiles,
         identity: &Identity,
     ) -> Result<Self, StorageError> {
         let mut files = Vec::new();
@@ -112,6 +112,11 @@ impl Files {
                 Err(StorageError::Damaged { file: FileId::Log(file), at: 0, sequence })
             }
         }
+    }
+
+    /// The files that are needed, each with its size.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (FileId, u64)> {
+        self.files.iter().map(|(file, bytes)| (FileId::Log(*file), bytes.len() as u64))
     }
 
     /// Visits every record of the log, from the first to the last; `visit` says whether it could
@@ -261,7 +266,7 @@ impl State {
 ///
 /// # Errors
 /// If it is damaged, not there, or not this server's.
-pub(super) fn recover(disk: &impl Disk, identity: &Identity) -> Result<Found, StorageError> {
+pub(super) fn recover(disk: &impl DiskFiles, identity: &Identity) -> Result<Found, StorageError> {
     let files = Files::read(disk, identity)?;
     let mut state = State {
         vote: Vote { term: Term(0), voted_for: None, recovering: false },

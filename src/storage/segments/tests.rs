@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::raft::{Configuration, Entry, Payload};
-use crate::storage::DiskError;
+use crate::storage::{DiskError, DiskFiles};
 
 /// A disk whose batches end when and how a test says.
 #[derive(Clone, Default)]
@@ -51,7 +51,7 @@ impl Plate {
     }
 }
 
-impl Disk for Plate {
+impl DiskFiles for Plate {
     fn files(&self) -> Result<Vec<FileId>, DiskError> {
         Ok(self.files.keys().copied().collect())
     }
@@ -63,7 +63,9 @@ impl Disk for Plate {
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         Ok(self.read(file)?.slice(at as usize..at as usize + length))
     }
+}
 
+impl Disk for Plate {
     fn commit(&mut self, changes: Vec<Change>, _: Time) {
         assert!(self.batch.replace(changes).is_none());
         self.begun += 1;
@@ -410,6 +412,7 @@ fn trap_74_a_full_disk_is_waited_for_within_bounds() {
         log.append(Index(index), entries(5, &["patience"]));
         log.sync(ms(0));
         assert_eq!(log.durable(ms(0)), Ok(before));
+        assert!(log.is_full());
     }
     assert_eq!(log.deadline(), Some(ms(100)), "it is tried again");
     let begun = log.disk.begun;
@@ -418,9 +421,12 @@ fn trap_74_a_full_disk_is_waited_for_within_bounds() {
     log.disk.does = Does::Finish;
     let after = log.durable(ms(200)).unwrap();
     assert_eq!((after.write, after.last), (log.written, Index(first + 4)));
+    assert!(!log.is_full());
     assert_eq!(state(&reopened(&log).unwrap()), state(&log));
 
     log.disk.does = Does::Full;
+    log.durable(ms(250)).unwrap();
+    assert!(log.disk.batch.is_none() && !log.is_full(), "only the mark waits");
     for index in first + 5.. {
         log.append(Index(index), entries(5, &["a line that nobody will ever acknowledge"]));
         log.sync(ms(300));

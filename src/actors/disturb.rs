@@ -1,0 +1,125 @@
+//! The links of a server of its own process, disturbed by the orders that disturb a sandbox's.
+//!
+//! A rule holds where messages are sent. So an order changes the links from this server alone: to
+//! cut two servers off from each other, both must be given it.
+
+use super::record::EventKind;
+use super::standalone::Standalone;
+use super::{Order, Servers};
+use crate::net::LinkRule;
+use crate::raft::ServerId;
+
+/// Why a disturbance was refused; then nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisturbError {
+    /// It is about something else.
+    #[error(
+        "a server of its own process has links to disturb (`partition`, `cut`, `delay`, `loss`, \
+         `duplicate`, `reorder`, `speed`, `heal`) and can be told to stand (`timeout`); for \
+         anything else disturb its process: kill it, stop it, or fill its disk"
+    )]
+    OtherThanLinks,
+    /// Nobody leads, and the leader is meant.
+    #[error("this server knows of no leader at the moment")]
+    NoLeader,
+    /// A probability that is none.
+    #[error("a probability is a number from 0 to 1")]
+    Probability,
+    /// A partition puts each server on one side.
+    #[error("{0} is named twice; each server is on one side of a partition")]
+    NamedTwice(ServerId),
+}
+
+impl Standalone {
+    /// Carries out what an order says of the links from this server.
+    ///
+    /// # Errors
+    /// If it is about something else, or cannot be carried out.
+    pub fn disturb(&self, order: &Order) -> Result<(), DisturbError> {
+        match order {
+            Order::Partition(groups) => self.partition(groups)?,
+            Order::Cut { from, to } => self.change_links(from, to, |rule| rule.cut = true)?,
+            Order::Delay { from, to, latency, jitter } => self.change_links(from, to, |rule| {
+                (rule.latency, rule.jitter) = (*latency, *jitter);
+            })?,
+            Order::Loss { from, to, probability } => {
+                let loss = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.loss = loss)?;
+            }
+            Order::Duplicate { from, to, probability } => {
+                let duplicate = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.duplicate = duplicate)?;
+            }
+            Order::Reorder { from, to, probability } => {
+                let reorder = possible(*probability)?;
+                self.change_links(from, to, |rule| rule.reorder = reorder)?;
+            }
+            // What a slow server handles, all send it late.
+            Order::Speed { servers, latency } => {
+                for id in self.meant(servers)? {
+                    self.network().admit(id);
+                    self.network().set_latency(id, *latency);
+                }
+            }
+            Order::Heal => self.network().heal(),
+            Order::Timeout(servers) => {
+                if self.meant(servers)?.contains(&self.id()) {
+                    self.stand();
+                }
+            }
+            _ => return Err(DisturbError::OtherThanLinks),
+        }
+        self.events().record(EventKind::Ordered(order.clone()));
+        Ok(())
+    }
+
+    fn partition(&self, groups: &[Vec<ServerId>]) -> Result<(), DisturbError> {
+        let named: Vec<_> = groups.iter().flatten().copied().collect();
+        if let Some(twice) = (1..named.len()).find(|at| named[..*at].contains(&named[*at])) {
+            return Err(DisturbError::NamedTwice(named[twice]));
+        }
+        let group = |id: ServerId| groups.iter().position(|group| group.contains(&id));
+        let own = group(self.id());
+        let others = self.meant(&Servers::All)?.into_iter().chain(named);
+        for to in others.filter(|to| *to != self.id()) {
+            self.set_link(to, LinkRule { cut: own != group(to), ..self.link(to) });
+        }
+        Ok(())
+    }
+
+    fn change_links(
+        &self,
+        from: &Servers,
+        to: &Servers,
+        change: impl Fn(&mut LinkRule),
+    ) -> Result<(), DisturbError> {
+        let (from, to) = (self.meant(from)?, self.meant(to)?);
+        if from.contains(&self.id()) {
+            for to in to.into_iter().filter(|to| *to != self.id()) {
+                let mut rule = self.link(to);
+                change(&mut rule);
+                self.set_link(to, rule);
+            }
+        }
+        Ok(())
+    }
+
+    /// The servers that are meant, as far as this one knows.
+    fn meant(&self, servers: &Servers) -> Result<Vec<ServerId>, DisturbError> {
+        let roster = self.door().roster();
+        match servers {
+            Servers::All => Ok(roster.members),
+            Servers::Leader => Ok(vec![roster.leader.ok_or(DisturbError::NoLeader)?]),
+            Servers::Followers => {
+                let follows = |id: &ServerId| Some(*id) != roster.leader;
+                Ok(roster.members.into_iter().filter(follows).collect())
+            }
+            Servers::Only(ids) => Ok(ids.clone()),
+        }
+    }
+}
+
+fn possible(probability: f64) -> Result<f64, DisturbError> {
+    (0.0..=1.0).contains(&probability).then_some(probability).ok_or(DisturbError::Probability)
+}

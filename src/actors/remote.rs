@@ -1,0 +1,87 @@
+//! A client of another process: it speaks to the servers over their own protocol.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::away::Away;
+use super::call::Call;
+use super::client::Client;
+use super::clock::Clock;
+use super::supervisor::{Stream, stream};
+use super::way::Way;
+use crate::net::{Delivery, Peers, PeersConfig, PeersError};
+use crate::raft::ServerId;
+
+/// The way to servers that are reached over connections.
+struct Remote {
+    peers: Peers,
+    away: Arc<Away>,
+}
+
+/// Makes clients that share the connections of one process to the servers of a cluster.
+#[derive(Clone)]
+pub struct Connection {
+    way: Rc<Remote>,
+    clock: Clock,
+    seed: u64,
+    clients: Rc<Cell<u64>>,
+}
+
+impl Connection {
+    /// Begins to connect, as the configuration says: where the servers are, in which role, whether
+    /// in plain text. Its seed must be another one in every process. Call it inside
+    /// [`run`](super::run), or on another runtime of one thread with a clock.
+    ///
+    /// # Errors
+    /// If the configuration is to listen, and it cannot.
+    pub async fn open(config: PeersConfig) -> Result<Self, PeersError> {
+        let seed = config.seed;
+        let away = Arc::new(Away::new(seed >> 1));
+        let calls = away.clone();
+        let inbound = move |delivery| {
+            if let Delivery::Answer { number, answer, .. } = delivery {
+                calls.answered(number, answer);
+            }
+        };
+        let peers = Peers::start(config, inbound).await?;
+        let way = Rc::new(Remote { peers, away });
+        Ok(Self { way, clock: Clock::start(), seed, clients: Rc::default() })
+    }
+
+    /// A new client, with a session of its own.
+    pub fn client(&self) -> Client {
+        let number = self.clients.get();
+        self.clients.set(number + 1);
+        let luck = stream(self.seed, &Stream::Client(number));
+        Client::new(self.way.clone(), self.clock, luck)
+    }
+
+    /// Tells where a server is, be it a new one.
+    pub fn set_address(&self, id: ServerId, address: impl Into<String>) {
+        self.way.peers.set_address(id, address);
+    }
+}
+
+impl Way for Remote {
+    fn call(&self, to: ServerId, call: Call) {
+        self.away.send(&self.peers, to, call);
+    }
+
+    fn servers(&self) -> Vec<ServerId> {
+        self.peers.known()
+    }
+
+    /// Nobody here counts who is up: the servers say themselves that they have no quorum.
+    fn up(&self) -> (usize, usize) {
+        (1, 1)
+    }
+
+    fn leader(&self) -> Option<ServerId> {
+        None
+    }
+
+    fn first(&self) -> ServerId {
+        self.servers().first().copied().unwrap_or(ServerId(1))
+    }
+}
