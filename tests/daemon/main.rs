@@ -13,5 +13,6 @@ mod config;
 mod lifecycle;
 mod load;
 mod process;
+mod readme;
 mod survival;
 mod trouble;
