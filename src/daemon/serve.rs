@@ -268,6 +268,14 @@ async fn start_http(
     config.listen = if first.port() == 0 { vec![first] } else { listen };
     let own_name = settings.advertise_http.as_deref().and_then(|name| name.rsplit_once(':'));
     config.hosts.extend(own_name.map(|(host, _)| host.to_owned()));
+    let serving = settings.serving.clone();
+    config.hosts.extend(serving.hosts);
+    (config.open, config.origins) = (serving.open, serving.origins);
+    config.workers = serving.workers as usize;
+    let limits = &mut config.limits;
+    (limits.connections, limits.rate) = (serving.connections as usize, serving.rate);
+    (limits.body, limits.silence) = (serving.body, serving.silence);
+    limits.header_time = serving.headers_timeout;
     if let Some(path) = &settings.tokens {
         config.tokens = Some(read_tokens(path)?);
     }

@@ -28,6 +28,7 @@ mod problem;
 mod range;
 mod route;
 mod server;
+mod stream;
 mod watch;
 mod worker;
 
