@@ -328,8 +328,8 @@ mod tests {
 
     #[test]
     fn an_alarm_rings_at_the_latest_time_that_it_was_set_for_or_an_earlier_one() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time();
-        let runtime = { runtime }.start_paused(true).build().unwrap();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let (start, mut alarm) = (Instant::now(), Alarm::default());
             let second = Duration::from_secs(1);
