@@ -19,6 +19,7 @@ use super::logging;
 use super::metrics::Counts;
 use super::pulse::Pulse;
 use super::signals::{Signals, Told};
+use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
 use crate::files::FileStore;
 use crate::http::{self, Http, HttpError, Tokens};
@@ -38,12 +39,13 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
 
 async fn live(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let (process, Inlets { failed, disturbances }) = Process::start(settings).await?;
+    let (process, Inlets { failed, disturbances, askers }) = Process::start(settings).await?;
     process.announce();
     let signal = tokio::select! {
         failure = failed => return Err(failure.unwrap_or_else(|_| ended())),
         () = process.pulse() => return Err(ended()),
         () = chaos::carry_out(&process.server, disturbances) => return Err(ended()),
+        () = why::tell(process.server.events(), askers) => return Err(ended()),
         signal = stop_signal(&mut signals, process.tls.as_deref()) => signal,
     };
     log::info!(signal; "stopping: told by a signal");
@@ -93,6 +95,8 @@ struct Inlets {
     /// Why the process cannot go on.
     failed: oneshot::Receiver<Failure>,
     disturbances: mpsc::Receiver<Disturbance>,
+    /// Who wants to know what has happened.
+    askers: mpsc::Receiver<oneshot::Sender<Vec<String>>>,
 }
 
 /// Of the time for a stop, this is left for what comes after the hand-over.
@@ -138,6 +142,7 @@ impl Process {
         counts.follow(server.events());
         let failed = watch_failures(server.events(), data);
         let (disturber, disturbances) = mpsc::channel(chaos::MAX_WAITING);
+        let (asker, askers) = mpsc::channel(why::MAX_WAITING);
         // Nobody else sets it.
         let _ = door.set(server.door());
 
@@ -151,6 +156,7 @@ impl Process {
             pulse: pulse.clone(),
             began,
             disturber: settings.chaos.then_some(disturber),
+            asker,
             stopping: stops,
         });
         let http = start_http(&settings, server.door(), control).await?;
@@ -172,7 +178,7 @@ impl Process {
         let _ = links.set(known);
         let process =
             Self { settings, directory, server, peers, http, tls, links, pulse, stopping };
-        Ok((process, Inlets { failed, disturbances }))
+        Ok((process, Inlets { failed, disturbances, askers }))
     }
 
     /// Tells everybody who waits for it that the server serves: systemd, and whoever reads the one

@@ -86,7 +86,10 @@ impl Worker {
     pub(super) async fn why(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let Why { q } = parameters::of(request)?;
         let answer = self.shared.admin.why(q).await;
-        let answer = answer.map_err(|error| Problem::of_admin(&error))?;
+        let answer = answer.map_err(|error| match error {
+            AdminError::Invalid(reason) => Problem::new(Code::BadParameter, reason),
+            error => Problem::of_admin(&error),
+        })?;
         Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(answer))
     }
 

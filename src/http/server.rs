@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::admin::Admin;
-use super::config::{Config, Limits};
+use super::config::Config;
 use super::stream::{Stream, Transport};
 use super::worker::{Shared, Worker};
 use crate::actors::Client;
@@ -111,8 +111,8 @@ pub fn start(
                     data.insert(Rc::clone(&stream.requests));
                 })
                 .finish(map_config(app, |()| AppConfig::default()));
-            let (limits, tls) = (limits.clone(), tls.clone());
-            let begin = move |socket| connect(socket, tls.clone(), limits.clone());
+            let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+            let begin = move |socket| connect(socket, tls.clone(), Arc::clone(&shared));
             fn_service(begin).and_then(http)
         };
         server = server
@@ -152,21 +152,21 @@ fn acceptor(mut tls: ServerConfig) -> TlsAcceptor {
 async fn connect(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,
-    limits: Limits,
+    shared: Arc<Shared>,
 ) -> Result<(Stream, Protocol, Option<SocketAddr>), DispatchError> {
     let peer = socket.peer_addr().ok();
     // Without it, answers may be late; they come all the same.
     let _ = socket.set_nodelay(true);
     let Some(tls) = tls else {
-        return Ok((Stream::new(Transport::Plain(socket), &limits), Protocol::Http1, peer));
+        return Ok((Stream::new(Transport::Plain(socket), shared), Protocol::Http1, peer));
     };
-    let greeting = tokio::time::timeout(limits.header_time, tls.accept(socket));
+    let greeting = tokio::time::timeout(shared.config.limits.header_time, tls.accept(socket));
     let io = greeting.await.map_err(|_| DispatchError::SlowRequestTimeout)??;
     let protocol = match io.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    Ok((Stream::new(Transport::Tls(Box::new(io)), &limits), protocol, peer))
+    Ok((Stream::new(Transport::Tls(Box::new(io)), shared), protocol, peer))
 }
 
 /// A socket that listens. What it accepts closes a connection whose client takes nothing of what is

@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
-use super::config::Limits;
 use super::problem::{Code, Problem};
+use super::worker::Shared;
 
 /// A connection that does not wait for ever.
 pub(super) struct Stream {
@@ -34,6 +36,7 @@ pub(super) struct Stream {
     slowest: u64,
     /// What goes out instead of an answer without words.
     instead: Bytes,
+    shared: Arc<Shared>,
 }
 
 /// What carries the bytes.
@@ -73,7 +76,9 @@ const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
 const MAX_BARE: usize = 256;
 
 impl Stream {
-    pub(super) fn new(io: Transport, limits: &Limits) -> Self {
+    pub(super) fn new(io: Transport, shared: Arc<Shared>) -> Self {
+        let limits = &shared.config.limits;
+        shared.meter.connections.fetch_add(1, Relaxed);
         let requests = Requests {
             under_way: Cell::new(0),
             due: Cell::new(None),
@@ -90,6 +95,7 @@ impl Stream {
             silence: limits.silence,
             slowest: limits.slowest,
             instead: Bytes::new(),
+            shared,
         }
     }
 
@@ -122,6 +128,12 @@ impl Stream {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.meter.connections.fetch_sub(1, Relaxed);
     }
 }
 
