@@ -61,6 +61,7 @@ pub const KEYS: &[Key] = &[
     key("tls-key", "FILE", "The key of that certificate [default: serverN.key in `tls`]", None),
     switch("insecure", "Talk to the other servers in plain text, without certificates"),
     key("tokens", "FILE", "Who may do what over HTTP; without it only loopback is served", None),
+    switch("https", "Speak HTTPS to clients, with the certificate of `tls`, and not HTTP"),
     switch("http-open", "Serve HTTP to others without tokens: something in front keeps the door"),
     key(
         "http-hosts",
@@ -225,6 +226,8 @@ pub struct Settings {
 /// How HTTP is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpSettings {
+    /// Whether it is HTTPS.
+    pub secure: bool,
     /// Whether others are served though there are no tokens.
     pub open: bool,
     /// Names of the server.
@@ -328,7 +331,13 @@ impl Layers {
     }
 
     fn serving(&self) -> Result<HttpSettings, ConfigError> {
+        let secure = self.required("https", boolean)?;
+        if secure && self.required("insecure", boolean)? {
+            let why = "`https` needs certificates, and `insecure` says that there are none";
+            return Err(ConfigError::Together(why.to_owned()));
+        }
         Ok(HttpSettings {
+            secure,
             open: self.required("http-open", boolean)?,
             hosts: self.required("http-hosts", words)?,
             origins: self.required("http-origins", words)?,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_rustls::rustls::ServerConfig;
 use uuid::Uuid;
 
 use super::chaos::{self, Disturbance};
@@ -23,7 +24,7 @@ use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
 use crate::files::FileStore;
 use crate::http::{self, Http, HttpError, Tokens};
-use crate::net::tls::Tls;
+use crate::net::tls::{Tls, name_of};
 use crate::net::{Advertise, Peers, PeersConfig, Role, Security};
 use crate::raft::Options;
 use crate::storage::{DataDir, Expected};
@@ -159,7 +160,9 @@ impl Process {
             asker,
             stopping: stops,
         });
-        let http = start_http(&settings, server.door(), control).await?;
+        let https = tls.as_ref().filter(|_| settings.serving.secure).map(Tls::https);
+        let own_name = name_of(&Role::Server(id), cluster);
+        let http = start_http(&settings, (https, own_name), server.door(), control).await?;
         let own_http = http.addresses().first().map(ToString::to_string);
         let own_http = settings.advertise_http.clone().or(own_http).unwrap_or_default();
         let mut config = PeersConfig::new(cluster, Role::Server(id), security);
@@ -260,6 +263,7 @@ fn watch_failures(recorder: &Recorder, data: String) -> oneshot::Receiver<Failur
 
 async fn start_http(
     settings: &Settings,
+    (https, own_name): (Option<ServerConfig>, String),
     door: Door,
     control: Arc<Control>,
 ) -> Result<Http, Failure> {
@@ -272,6 +276,8 @@ async fn start_http(
     let mut config = http::Config::new(settings.id, first);
     // Any port would be another one for each address.
     config.listen = if first.port() == 0 { vec![first] } else { listen };
+    config.tls = https;
+    config.hosts.push(own_name);
     let own_name = settings.advertise_http.as_deref().and_then(|name| name.rsplit_once(':'));
     config.hosts.extend(own_name.map(|(host, _)| host.to_owned()));
     let serving = settings.serving.clone();

@@ -87,7 +87,7 @@ pub(super) struct Renamed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewName {
     /// The name, which no file has.
-    to: String,
+    pub(super) to: String,
 }
 
 /// A page of files.

@@ -30,6 +30,6 @@ fn the_commands_of_the_page_succeed() {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{told}");
         let copy = std::fs::read_to_string(folder.path().join("copy.txt")).unwrap();
-        assert_eq!(copy, "first line\n");
+        assert!(copy.starts_with("first line\n"), "{copy}");
     }
 }
