@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
 const BELOW_DAEMON: &[&str] =
-    &["raft", "files", "storage", "net", "invariants", "actors", "script", "http"];
+    &["raft", "files", "storage", "net", "invariants", "actors", "script", "why", "http"];
 const BELOW_CLIENT: &[&str] = &["files", "actors", "http"];
 const BELOW_CLI: &[&str] = &[
     "client",
