@@ -14,5 +14,6 @@ mod lifecycle;
 mod load;
 #[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
+mod readme;
 mod survival;
 mod trouble;
