@@ -12,6 +12,7 @@ mod bootstrap;
 mod config;
 mod lifecycle;
 mod load;
+#[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
 mod readme;
 mod survival;
