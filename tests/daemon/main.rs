@@ -8,4 +8,5 @@ mod lifecycle;
 mod load;
 mod process;
 mod survival;
+mod torture;
 mod trouble;
