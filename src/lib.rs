@@ -98,6 +98,7 @@ pub mod daemon;
 pub mod diagram;
 pub mod explore;
 pub mod files;
+pub mod fleet;
 pub mod http;
 pub mod invariants;
 pub mod museum;

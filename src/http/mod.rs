@@ -36,8 +36,8 @@ mod tests;
 
 pub use access::{Role, Tokens, TokensError, hash_token};
 pub use admin::{
-    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Progress,
-    Status,
+    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Priority,
+    Progress, Status,
 };
 pub use config::{Config, Limits};
 pub use openapi::document;
