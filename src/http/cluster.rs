@@ -53,9 +53,11 @@ impl Worker {
     ) -> Result<HttpResponse, Problem> {
         let Nothing {} = parameters::of(request)?;
         let change: ChangeMembers = self.small(request, payload).await?;
-        let named = [change.voters.is_some(), change.add.is_some(), change.remove.is_some()];
+        let ChangeMembers { voters, add, remove, priority, .. } = &change;
+        let named = [voters.is_some(), add.is_some(), remove.is_some(), priority.is_some()];
         if named.into_iter().filter(|named| *named).count() != 1 {
-            let detail = "the body must name exactly one of `voters`, `add` and `remove`";
+            let detail =
+                "the body must name exactly one of `voters`, `add`, `remove` and `priority`";
             return Err(Problem::new(Code::BadBody, detail));
         }
         self.begun(request, self.shared.admin.change_members(change).await)

@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod config;
+mod console;
 mod lifecycle;
 mod load;
 mod process;
