@@ -143,7 +143,7 @@ impl Reach {
             Servers::Leader => Ok(vec![leader.ok_or(OrderError::NoLeader)?]),
             Servers::Followers => Ok(up.iter().copied().filter(|id| Some(*id) != leader).collect()),
             Servers::Only(ids) => match ids.iter().find(|id| !all.contains(id)) {
-                Some(id) => Err(OrderError::NoSuchServer { server: *id, count: all.len() }),
+                Some(id) => Err(OrderError::NoSuchServer { server: *id, servers: all.clone() }),
                 None => Ok(ids.clone()),
             },
         }
@@ -184,15 +184,18 @@ impl Reach {
     }
 
     /// Waits until a server can be reached over the native port, for as long as that is sensible.
-    pub(super) async fn connected(&self, id: ServerId) {
+    /// Returns whether it can.
+    pub(super) async fn connected(&self, id: ServerId) -> bool {
         let own = self.client().at(id).with(Consistency::Stale);
         let deadline = self.clock.now() + LISTING;
         let query = || own.query(Query::List { after: None, limit: 1 });
-        while let Err(ClientError::NotDone(NotDone::Down(_))) = query().await
-            && self.clock.now() < deadline
-        {
+        while let Err(ClientError::NotDone(NotDone::Down(_))) = query().await {
+            if self.clock.now() >= deadline {
+                return false;
+            }
             self.clock.sleep(LOOK).await;
         }
+        true
     }
 
     /// Disturbs a server.
@@ -230,7 +233,7 @@ impl Reach {
     fn http(&self, id: ServerId) -> Result<Rc<client::Client>, OrderError> {
         let servers = self.servers.borrow();
         let known = servers.get(&id).map(|known| known.client.clone());
-        known.ok_or(OrderError::NoSuchServer { server: id, count: servers.len() })
+        known.ok_or(OrderError::NoSuchServer { server: id, servers: self.all() })
     }
 }
 

@@ -60,6 +60,13 @@ pub enum RemoteError {
     /// The certificates.
     #[error("{0}; `jangada cert client console --dir DIR` makes the certificate for the console")]
     Tls(#[from] TlsError),
+    /// A server answers over HTTP, and not at its native port.
+    #[error(
+        "{0} answers over HTTP and does not take this console in at {1}, where files go to and fro: \
+         if the servers talk over TLS, say `--tls DIR` with what `jangada cert client console --dir \
+         DIR` makes; if there is a firewall, let it through"
+    )]
+    Unheard(ServerId, String),
     /// What a server says of its cluster makes no sense.
     #[error("the server that answers says that its cluster is `{0}`, which is no uuid")]
     NoCluster(String),
@@ -95,6 +102,14 @@ impl Remote {
         let remote = Self { reach, any, secure, up: RefCell::default() };
         remote.meet(&said.members);
         World::look(&remote).await;
+        let first = remote.up.borrow().first().copied();
+        if let Some(id) = first
+            && !remote.reach.connected(id).await
+        {
+            let member = said.members.iter().find(|member| ServerId(member.id) == id);
+            let peer = member.and_then(|member| member.peer.clone()).unwrap_or_default();
+            return Err(RemoteError::Unheard(id, peer));
+        }
         Ok(remote)
     }
 

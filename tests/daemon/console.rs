@@ -58,6 +58,23 @@ fn what_only_those_can_do_who_run_the_servers_is_said() {
     assert!(complained.contains("the clock of this machine"), "{complained}");
 }
 
+/// Over TLS the console shows a certificate; without one it is told what it lacks.
+#[test]
+fn a_cluster_with_certificates_asks_for_one() {
+    let cluster = Cluster::start(1);
+    cluster.leader();
+    let (code, _, complained) = console(&["--connect", cluster.http(1)], "status\n");
+    assert_eq!(code, 1);
+    assert!(complained.contains("--tls DIR"), "{complained}");
+    let certs = cluster.certs();
+    let certs = certs.to_str().expect("a path");
+    cluster.cert(&["client", "console", "--dir", certs]);
+    let connect = ["--connect", cluster.http(1), "--tls", certs];
+    let (code, said, complained) = console(&connect, "load Cargo.toml as f\nlist\n");
+    assert_eq!((code, complained.as_str()), (0, ""));
+    assert!(said.contains("loaded `f`"), "{said}");
+}
+
 #[test]
 fn nobody_there_is_said() {
     let (code, _, complained) = console(&["--connect", "http://127.0.0.1:1"], "status\n");

@@ -120,11 +120,12 @@ impl Cluster {
     }
 
     /// Where the certificates are.
-    fn certs(&self) -> PathBuf {
+    pub(crate) fn certs(&self) -> PathBuf {
         self.folder.path().join("certs")
     }
 
-    fn cert(&self, arguments: &[&str]) {
+    /// Has a certificate made.
+    pub(crate) fn cert(&self, arguments: &[&str]) {
         let (code, _, error) = run(&[&["cert"], arguments].concat());
         assert_eq!((code, error.as_str()), (0, ""));
     }

@@ -114,3 +114,42 @@ impl fmt::Display for Kept {
         )
     }
 }
+
+/// What a ledger holds is held against what clients were told.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(content: &str, acknowledged: bool) -> (usize, usize) {
+        let mut ledgers = Ledgers::default();
+        let told = ("0/ledger".to_owned(), acknowledged);
+        ledgers.lines.insert("1.1\n".to_owned(), told);
+        let contents = BTreeMap::from([("0/ledger".to_owned(), content.as_bytes().to_vec())]);
+        count(contents, &ledgers)
+    }
+
+    #[test]
+    fn a_line_is_there_as_often_as_it_may_be() {
+        assert_eq!(judged("1.1\n", true), (1, 0));
+        assert_eq!(judged("1.1\n", false), (0, 1));
+        assert_eq!(judged("", false), (0, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "0 times; acknowledged: true")]
+    fn a_lost_line_is_found() {
+        judged("", true);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 times; acknowledged: true")]
+    fn a_doubled_line_is_found() {
+        judged("1.1\n1.1\n", true);
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody was told")]
+    fn a_line_from_nowhere_is_found() {
+        judged("1.1\n2.2\n", true);
+    }
+}
