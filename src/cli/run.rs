@@ -158,6 +158,8 @@ fn run_on_processes(
     let took = stopwatch();
     let founding = Founding {
         folder: folder.join(path.file_stem().unwrap_or(path.as_os_str())),
+        program: std::env::current_exe()
+            .map_err(|error| Failure::Other(format!("cannot find this program: {error}")))?,
         servers: arguments.servers.or(scenario.servers).unwrap_or(Scenario::SERVERS),
         seed: arguments.seed.or(scenario.seed).unwrap_or(Scenario::SEED),
         snapshots: scenario.snapshots.unwrap_or_default(),

@@ -58,9 +58,9 @@ impl Process {
     }
 
     /// Begins to start it, with these flags over its settings.
-    pub(super) fn start(&mut self, flags: &[String]) -> io::Result<()> {
+    pub(super) fn start(&mut self, program: &Path, flags: &[String]) -> io::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(program);
         // What the machine happens to have set is not part of it.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JANGADA_") {

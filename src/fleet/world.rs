@@ -1,6 +1,6 @@
 //! A cluster of processes that scenarios run on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ use crate::storage::{self, DiskKind, Identity};
 pub struct Founding {
     /// Where everything is kept that belongs to it: nothing may be there yet.
     pub folder: PathBuf,
+    /// The program `jangada`, which serves.
+    pub program: PathBuf,
     /// How many servers found it.
     pub servers: u64,
     /// What clients draw from.
@@ -42,12 +44,13 @@ pub struct Founding {
 /// Servers that run as processes of this machine, in plain text. Dropped, they are killed.
 pub struct Fleet {
     folder: PathBuf,
+    program: PathBuf,
     cluster: Uuid,
     seed: u64,
     snapshots: Snapshots,
     reach: Reach,
     processes: RefCell<BTreeMap<ServerId, Process>>,
-    timing: RefCell<Timing>,
+    timing: Cell<Timing>,
     /// Disturbances that a server must be told again when it has been started.
     lasting: RefCell<Vec<Order>>,
 }
@@ -92,7 +95,7 @@ impl Fleet {
     /// # Errors
     /// If something is there already, or they do not start.
     pub async fn found(founding: Founding) -> Result<Self, FleetError> {
-        let Founding { folder, servers, seed, snapshots } = founding;
+        let Founding { folder, program, servers, seed, snapshots } = founding;
         if folder.exists() {
             return Err(FleetError::Exists(folder));
         }
@@ -104,12 +107,13 @@ impl Fleet {
         let reach = Reach::open(cluster, Security::Insecure, Access::default()).await?;
         let fleet = Self {
             folder: path,
+            program,
             cluster,
             seed,
             snapshots,
             reach,
             processes: RefCell::default(),
-            timing: RefCell::default(),
+            timing: Cell::default(),
             lasting: RefCell::default(),
         };
         let ids: Vec<_> = (1..=servers).map(ServerId).collect();
@@ -151,7 +155,7 @@ impl Fleet {
             for id in ids {
                 let Some(process) = processes.get_mut(id) else { continue };
                 let started = process.configure(&peers, &more);
-                let started = started.and_then(|()| process.start(&flags));
+                let started = started.and_then(|()| process.start(&self.program, &flags));
                 started.map_err(|error| cannot("start", *id, &error))?;
             }
         }
@@ -179,7 +183,7 @@ impl Fleet {
     /// The timings that hold now.
     fn flags(&self) -> Vec<String> {
         let Timing { election_timeout_min: min, election_timeout_max: max, heartbeat } =
-            *self.timing.borrow();
+            self.timing.get();
         let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
         vec![
             "--election-timeout".to_owned(),
@@ -345,16 +349,22 @@ impl Fleet {
         }
         match &order {
             Order::ElectionTimeout { min, max } => {
-                let timing = &mut *self.timing.borrow_mut();
-                (timing.election_timeout_min, timing.election_timeout_max) = (*min, *max);
+                let (timing, min, max) = (self.timing.get(), *min, *max);
+                self.timing.set(Timing {
+                    election_timeout_min: min,
+                    election_timeout_max: max,
+                    ..timing
+                });
             }
-            Order::Heartbeat(heartbeat) => self.timing.borrow_mut().heartbeat = *heartbeat,
+            Order::Heartbeat(heartbeat) => {
+                self.timing.set(Timing { heartbeat: *heartbeat, ..self.timing.get() });
+            }
+            // It mends links, and nothing else.
             Order::Heal => self.lasting.borrow_mut().retain(|order| {
-                let of_links = !matches!(
+                matches!(
                     order,
                     Order::Speed { .. } | Order::ApplyLatency { .. } | Order::ApplyStall(_)
-                );
-                !of_links
+                )
             }),
             _ => {
                 let lasting = &mut *self.lasting.borrow_mut();
@@ -435,7 +445,7 @@ impl World for Fleet {
         let servers = processes.iter().map(|(id, process)| {
             view::server(*id, process.condition, self.reach.said(*id).as_ref())
         });
-        Ok(ClusterStatus::new(self.clock().now(), *self.timing.borrow(), servers.collect()))
+        Ok(ClusterStatus::new(self.clock().now(), self.timing.get(), servers.collect()))
     }
 
     async fn log(

@@ -55,7 +55,10 @@ impl Tormentor {
         }
         self.tally.kills += victims.len() as u64;
         self.rest(400);
-        if let Disturbance::FullDisk = disturbance {
+        // Sometimes a server must start without room.
+        let full = matches!(disturbance, Disturbance::FullDisk);
+        let free_before = full && self.below(2) == 0;
+        if free_before {
             cluster.fill_small_disk(false);
         }
         // Killed once more in the middle of recovery.
@@ -76,6 +79,9 @@ impl Tormentor {
         }
         for id in &victims {
             cluster.await_serving(*id);
+        }
+        if full && !free_before {
+            cluster.fill_small_disk(false);
         }
         crowd.goes_on(ANSWERS);
         cluster.assert_all_run();
