@@ -13,13 +13,16 @@ use jangada::invariants::{self, History, Operation, Outcome, check_linearizable}
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::CLIENTS;
+use super::{CLIENTS, SMALL_DISK};
 use crate::process::{Cluster, until};
 
 /// How long a client tries something.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Milliseconds that a client rests at the most, so that histories stay small enough to check.
 const REST: u64 = 25;
+/// Bytes of what is stored so that a disk runs out of room, and how often that is done at the most.
+const BURDEN: usize = 3 << 20;
+const BURDENS: u64 = 12;
 /// Files that clients replace, rename and delete, in every round.
 const FILES: u64 = 4;
 
@@ -93,6 +96,30 @@ impl Crowd {
             })
         });
         Self { clients: clients.collect(), endpoints, book, checks: Mutex::default() }
+    }
+
+    /// Has clients store more than fits into what a server has set aside, so that one without room
+    /// has to wait for it. Returns whether it does.
+    pub(super) fn burden(&self, cluster: &Cluster) -> bool {
+        let full = || {
+            let (_, metrics) = cluster.get(SMALL_DISK.0, "/metrics")?;
+            metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("jangada_disk_full "))
+                .map(|it| it == "1")
+        };
+        client::run(async {
+            let client = client_of(self.endpoints.clone());
+            let much = Content::of_bytes(vec![b'.'; BURDEN]);
+            for _ in 0..BURDENS {
+                // It may well be refused for want of room.
+                let _ = client.put("burden", &much, Rule::Always, |_| {}).await;
+                if full() == Some(true) {
+                    return true;
+                }
+            }
+            false
+        })
     }
 
     /// Waits until so many more calls were answered.

@@ -27,6 +27,8 @@ pub(super) struct Torments {
     bad_links: u64,
     snapshots: u64,
     full_disks: u64,
+    /// Of these, how often the server had something to write that found no room.
+    out_of_room: u64,
 }
 
 /// Something that goes on until it is taken back.
@@ -47,7 +49,7 @@ impl Tormentor {
 
     /// One cycle: something is disturbed, servers are killed with -9 and started again.
     pub(super) fn torment(&mut self, cluster: &mut Cluster, crowd: &Crowd) {
-        let disturbance = self.disturb(cluster);
+        let disturbance = self.disturb(cluster, crowd);
         self.rest(150);
         let victims = self.victims(cluster);
         for id in &victims {
@@ -116,7 +118,7 @@ impl Tormentor {
         victims
     }
 
-    fn disturb(&mut self, cluster: &Cluster) -> Disturbance {
+    fn disturb(&mut self, cluster: &Cluster, crowd: &Crowd) -> Disturbance {
         let servers = cluster.running();
         let one = servers[self.below(servers.len() as u64) as usize];
         let other = servers[self.below(servers.len() as u64) as usize];
@@ -154,6 +156,7 @@ impl Tormentor {
             }
             7 if cluster.fill_small_disk(true) => {
                 self.tally.full_disks += 1;
+                self.tally.out_of_room += u64::from(crowd.burden(cluster));
                 Disturbance::FullDisk
             }
             _ => Disturbance::Nothing,
@@ -190,12 +193,13 @@ fn order(cluster: &Cluster, order: &str) {
 impl fmt::Display for Torments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kills, of_leaders, of_all, while_starting, .. } = self;
-        let Self { pauses, cuts, bad_links, snapshots, full_disks, .. } = self;
+        let Self { pauses, cuts, bad_links, snapshots, full_disks, out_of_room, .. } = self;
         write!(
             f,
             "{kills} processes killed with -9 ({of_leaders} times the leader, {of_all} times all at \
              once, {while_starting} times in recovery), {pauses} stopped with SIGSTOP, {cuts} cuts, \
-             {bad_links} times bad links, {snapshots} snapshots, {full_disks} full disks"
+             {bad_links} times bad links, {snapshots} snapshots, {full_disks} full disks ({out_of_room} \
+             times something waited for room)"
         )
     }
 }
