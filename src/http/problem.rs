@@ -378,6 +378,7 @@ fn of_files(refusal: &files::Refusal) -> Code {
         | Files::Overlap { .. }
         | Files::InBatch { .. }
         | Files::NestedBatch
+        | Files::ContentLost { .. }
         | Files::BatchTooLong { .. } => Code::Internal,
     }
 }

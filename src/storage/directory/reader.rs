@@ -49,15 +49,21 @@ impl Reader {
     /// it fail: then memory says one thing and the disk another. So it is synced, forgotten, and
     /// read from the disk.
     pub(super) fn read(&self, id: FileId) -> Result<Bytes, DiskError> {
+        self.read_start(id, usize::MAX)
+    }
+
+    /// The first `length` bytes of it.
+    pub(super) fn read_start(&self, id: FileId, length: usize) -> Result<Bytes, DiskError> {
         let path = self.path_of(id);
-        let mut file = open(id, &path)?;
+        let file = open(id, &path)?;
         if !self.looks {
             file.sync_data().map_err(|error| DiskError::io("sync", &path, &error))?;
             // Not every file system can; then what it read is what it has.
             let _ = fadvise(&file, 0, None, Advice::DontNeed);
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| DiskError::io("read", &path, &error))?;
+        let mut start = file.take(length as u64);
+        start.read_to_end(&mut bytes).map_err(|error| DiskError::io("read", &path, &error))?;
         Ok(bytes.into())
     }
 
