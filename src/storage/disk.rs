@@ -95,6 +95,11 @@ pub(crate) trait DiskFiles {
         Ok(bytes.slice(..length.min(bytes.len())))
     }
 
+    /// How many bytes a file has.
+    fn size(&self, file: FileId) -> Result<u64, DiskError> {
+        Ok(self.read(file)?.len() as u64)
+    }
+
     /// At most `length` bytes of a file from `at` on; fewer if it is shorter.
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError>;
 }

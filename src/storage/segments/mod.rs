@@ -280,6 +280,15 @@ impl<D: Disk> SegmentLog<D> {
         Ok(log)
     }
 
+    /// Reads every chunk of the snapshot.
+    ///
+    /// # Errors
+    /// If one of them is lost.
+    pub(super) fn check_content(&self) -> Result<(), StorageError> {
+        let named: BTreeSet<_> = self.snapshots.latest().chunks.iter().copied().collect();
+        named.into_iter().try_for_each(|id| self.packs.check(&self.disk, id))
+    }
+
     /// The term, the vote and the last entry, as written.
     pub(crate) fn summary(&self) -> (Term, Option<ServerId>, Position) {
         (self.vote.term, self.vote.voted_for, self.log.last)
