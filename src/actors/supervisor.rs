@@ -68,17 +68,26 @@ pub(crate) struct Plan {
     pub(crate) machine: MachineFactory,
 }
 
+/// `S1 to S3, S6`: servers in order, those without a gap between them in one.
+fn runs(servers: &[ServerId]) -> String {
+    let runs = servers.chunk_by(|one, next| one.0 + 1 == next.0).map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        run => run.iter().map(ServerId::to_string).collect(),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
 /// Why an order was not carried out; nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OrderError {
     /// No server has this number.
-    #[error("there is no {server}: the servers are S1 to S{count}")]
+    #[error("there is no {server}: the servers are {}", runs(servers))]
     NoSuchServer {
         /// The number.
         server: ServerId,
-        /// How many servers there are.
-        count: usize,
+        /// The servers that there are, in order.
+        servers: Vec<ServerId>,
     },
     /// Nobody leads at the moment.
     #[error("no server leads at the moment; `wait leader` waits for one")]

@@ -77,7 +77,7 @@ enum Again {
     /// It changes nothing.
     Read,
     /// It has a key.
-    SameAgain,
+    Keyed,
     /// It may be done twice.
     Never,
 }
@@ -125,7 +125,7 @@ impl Request {
 
     /// A change that is made once, however often it is asked for.
     pub(super) fn change(method: Method, target: impl Into<String>) -> Self {
-        Self::new(method, target.into(), Again::SameAgain)
+        Self::new(method, target.into(), Again::Keyed)
     }
 
     /// A wish that is not made again once it may have been heard.
@@ -205,7 +205,7 @@ impl Client {
     }
 
     async fn attempts(&self, mut request: Request) -> Result<Answer, Error> {
-        if request.again == Again::SameAgain {
+        if request.again == Again::Keyed {
             self.serial.set(self.serial.get() + 1);
             let key = format!("{}:{}", self.uuid, self.serial.get());
             request.headers.push((HeaderName::from_static("idempotency-key"), key));

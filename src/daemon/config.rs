@@ -271,7 +271,7 @@ impl Layers {
             http: address("http", 3000)?,
             advertise: self.get("advertise", self::address)?,
             advertise_http: self.get("advertise-http", self::address)?,
-            peers: self.required("peers", |text| text.parse())?,
+            peers: self.required("peers", str::parse)?,
             tls: self.tls(id)?,
             tokens: self.get("tokens", path)?,
             timing,

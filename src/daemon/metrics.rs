@@ -199,10 +199,13 @@ fn encode_lag(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result {
     Ok(())
 }
 
+/// The name of a metric of a peer, what it means, and its value.
+type Measure<T> = (&'static str, &'static str, fn(&PeerStats) -> T);
+
 fn encode_peers(encoder: &mut DescriptorEncoder<'_>, peers: &Peers) -> fmt::Result {
     let known = peers.known().into_iter();
     let peers: Vec<_> = known.filter_map(|id| Some((id, peers.stats(id)?))).collect();
-    let gauges: [(&str, &str, fn(&PeerStats) -> Option<f64>); 3] = [
+    let gauges: [Measure<Option<f64>>; 3] = [
         ("peer_connected", "1 with a connection to the peer, else 0", |stats| {
             Some(f64::from(u8::from(stats.connected.is_some())))
         }),
@@ -221,7 +224,7 @@ fn encode_peers(encoder: &mut DescriptorEncoder<'_>, peers: &Peers) -> fmt::Resu
             }
         }
     }
-    let counters: [(&str, &str, fn(&PeerStats) -> u64); 4] = [
+    let counters: [Measure<u64>; 4] = [
         ("peer_received_bytes", "Bytes from the peer", |stats| stats.bytes_in),
         ("peer_sent_bytes", "Bytes to the peer", |stats| stats.bytes_out),
         ("peer_lost_messages", "Messages to the peer that were lost here", |it| it.dropped),

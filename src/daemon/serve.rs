@@ -66,10 +66,11 @@ async fn stop_signal(signals: &mut Signals, tls: Option<&Tls>) -> u8 {
         match signals.next().await {
             Told::Stop(number) => return number,
             // What was read is in use on success; so is what was before, otherwise.
-            Told::Reload => match tls.map(Tls::reload) {
-                Some(Err(error)) => log::error!("the certificates stay as they are: {error}"),
-                Some(Ok(())) | None => {}
-            },
+            Told::Reload => {
+                if let Some(Err(error)) = tls.map(Tls::reload) {
+                    log::error!("the certificates stay as they are: {error}");
+                }
+            }
         }
     }
 }

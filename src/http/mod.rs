@@ -41,5 +41,5 @@ pub use admin::{
 };
 pub use config::{Config, Limits};
 pub use openapi::document;
-pub use problem::{Code, Problem};
+pub use problem::{Code, Details, Problem};
 pub use server::{Http, HttpError, start};

@@ -15,10 +15,10 @@ use utoipa::openapi::{
     OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
 
-use super::admin::{ChangeMembers, Status};
+use super::admin::{ChangeMembers, NewMember, Status};
 use super::cluster::{HandOver, Health, Version};
 use super::files::{Appended, File, NewName, Page, Renamed};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Details};
 use super::route::Route;
 use super::watch::Told;
 
@@ -464,10 +464,11 @@ pub fn document() -> String {
         .schema_from::<Told>()
         .schema_from::<Status>()
         .schema_from::<ChangeMembers>()
+        .schema_from::<NewMember>()
         .schema_from::<HandOver>()
         .schema_from::<Health>()
         .schema_from::<Version>()
-        .schema_from::<Problem>()
+        .schema_from::<Details>()
         .security_scheme("token", SecurityScheme::Http(token))
         .build();
     let license = LicenseBuilder::new().name("MIT OR Apache-2.0").build();

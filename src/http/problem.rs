@@ -1,6 +1,7 @@
 //! Everything that is no success, as problem details (RFC 9457).
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -96,10 +97,16 @@ pub enum Code {
     Internal,
 }
 
+/// A problem: [`Details`] behind a pointer, so that whatever may meet with one stays small.
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+#[error("{}: {}", .0.code, .0.detail)]
+#[serde(transparent)]
+pub struct Problem(Box<Details>);
+
 /// A problem, as it is told: `application/problem+json`.
-#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize, ToSchema)]
-#[error("{code}: {detail}")]
-pub struct Problem {
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Details {
     /// The code as a URN.
     #[serde(rename = "type")]
     pub kind: String,
@@ -227,7 +234,7 @@ impl Problem {
     /// A problem of this code; `detail` says what happened and what to do next.
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         let words = code.to_string().replace('_', " ");
-        let mut problem = Self {
+        let problem = Self(Box::new(Details {
             kind: format!("urn:jangada:problem:{code}"),
             title: words,
             status: code.status().as_u16(),
@@ -236,16 +243,16 @@ impl Problem {
             leader: None,
             retry_after: code.retry_after().map(|after| after.as_secs()),
             headers: Vec::new(),
-        };
-        if code == Code::Unauthorized {
-            problem = problem.with(WWW_AUTHENTICATE, "Bearer realm=\"jangada\"");
+        }));
+        match code {
+            Code::Unauthorized => problem.with(WWW_AUTHENTICATE, "Bearer realm=\"jangada\""),
+            _ => problem,
         }
-        problem
     }
 
     /// The same, with a header.
     pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
@@ -264,14 +271,14 @@ impl Problem {
 
     /// The same request is answered there.
     pub(super) fn elsewhere(mut self, location: String) -> Self {
-        self.status = StatusCode::TEMPORARY_REDIRECT.as_u16();
-        self.retry_after = None;
+        self.0.status = StatusCode::TEMPORARY_REDIRECT.as_u16();
+        self.0.retry_after = None;
         self.with(LOCATION, location)
     }
 
     /// The same, naming the leader.
     pub(super) fn led_by(mut self, leader: Option<(u64, Option<String>)>) -> Self {
-        self.leader = leader.map(|(id, address)| Leader { id, address });
+        self.0.leader = leader.map(|(id, address)| Leader { id, address });
         self
     }
 
@@ -333,6 +340,14 @@ impl Problem {
     }
 }
 
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
 impl From<ClientError> for Problem {
     /// What a body met with comes back as it was.
     fn from(error: ClientError) -> Self {
@@ -350,12 +365,11 @@ fn of_files(refusal: &files::Refusal) -> Code {
     match refusal {
         Files::BadName { .. } => Code::BadName,
         Files::NoSuchFile { .. } | Files::Ambiguous { .. } => Code::NoSuchFile,
-        Files::Gone { .. } => Code::Changed,
         Files::NameExists { .. } => Code::NameExists,
         Files::SizeMismatch { .. } => Code::BadBody,
         Files::FileTooLarge { .. } | Files::DataTooLarge { .. } => Code::TooLarge,
         Files::StoreFull { .. } | Files::TooManyFiles { .. } => Code::StoreFull,
-        Files::RevisionChanged { .. } => Code::Changed,
+        Files::Gone { .. } | Files::RevisionChanged { .. } => Code::Changed,
         Files::OtherVersion { .. } => Code::PreconditionFailed,
         Files::TooManyVersions { .. } => Code::BadHeader,
         Files::HistoryGone { .. } => Code::HistoryGone,
@@ -420,6 +434,6 @@ mod tests {
     fn a_problem_survives_json() {
         let problem = Problem::new(Code::NoLeader, "wait").led_by(Some((2, None)));
         let told: Problem = serde_json::from_slice(&serde_json::to_vec(&problem).unwrap()).unwrap();
-        assert_eq!((told.code, told.leader.unwrap().id), (Code::NoLeader, 2));
+        assert_eq!((told.code, told.leader.as_ref().unwrap().id), (Code::NoLeader, 2));
     }
 }

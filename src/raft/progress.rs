@@ -178,18 +178,18 @@ impl Progress {
         };
         match (reply.recovering, self.standing) {
             (true, Standing::Counts) => self.standing = Standing::Suspended,
-            (true, _) | (false, Standing::Counts) => {}
             // It cannot have this entry in its earlier life.
             (false, Standing::Given { entry, .. }) if matched >= Some(entry.index) => {
                 self.standing = Standing::Counts;
             }
-            // Maybe of its earlier life. Until it has the entry, nothing that it has counts.
-            (false, Standing::Given { .. }) => {}
             // Maybe of its earlier life: what it said in this one counted for nothing.
             (false, Standing::Suspended) => {
                 self.forget(last);
                 self.standing = Standing::Counts;
             }
+            // It is as it was; or it has not got its entry, and until then nothing that it has
+            // counts: maybe it is of its earlier life.
+            (true, _) | (false, Standing::Counts | Standing::Given { .. }) => {}
         }
         self.applied = self.applied.max(reply.applied);
     }
