@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps to guess: conditions are polled until a deadline. Ports are the system's.
 
+mod blackbox;
 mod bootstrap;
 mod config;
 mod lifecycle;
