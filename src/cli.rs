@@ -32,6 +32,7 @@ Examples:
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
   jangada replay 7                    what seed 7 stands for, in the same way
+  jangada replay d1 d2 d3             what three servers recorded, done again and compared
   jangada why no-leader --scenario crash.jangada
                                       which order caused it, and how it came to be
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
@@ -90,7 +91,7 @@ enum Command {
     Console(console::Options),
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
-    /// Open the console in virtual time, on a scenario or a seed that is about to begin.
+    /// Open the console in virtual time on a scenario or a seed, or do again what servers recorded.
     Replay(replay::Arguments),
     /// Find the orders without which something in a scenario would not be so.
     Why(why::Arguments),

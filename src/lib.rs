@@ -93,6 +93,7 @@
 //!    apply the same entry.
 
 pub mod actors;
+pub mod blackbox;
 pub mod client;
 pub mod console;
 pub mod daemon;

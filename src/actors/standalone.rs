@@ -24,6 +24,7 @@ use super::server::{AuditFrom, Server};
 use super::supervisor::{Stream, stream};
 use super::way::Way;
 use super::{MachineFactory, Meter, OrderError, SnapshotPolicy};
+use crate::blackbox::BlackBox;
 use crate::net::{CallError, Delivery, LinkRule};
 use crate::raft::{self, ChangeRequest, ServerId, Timing};
 use crate::storage::Storage;
@@ -46,6 +47,8 @@ pub struct StandaloneOptions {
     pub machine: MachineFactory,
     /// Who keeps its numbers.
     pub meter: Option<Rc<dyn Meter>>,
+    /// Records what enters its core.
+    pub black_box: Option<BlackBox>,
 }
 
 /// A server of its own process. It runs on the thread and in the actor system that it was started
@@ -90,8 +93,9 @@ const LOOK: Duration = Duration::from_millis(2);
 impl Standalone {
     /// Starts a server. Call it inside [`run`](super::run).
     pub fn start(options: StandaloneOptions) -> Self {
-        let StandaloneOptions { id, cluster, seed, raft, snapshots, storage, machine, meter } =
+        let StandaloneOptions { id, cluster, seed, raft, snapshots, storage, machine, .. } =
             options;
+        let StandaloneOptions { meter, black_box, .. } = options;
         keep_panics();
         let (clock, timing) = (Clock::start(), Cell::new(raft.timing));
         let recorder = Recorder::new(clock, false, None, None).with_meter(meter);
@@ -110,6 +114,7 @@ impl Standalone {
             luck: stream(seed, &Stream::Server { id, life: 0 }),
             machine: machine(),
             pace: Some(Duration::ZERO),
+            black_box,
         });
         network.plug(id, running.clone());
         let door = Door(Arc::new(Shared {

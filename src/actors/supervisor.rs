@@ -299,6 +299,7 @@ impl Supervisor {
             luck,
             machine: (self.machine)(),
             pace: self.paces.get(&id).copied().unwrap_or_default(),
+            black_box: None,
         });
         self.network.plug(id, running);
         self.ended.remove(&id);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::peers::PeerAddresses;
 use crate::actors::SnapshotPolicy;
+use crate::blackbox::{BoxSettings, MIN_BYTES};
 use crate::net::Role;
 use crate::net::tls::{OwnFiles, TlsFiles};
 use crate::raft::{ServerId, Timing};
@@ -93,6 +94,12 @@ pub const KEYS: &[Key] = &[
         "snapshot-bytes",
         "SIZE",
         "Take a snapshot when the log has grown by so much",
+        Some("64MiB"),
+    ),
+    key(
+        "blackbox",
+        "SIZE",
+        "Record what enters the core, in a ring of files of this size; `off` for nothing",
         Some("64MiB"),
     ),
     key("shutdown-timeout", "TIME", "How long a stop in good order may take", Some("5s")),
@@ -215,6 +222,8 @@ pub struct Settings {
     pub timing: Timing,
     /// When to take snapshots.
     pub snapshots: SnapshotPolicy,
+    /// How the core's inputs are recorded, if they are.
+    pub black_box: Option<BoxSettings>,
     /// How long a stop in good order may take.
     pub shutdown_timeout: Duration,
     /// Whether links may be disturbed.
@@ -324,6 +333,7 @@ impl Layers {
             serving: self.serving()?,
             timing,
             snapshots: SnapshotPolicy { entries, bytes },
+            black_box: self.required("blackbox", ring)?,
             shutdown_timeout: self.required("shutdown-timeout", duration)?,
             chaos: self.required("chaos", boolean)?,
             log_format: self.required("log-format", log_format)?,
@@ -576,6 +586,18 @@ fn size(text: &str) -> Result<u64, String> {
     match number.checked_mul(bytes) {
         Some(bytes @ 1..) => Ok(bytes),
         _ => Err(wanted.to_owned()),
+    }
+}
+
+/// As in `64MiB`, or `off`.
+fn ring(text: &str) -> Result<Option<BoxSettings>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let bytes = size(text).map_err(|why| format!("{why}, or `off`"))?;
+    match bytes >= MIN_BYTES {
+        true => Ok(Some(BoxSettings { bytes })),
+        false => Err(format!("at least {} MiB are needed, or `off`", MIN_BYTES >> 20)),
     }
 }
 

@@ -22,6 +22,7 @@ use super::pulse::Pulse;
 use super::signals::{Signals, Told};
 use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
+use crate::blackbox::{self, BlackBox};
 use crate::files::FileStore;
 use crate::http::{self, Http, HttpError, Tokens};
 use crate::net::tls::{Tls, name_of};
@@ -128,7 +129,8 @@ impl Process {
         let tls = settings.tls.clone();
         let tls = tls.map(|files| Tls::load(files, cluster, Role::Server(id))).transpose()?;
         let security = tls.clone().map_or(Security::Insecure, Security::Tls);
-        let counts = Counts::new();
+        let black_box = start_recording(&settings, cluster, seed);
+        let counts = Counts::new(black_box.as_ref().map(BlackBox::counters));
         let server = Standalone::start(StandaloneOptions {
             id,
             cluster,
@@ -138,6 +140,7 @@ impl Process {
             storage: directory.storage(),
             machine: Rc::new(|| Box::new(FileStore::default())),
             meter: Some(Rc::new(counts.clone())),
+            black_box,
         });
         logging::follow(server.events());
         counts.follow(server.events());
@@ -232,6 +235,14 @@ impl Process {
         self.directory.close()?;
         Ok(())
     }
+}
+
+/// The recording of what enters the core. A server serves without it, too.
+fn start_recording(settings: &Settings, cluster: Uuid, life: u64) -> Option<BlackBox> {
+    let folder = settings.data.join(blackbox::FOLDER);
+    let opened = BlackBox::open(&folder, cluster, life, settings.black_box?);
+    let failed = |error| log::warn!("no recording in {}: {error}", folder.display());
+    opened.map_err(failed).ok()
 }
 
 /// Tells systemd, where it listens.

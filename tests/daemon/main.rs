@@ -8,6 +8,7 @@
     reason = "processes take real time, and are waited for; threads stand between them and us"
 )]
 
+mod blackbox;
 mod bootstrap;
 mod config;
 mod console;

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::files::{Command, FileStore, Limits, Query, Request, open_session};
+use crate::files::{
+    Command, ContentHash, FileStore, Limits, Query, Request, Restore, RestoreError, open_session,
+};
 
 /// Has a store rebuilt from chunks: from sound ones with some of their bytes changed, or from bytes
 /// as they come. They are refused, or make a store that works; none makes it panic.
@@ -35,7 +37,8 @@ fn sound() -> Vec<Bytes> {
     ask(Command::Rename { file: "b/c".to_owned(), name: "d".to_owned() }, b"");
     ask(Command::Stage { upload: Uuid::from_u128(3), offset: 0, onto: None }, &[9; 50]);
     let mut frozen = store.freeze();
-    std::iter::from_fn(|| frozen.next_chunk().map(|(_, chunk)| chunk)).collect()
+    let bytes = |(_, chunk): (_, Option<Bytes>)| chunk.expect("nothing was let go");
+    std::iter::from_fn(|| frozen.next_chunk().map(bytes)).collect()
 }
 
 /// Sound chunks, of which bytes were changed: which chunk, where, and to what, three bytes each.
@@ -61,9 +64,13 @@ fn cut(mut bytes: &[u8]) -> Vec<Bytes> {
     chunks
 }
 
+fn feed(restore: &mut Restore, chunks: &[Bytes]) -> Result<(), RestoreError> {
+    chunks.iter().try_for_each(|chunk| restore.feed(ContentHash(blake3::hash(chunk).into()), chunk))
+}
+
 fn restore(chunks: &[Bytes]) {
     let mut restore = FileStore::default().restore();
-    if chunks.iter().try_for_each(|chunk| restore.feed(chunk)).is_err() {
+    if feed(&mut restore, chunks).is_err() {
         return;
     }
     let Ok(mut store) = restore.finish(100) else { return };
@@ -84,14 +91,12 @@ mod tests {
     #[test]
     fn sound_chunks_make_the_store_that_they_were_taken_of() {
         let mut restore = FileStore::default().restore();
-        for chunk in sound() {
-            restore.feed(&chunk).unwrap();
-        }
+        feed(&mut restore, &sound()).unwrap();
         assert!(restore.finish(100).is_ok());
         // One byte of one of them is enough to be noticed.
         let mut restore = FileStore::default().restore();
         let chunks = edited(&[1, 40, 0xee]);
-        let fed = chunks.iter().try_for_each(|chunk| restore.feed(chunk));
+        let fed = feed(&mut restore, &chunks);
         assert!(fed.is_err() || restore.finish(100).is_err());
     }
 
