@@ -70,6 +70,7 @@
 //!              \   |   /
 //!               raft/      files/     two leaves that do not know each other
 //!
+//!  fleet/ --> script/, client/, daemon/   a cluster of processes, for scenarios and the console
 //!  diagram/ --> raft/    explore/ --> invariants/, raft/    every room --> museum/
 //! ```
 //!
@@ -98,6 +99,7 @@ pub mod daemon;
 pub mod diagram;
 pub mod explore;
 pub mod files;
+pub mod fleet;
 pub mod http;
 pub mod invariants;
 pub mod museum;

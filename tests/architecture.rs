@@ -18,8 +18,9 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("replay", BELOW_REPLAY, &["actix::"]),
     ("why", BELOW_WHY, &["actix", "tokio::", "std::fs", "std::net"]),
+    ("fleet", BELOW_FLEET, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
-    ("sim", BELOW_CONSOLE, &["actix"]),
+    ("sim", BELOW_REPLAY, &["actix"]),
     ("http", BELOW_HTTP, &[]),
     ("client", BELOW_CLIENT, &["actix::", "actix_web"]),
     ("daemon", BELOW_DAEMON, &[]),
@@ -29,11 +30,14 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
 const BELOW_DAEMON: &[&str] =
     &["raft", "files", "storage", "net", "invariants", "actors", "script", "why", "http"];
+const BELOW_FLEET: &[&str] =
+    &["daemon", "client", "script", "files", "raft", "storage", "net", "invariants", "actors"];
 const BELOW_CLIENT: &[&str] = &["files", "actors", "http"];
 const BELOW_CLI: &[&str] = &[
     "client",
     "daemon",
     "console",
+    "fleet",
     "sim",
     "diagram",
     "explore",
@@ -50,8 +54,19 @@ const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_REPLAY: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
-const BELOW_CONSOLE: &[&str] =
-    &["why", "replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
+const BELOW_CONSOLE: &[&str] = &[
+    "fleet",
+    "client",
+    "why",
+    "replay",
+    "script",
+    "raft",
+    "files",
+    "storage",
+    "net",
+    "invariants",
+    "actors",
+];
 
 /// What only one corner of a room may mention: the rest of it must not know of real files.
 const CORNERS: &[(&str, &str, &[&str])] =

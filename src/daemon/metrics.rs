@@ -159,6 +159,7 @@ fn encode_look(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result 
         ("raft_snapshot_index", "The last entry that the snapshot covers", raft.snapshot.0),
         ("raft_voters", "Members that vote", raft.configuration.voters().len() as u64),
         ("raft_recovering", "1 if a quorum has yet to recover the server", raft.recovering.into()),
+        ("disk_full", "1 if something waits for room on the disk", look.full.into()),
         ("log_bytes", "Bytes of the log's files", look.sizes.log_bytes),
         ("snapshot_bytes", "Bytes of the snapshots' chunks", look.sizes.chunk_bytes),
     ];

@@ -56,9 +56,11 @@ impl Worker {
         let Wish { redirect } = parameters::of(request)?;
         let body = self.text(request, payload).await?;
         let change: ChangeMembers = parameters::json(&body)?;
-        let named = [change.voters.is_some(), change.add.is_some(), change.remove.is_some()];
+        let ChangeMembers { voters, add, remove, priority, .. } = &change;
+        let named = [voters.is_some(), add.is_some(), remove.is_some(), priority.is_some()];
         if named.into_iter().filter(|named| *named).count() != 1 {
-            let detail = "the body must name exactly one of `voters`, `add` and `remove`";
+            let detail =
+                "the body must name exactly one of `voters`, `add`, `remove` and `priority`";
             return Err(Problem::new(Code::BadBody, detail));
         }
         let result = self.shared.admin.change_members(change).await;

@@ -36,8 +36,8 @@ mod worker;
 
 pub use access::{Role, Tokens, TokensError, hash_token};
 pub use admin::{
-    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Progress,
-    Status,
+    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Priority,
+    Progress, Status,
 };
 pub use config::{Config, Limits};
 #[cfg(any(test, feature = "fuzzing"))]

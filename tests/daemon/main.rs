@@ -10,10 +10,12 @@
 
 mod bootstrap;
 mod config;
+mod console;
 mod lifecycle;
 mod load;
 #[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
 mod readme;
 mod survival;
+mod torture;
 mod trouble;
