@@ -49,8 +49,9 @@ pub enum HttpError {
 
 /// Seconds that requests may still take when the server stops.
 const GRACE: u64 = 3;
-/// Bytes that may wait in the kernel to be sent, for each connection.
-const UNSENT: u32 = 128 * 1024;
+/// Bytes that may wait in the kernel to be sent, for each connection; it takes up to 64 KiB more, and
+/// tells of room when half of them are gone.
+const UNSENT: u32 = 32 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 

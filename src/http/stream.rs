@@ -53,7 +53,8 @@ pub(super) struct Requests {
     due: Cell<Option<Instant>>,
     /// How long headers may take.
     head: Duration,
-    /// How long a connection may take from one request to the next, headers included.
+    /// How long a connection may take from one request, or a piece of its answer, to the next
+    /// request, headers included.
     pause: Duration,
 }
 
@@ -83,7 +84,7 @@ impl Stream {
             under_way: Cell::new(0),
             due: Cell::new(None),
             head: limits.header_time,
-            pause: limits.keep_alive + limits.header_time,
+            pause: limits.keep_alive + limits.silence + limits.header_time,
         };
         Self {
             io,
