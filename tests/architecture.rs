@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
 const BELOW_DAEMON: &[&str] =
-    &["raft", "files", "storage", "net", "invariants", "actors", "script", "http"];
+    &["raft", "files", "storage", "net", "invariants", "actors", "script", "why", "http"];
 const BELOW_FLEET: &[&str] =
     &["daemon", "client", "script", "files", "raft", "storage", "net", "invariants", "actors"];
 const BELOW_CLIENT: &[&str] = &["files", "actors", "http"];

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::chaos::{Disturber, disturb};
 use super::metrics::encode;
 use super::pulse::Pulse;
+use super::why::{self, Asker};
 use crate::actors::{Door, Observation, OrderError};
 use crate::http::{
     self, Admin, AdminError, Answer, ChangeMembers, Member, Membership, Progress, Status,
@@ -30,6 +31,8 @@ pub(super) struct Control {
     pub(super) began: Instant,
     /// Where disturbances go, if there may be any.
     pub(super) disturber: Option<Disturber>,
+    /// Where questions go.
+    pub(super) asker: Asker,
     /// Turns true when the server is told to stop.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -154,6 +157,10 @@ impl Admin for Control {
             let without = || AdminError::Forbidden("the server was started without --chaos".into());
             disturb(self.disturber.as_ref().ok_or_else(without)?, &order).await
         })
+    }
+
+    fn why(&self, question: String) -> Answer<'_, String> {
+        Box::pin(async move { why::answer(&self.asker, &question).await })
     }
 
     fn leader(&self) -> Option<(u64, Option<String>)> {

@@ -77,5 +77,8 @@ pub use past::VersionInfo;
 pub use query::Query;
 pub use refusal::Refusal;
 pub use reply::{Answer, Reply};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use snapshot::snapshot;
 pub use snapshot::{Frozen, Restore, RestoreError};
 pub use store::FileStore;

@@ -26,12 +26,9 @@ pub trait Admin: Send + Sync + 'static {
     /// Refused unless the server was started with chaos allowed.
     fn chaos(&self, order: String) -> Answer<'_, ()>;
 
-    /// Answers a question in the words of the console (`why S2 leads`), from what the server
-    /// remembers. Refused where nothing is remembered.
-    fn why(&self, question: String) -> Answer<'_, String> {
-        let refused = format!("this server keeps no record that could tell why: {question}");
-        Box::pin(async move { Err(AdminError::Refused(refused)) })
-    }
+    /// Answers a question in the words of the console (`why no-leader`), from what the server
+    /// remembers.
+    fn why(&self, question: String) -> Answer<'_, String>;
 
     /// Who leads, as far as this server knows, and the address of its HTTP server if that is
     /// known, as `host:port`.

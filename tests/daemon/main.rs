@@ -14,6 +14,7 @@ mod console;
 mod lifecycle;
 mod load;
 mod process;
+mod readme;
 mod survival;
 mod torture;
 mod trouble;

@@ -246,8 +246,7 @@ impl Cluster {
 
     /// Sends a signal by its name, as in `TERM`.
     pub(crate) fn signal(&self, id: u64, signal: &str) {
-        let child = self.servers[&id].running.as_ref().expect("it runs");
-        let arguments = [format!("-{signal}"), child.id().to_string()];
+        let arguments = [format!("-{signal}"), self.process(id).to_string()];
         let status = Command::new("kill").args(arguments).status().expect("`kill` runs");
         assert!(status.success());
     }
@@ -262,6 +261,21 @@ impl Cluster {
     fn take(&mut self, id: u64) -> Child {
         let server = self.servers.get_mut(&id).expect("there is such a server");
         server.running.take().expect("it runs")
+    }
+
+    /// Where a server listens for HTTP.
+    pub(crate) fn http(&self, id: u64) -> String {
+        self.servers[&id].http.clone()
+    }
+
+    /// The process of a server.
+    pub(crate) fn process(&self, id: u64) -> u32 {
+        self.servers[&id].running.as_ref().expect("it runs").id()
+    }
+
+    /// A path in the folder that goes with the cluster.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// What a server answers to a GET.
