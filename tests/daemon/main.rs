@@ -13,6 +13,7 @@ mod config;
 mod console;
 mod lifecycle;
 mod load;
+#[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
 mod readme;
 mod survival;
