@@ -222,8 +222,8 @@ impl Cluster {
     }
 
     /// Where a server serves HTTP.
-    pub(crate) fn http(&self, id: u64) -> &str {
-        &self.servers[&id].http
+    pub(crate) fn http(&self, id: u64) -> String {
+        self.servers[&id].http.clone()
     }
 
     /// Where every server listens for others and for native clients.
@@ -261,11 +261,6 @@ impl Cluster {
     fn take(&mut self, id: u64) -> Child {
         let server = self.servers.get_mut(&id).expect("there is such a server");
         server.running.take().expect("it runs")
-    }
-
-    /// Where a server listens for HTTP.
-    pub(crate) fn http(&self, id: u64) -> String {
-        self.servers[&id].http.clone()
     }
 
     /// The process of a server.
