@@ -48,11 +48,12 @@ pub(crate) fn launch(launch: Launch) -> Running {
     let node = Node::new(id, options, persistent, now, &mut draw);
     let (life, inbox) = (Life::default(), Inbox::new());
     let (life_of_server, inbox_of_server) = (life.clone(), inbox.clone());
+    let state = (machine, storage.chunks());
     let mut state_machine = None;
     let address = Server::create(|ctx| {
         let (to_server, alarm) = (ctx.address(), recorder.clone());
         let life = life_of_server;
-        let machine = StateMachine::new(id, machine, to_server, life.clone(), alarm, pace).start();
+        let machine = StateMachine::new(id, state, to_server, life.clone(), alarm, pace).start();
         state_machine = Some(machine.clone());
         let inbox = inbox_of_server;
         Server::new(Parts {

@@ -421,6 +421,7 @@ fn of_files(refusal: &files::Refusal) -> Code {
         | Files::Overlap { .. }
         | Files::InBatch { .. }
         | Files::NestedBatch
+        | Files::ContentLost { .. }
         | Files::BatchTooLong { .. } => Code::Internal,
     }
 }

@@ -178,7 +178,7 @@ impl DataDir {
             let disk = InlineDisk::open(&folder, ON_FILES.segment_bytes);
             let opened = disk.map_err(StorageError::from);
             let opened = opened.and_then(|disk| SegmentLog::open(disk, identity, ON_FILES));
-            if opened.is_ok() {
+            if opened.and_then(|log| log.check_content()).is_ok() {
                 return Err(DirectoryError::Sound { path: path.to_owned() });
             }
         }
