@@ -27,7 +27,7 @@ fn a_cluster_is_used_and_operated_from_the_prompt() {
     let old = cluster.leader();
     let next = old % 3 + 1;
     // One address is enough: the others are found.
-    let connect = ["--connect", cluster.http(old)];
+    let connect = ["--connect", &cluster.http(old)];
     let (code, said, complained) = console(
         &connect,
         &format!(
@@ -47,7 +47,7 @@ fn a_cluster_is_used_and_operated_from_the_prompt() {
 fn what_only_those_can_do_who_run_the_servers_is_said() {
     let cluster = Cluster::insecure(1);
     cluster.leader();
-    let connect = ["--keep-going", "--connect", cluster.http(1)];
+    let connect = ["--keep-going", "--connect", &cluster.http(1)];
     let (code, _, complained) =
         console(&connect, "crash leader\nstart 1\npause 1\nlog 1\npartition 1\nclock-rate 1 2\n");
     assert_eq!(code, 1);
@@ -63,13 +63,13 @@ fn what_only_those_can_do_who_run_the_servers_is_said() {
 fn a_cluster_with_certificates_asks_for_one() {
     let cluster = Cluster::start(1);
     cluster.leader();
-    let (code, _, complained) = console(&["--connect", cluster.http(1)], "status\n");
+    let (code, _, complained) = console(&["--connect", &cluster.http(1)], "status\n");
     assert_eq!(code, 1);
     assert!(complained.contains("--tls DIR"), "{complained}");
     let certs = cluster.certs();
     let certs = certs.to_str().expect("a path");
     cluster.cert(&["client", "console", "--dir", certs]);
-    let connect = ["--connect", cluster.http(1), "--tls", certs];
+    let connect = ["--connect", &cluster.http(1), "--tls", certs];
     let (code, said, complained) = console(&connect, "load Cargo.toml as f\nlist\n");
     assert_eq!((code, complained.as_str()), (0, ""));
     assert!(said.contains("loaded `f`"), "{said}");

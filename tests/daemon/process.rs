@@ -222,8 +222,8 @@ impl Cluster {
     }
 
     /// Where a server serves HTTP.
-    pub(crate) fn http(&self, id: u64) -> &str {
-        &self.servers[&id].http
+    pub(crate) fn http(&self, id: u64) -> String {
+        self.servers[&id].http.clone()
     }
 
     /// Where every server listens for others and for native clients.
