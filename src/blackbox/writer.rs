@@ -84,7 +84,7 @@ const LAST: Duration = Duration::from_secs(1);
 pub(super) const SUFFIX: &str = ".box";
 
 impl Tape {
-    #[expect(clippy::disallowed_methods, reason = "the disk must not hold the server up")]
+    /// Starts the thread: the disk must not hold the server up.
     pub(super) fn start(ring: Ring) -> io::Result<Self> {
         let counters = Arc::new(Counters { lost: AtomicU64::new(0), bytes: AtomicU64::new(0) });
         counters.bytes.store(ring.total, Ordering::Relaxed);
