@@ -66,8 +66,10 @@
 //!                  |
 //!               actors/               the only room that knows actix
 //!              /   |   \
-//!       storage/  net/  invariants/   what survives; what a link does; what must always hold
-//!              \   |   /
+//!       storage/  net/  blackbox/     what survives; what a link does; what happened
+//!             \    |     |
+//!              \   |  invariants/     what must always hold
+//!               \  |   /
 //!               raft/      files/     two leaves that do not know each other
 //!
 //!  fleet/ --> script/, client/, daemon/   a cluster of processes, for scenarios and the console

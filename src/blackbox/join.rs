@@ -18,9 +18,9 @@ use crate::raft::{Index, Message, ServerId, Term};
 /// For so long after a server came out of the dark, messages may come of it that its recording
 /// does not have, in nanoseconds.
 const LATE: u64 = 1_000_000_000;
-/// By how much clocks may differ, in nanoseconds, before messages of such a server are thought to
-/// be of those.
-const SKEW: u64 = 50_000_000;
+/// By how much clocks may differ, in nanoseconds, for what such a server sends then to be waited
+/// for.
+const SKEW: u64 = 1_000_000_000;
 /// The report names no more differences than this; they are counted.
 const MAX_DIFFERENCES: usize = 20;
 
@@ -135,10 +135,7 @@ impl Performer {
     /// The message that it is about to take in.
     fn awaits(&self) -> Option<(ServerId, &Message)> {
         match &self.next {
-            Some(Event::Record(_, Record::Step(Step { given, .. }))) if !self.lost => match given {
-                Given::Message { from, message, .. } => Some((*from, message)),
-                _ => None,
-            },
+            Some(Event::Record(_, record)) if !self.lost => sender(record),
             _ => None,
         }
     }

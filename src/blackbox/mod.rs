@@ -13,15 +13,17 @@
 //! servers.
 //!
 //! **What may be missing.** Old files go when the ring is full; records are left out when the disk
-//! does not keep up; the last 10 ms of a process that was killed were never written; a file may be
-//! damaged. While a server is out of sight, the monitor believes it ([`Fact::Unseen`]), and messages
-//! of it may come from nowhere. Each file begins with the whole state of the core, so that whatever
-//! is there can be used.
+//! does not keep up; the last moments of a process that was killed, up to a tenth of a second, were
+//! never written; a file may be damaged. While a server is out of sight, the monitor believes it
+//! ([`Fact::Unseen`](crate::invariants::Fact::Unseen)), and messages of it may come from nowhere.
+//! Each file begins with the whole state of the core, so that whatever is there can be used.
 //!
 //! `file.rs` and `record.rs` are the format, byte by byte; `tests/golden/blackbox/` holds one.
 
 mod digest;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod hashes;
 mod join;
 mod player;
@@ -36,6 +38,9 @@ mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 pub use join::replay;
 pub use reader::{Recording, Unreadable, is_recording};
 pub(crate) use record::Payloads;

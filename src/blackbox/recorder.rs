@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::hashes::Hashes;
 use super::record::{
     Checkpoint, Command, Given, Logged, Mark, Payloads, Record, Step, later, of_configuration,
 };
-use super::writer::{Ring, Start, Tape};
+use super::writer::{Ring, Sealed, Start, Tape};
 use super::{BoxSettings, Counters};
 use crate::raft::{Effect, Entries, Index, Input, Luck, Node, Time};
 
@@ -49,6 +50,9 @@ pub struct BlackBox {
     /// Nothing is recorded before the next checkpoint.
     broken: bool,
     scratch: Scratch,
+    /// Records that the tape does not have yet.
+    sealed: Sealed,
+    handed_over: Time,
     /// The last index whose state's hash was recorded.
     state: Index,
     begun: bool,
@@ -57,12 +61,14 @@ pub struct BlackBox {
 /// Buffers that are used again and again.
 #[derive(Default)]
 struct Scratch {
-    bytes: Vec<u8>,
     entries: Vec<Logged>,
     commands: Vec<Command>,
     draws: Vec<u64>,
 }
 
+/// Records are handed over together: those of so much time, or so many bytes.
+const TOGETHER: Duration = Duration::from_millis(10);
+const TOGETHER_BYTES: usize = 64 << 10;
 /// Records between two [`Mark`]s.
 const MARK_EVERY: u64 = 512;
 /// The hash of the state is recorded after entries whose index is a multiple of this.
@@ -101,6 +107,8 @@ impl BlackBox {
             lost: 0,
             broken: false,
             scratch: Scratch::default(),
+            sealed: Sealed::default(),
+            handed_over: Time::default(),
             state: Index(0),
             begun: false,
         })
@@ -130,6 +138,14 @@ impl BlackBox {
         luck: &mut dyn Luck,
         effects: &mut Vec<Effect>,
     ) {
+        // All that the steps before have asked for is done.
+        let due = match self.broken {
+            true => self.tape.has_room(now),
+            false => self.bytes >= self.settings.file_bytes(),
+        };
+        if due {
+            self.checkpoint(now, node);
+        }
         let Scratch { entries, commands, draws, .. } = &mut self.scratch;
         let (entries, commands) = (std::mem::take(entries), std::mem::take(commands));
         draws.clear();
@@ -196,11 +212,7 @@ impl BlackBox {
 
     fn write(&mut self, now: Time, node: &Node, record: &Record) {
         if self.broken {
-            self.lose(1);
-            if self.tape.has_room(now) {
-                self.checkpoint(now, node);
-            }
-            return;
+            return self.lose(1);
         }
         self.put(record);
         if let Record::Step(_) = record {
@@ -209,26 +221,30 @@ impl BlackBox {
         if self.number.is_multiple_of(MARK_EVERY) {
             self.put(&Record::Mark(Mark::of(node)));
         }
-        if self.bytes >= self.settings.file_bytes() {
-            self.checkpoint(now, node);
-        } else {
-            self.hand_over(now);
-        }
+        self.hand_over(now);
     }
 
     fn put(&mut self, record: &Record) {
-        let before = self.scratch.bytes.len();
-        self.seal.write(&mut self.scratch.bytes, self.number, record);
+        let Sealed { bytes, count } = &mut self.sealed;
+        let before = bytes.len();
+        self.seal.write(bytes, self.number, record);
+        self.bytes += (bytes.len() - before) as u64;
+        *count += 1;
         self.number += 1;
-        self.bytes += (self.scratch.bytes.len() - before) as u64;
     }
 
+    /// Together with what comes soon: a lock and perhaps a wake-up for each would be too much.
     fn hand_over(&mut self, now: Time) {
-        if !self.tape.take(&mut self.scratch.bytes, now) {
+        let enough = self.sealed.bytes.len() >= TOGETHER_BYTES;
+        if !enough && now.since(self.handed_over) < TOGETHER {
+            return;
+        }
+        self.handed_over = now;
+        if !self.tape.take(&mut self.sealed, now) {
             // The file ends with what was taken: its later records are of no use without these.
             self.broken = true;
-            self.scratch.bytes.clear();
-            self.lose(1);
+            let Sealed { count, .. } = std::mem::take(&mut self.sealed);
+            self.lose(count);
         }
     }
 
@@ -259,7 +275,7 @@ impl BlackBox {
         });
         let start = Start { number: header.number, header: bytes, seal, checkpoint };
         // If the lock is not free, the next record tries again.
-        if self.tape.begin(&mut self.scratch.bytes, start) {
+        if self.tape.begin(&mut self.sealed, start) {
             if self.lost > 0 {
                 let (server, lost) = (node.id(), self.lost);
                 log::warn!("the recording of {server} goes on; {lost} records were left out");
@@ -312,7 +328,7 @@ impl Drop for BlackBox {
                 None => self.put(&Record::End),
             }
         }
-        self.tape.end(std::mem::take(&mut self.scratch.bytes));
+        self.tape.end(std::mem::take(&mut self.sealed));
     }
 }
 

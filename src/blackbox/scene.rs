@@ -81,8 +81,10 @@ impl<'a> Scene<'a> {
             node.log_configurations().iter().filter(move |(at, _)| *at <= commit)
         });
         let known: BTreeMap<Index, Arc<Configuration>> = known.cloned().collect();
-        let before = known.range(..=Index(self.origin)).filter(|(_, it)| !it.incoming().is_empty());
-        let founding = before.last().map(|(_, it)| Configuration::clone(it)).unwrap_or_default();
+        let mut before =
+            known.range(..=Index(self.origin)).filter(|(_, it)| !it.incoming().is_empty());
+        let founding =
+            before.next_back().map(|(_, it)| Configuration::clone(it)).unwrap_or_default();
         let behind = known.range(Index(self.origin).next()..);
         let behind: Vec<_> = behind.map(|(at, it)| (self.shift(*at), it.clone())).collect();
         self.monitor = Some(Monitor::found(founding, &committed, &behind));

@@ -22,9 +22,16 @@ pub(super) struct Start {
     pub(super) checkpoint: Box<Checkpoint>,
 }
 
+/// Records as they will stand in a file.
+#[derive(Default)]
+pub(super) struct Sealed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u64,
+}
+
 enum Item {
     Start(Start),
-    Records(Vec<u8>),
+    Records(Sealed),
 }
 
 /// What waits to be written. The thread that records puts it in, and never waits for the one that
@@ -68,7 +75,7 @@ const QUEUE_BYTES: usize = 4 << 20;
 const LOCAL_BYTES: usize = 1 << 20;
 /// The writer looks so often while there is something to do: what a process that is killed has
 /// recorded since is lost.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(50);
 /// How long a disk that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a recording waits for the disk.
@@ -77,7 +84,7 @@ const LAST: Duration = Duration::from_secs(1);
 pub(super) const SUFFIX: &str = ".box";
 
 impl Tape {
-    #[expect(clippy::disallowed_methods, reason = "the disk must not hold the server up")]
+    /// Starts the thread: the disk must not hold the server up.
     pub(super) fn start(ring: Ring) -> io::Result<Self> {
         let counters = Arc::new(Counters { lost: AtomicU64::new(0), bytes: AtomicU64::new(0) });
         counters.bytes.store(ring.total, Ordering::Relaxed);
@@ -99,24 +106,24 @@ impl Tape {
     }
 
     /// Takes these records, now or with later ones. `false` if they have to be left out.
-    pub(super) fn take(&mut self, records: &mut Vec<u8>, now: Time) -> bool {
+    pub(super) fn take(&mut self, records: &mut Sealed, now: Time) -> bool {
         if self.shared.failed.load(Ordering::Relaxed) {
             self.retry = Some(now + RETRY);
             return false;
         }
         match self.shared.try_lock() {
             Some(queue) => {
-                queue.bytes + records.len() <= QUEUE_BYTES && {
+                queue.bytes + records.bytes.len() <= QUEUE_BYTES && {
                     self.shared.put(queue, records, None);
                     true
                 }
             }
-            None => records.len() <= LOCAL_BYTES,
+            None => records.bytes.len() <= LOCAL_BYTES,
         }
     }
 
     /// Takes what is left of one file, and the beginning of the next.
-    pub(super) fn begin(&mut self, records: &mut Vec<u8>, start: Start) -> bool {
+    pub(super) fn begin(&mut self, records: &mut Sealed, start: Start) -> bool {
         let Some(queue) = self.shared.try_lock() else { return false };
         self.shared.failed.store(false, Ordering::Relaxed);
         self.retry = None;
@@ -131,10 +138,10 @@ impl Tape {
     }
 
     /// Takes the last records, and waits a moment for them to be written.
-    pub(super) fn end(&mut self, mut records: Vec<u8>) {
+    pub(super) fn end(&mut self, records: Sealed) {
         let mut queue = self.shared.lock();
-        if !records.is_empty() {
-            queue.items.push_back(Item::Records(std::mem::take(&mut records)));
+        if !records.bytes.is_empty() {
+            queue.items.push_back(Item::Records(records));
         }
         queue.closed = true;
         self.shared.changed.notify_all();
@@ -157,16 +164,15 @@ impl Shared {
         }
     }
 
-    fn put(&self, mut queue: MutexGuard<'_, Queue>, records: &mut Vec<u8>, start: Option<Start>) {
-        queue.bytes += records.len();
+    fn put(&self, mut queue: MutexGuard<'_, Queue>, records: &mut Sealed, start: Option<Start>) {
+        queue.bytes += records.bytes.len();
         match queue.items.back_mut() {
-            Some(Item::Records(before)) => before.append(records),
-            _ => {
-                if !records.is_empty() {
-                    let room = Vec::with_capacity(records.capacity());
-                    queue.items.push_back(Item::Records(std::mem::replace(records, room)));
-                }
+            Some(Item::Records(before)) => {
+                before.bytes.append(&mut records.bytes);
+                before.count += std::mem::take(&mut records.count);
             }
+            _ if records.bytes.is_empty() => {}
+            _ => queue.items.push_back(Item::Records(std::mem::take(records))),
         }
         queue.items.extend(start.map(Item::Start));
         if std::mem::take(&mut queue.idle) {
@@ -188,7 +194,15 @@ impl Shared {
             queue.bytes = 0;
             drop(queue);
             for item in items {
-                if let Err(error) = ring.write(item) {
+                let count = match &item {
+                    Item::Records(records) => records.count,
+                    Item::Start(_) => 0,
+                };
+                let kept = ring.write(item);
+                if !matches!(kept, Ok(true)) {
+                    self.counters.lost.fetch_add(count, Ordering::Relaxed);
+                }
+                if let Err(error) = kept {
                     ring.current = None;
                     self.failed.store(true, Ordering::Relaxed);
                     log::warn!("the recording in {} pauses: {error}", ring.folder.display());
@@ -224,7 +238,8 @@ impl Ring {
         self.files.back().map_or(1, |(number, _)| number.saturating_add(1))
     }
 
-    fn write(&mut self, item: Item) -> io::Result<()> {
+    /// Returns `false` if there is no file to write to.
+    fn write(&mut self, item: Item) -> io::Result<bool> {
         match item {
             Item::Start(start) => {
                 let Start { number, header: mut bytes, seal, checkpoint } = start;
@@ -237,13 +252,15 @@ impl Ring {
                 let file = new.write(true).create_new(true).mode(0o600).open(path)?;
                 self.current = Some(file);
                 self.files.push_back((number, 0));
-                self.append(&bytes)
+                self.append(&bytes)?;
+                Ok(true)
             }
-            Item::Records(bytes) if self.current.is_some() => {
-                self.make_room(bytes.len() as u64, 1)?;
-                self.append(&bytes)
+            Item::Records(records) if self.current.is_some() => {
+                self.make_room(records.bytes.len() as u64, 1)?;
+                self.append(&records.bytes)?;
+                Ok(true)
             }
-            Item::Records(_) => Ok(()),
+            Item::Records(_) => Ok(false),
         }
     }
 
