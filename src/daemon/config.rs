@@ -63,6 +63,10 @@ pub const KEYS: &[Key] = &[
     key("tokens", "FILE", "Who may do what over HTTP; without it only loopback is served", None),
     key("election-timeout", "MIN..MAX", "How long to wait for a leader", Some("300ms..600ms")),
     key("heartbeat", "TIME", "The time between a leader's heartbeats", Some("50ms")),
+    switch(
+        "leases",
+        "Answer `lease` reads by a lease, which a failover waits for; alike everywhere",
+    ),
     key(
         "snapshot-entries",
         "N",
@@ -191,6 +195,8 @@ pub struct Settings {
     pub tokens: Option<PathBuf>,
     /// Timeouts.
     pub timing: Timing,
+    /// Whether leaders have leases.
+    pub leases: bool,
     /// When to take snapshots.
     pub snapshots: SnapshotPolicy,
     /// How long a stop in good order may take.
@@ -275,6 +281,7 @@ impl Layers {
             tls: self.tls(id)?,
             tokens: self.get("tokens", path)?,
             timing,
+            leases: self.required("leases", boolean)?,
             snapshots: SnapshotPolicy { entries, bytes },
             shutdown_timeout: self.required("shutdown-timeout", duration)?,
             chaos: self.required("chaos", boolean)?,
