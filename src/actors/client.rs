@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::call::Call;
@@ -43,8 +43,6 @@ struct Shared {
     /// The session, once it is open (Raft thesis, section 6.3).
     session: tokio::sync::Mutex<Option<u64>>,
     serials: RefCell<Serials>,
-    /// There may be room for another request.
-    room: Notify,
     /// The server that answered last, or was named as the leader.
     target: Cell<Option<ServerId>>,
     patience: Cell<Duration>,
@@ -61,7 +59,7 @@ struct Serials {
 
 /// A request's number, until its answer is there or nobody waits for it any more.
 struct Serial<'a> {
-    shared: &'a Shared,
+    serials: &'a RefCell<Serials>,
     number: u64,
     /// The number below which no answer is awaited.
     acknowledged: u64,
@@ -184,7 +182,6 @@ impl Client {
                 luck: RefCell::new(luck),
                 session: tokio::sync::Mutex::new(None),
                 serials: RefCell::default(),
-                room: Notify::new(),
                 target: Cell::new(None),
                 patience: Cell::new(PATIENCE),
                 repeats: Cell::new(false),
@@ -218,10 +215,12 @@ impl Client {
         Client { key: Some(key), ..self.clone() }
     }
 
-    /// Whether so many of its requests are under way, or one for so long, that another would have
-    /// to wait. Every clone counts, for it may be about to make one.
+    /// Whether so many of its requests are under way, or one for so long, that its session might
+    /// soon have no room for another answer. Every clone counts, for it may be about to make one.
     pub(crate) fn crowded(&self) -> bool {
-        Rc::strong_count(&self.shared) as u64 >= CROWD || self.shared.serials.borrow().are_many()
+        let Serials { last, open } = &*self.shared.serials.borrow();
+        Rc::strong_count(&self.shared) as u64 >= CROWD
+            || open.front().is_some_and(|first| last - first >= CROWD)
     }
 
     /// How long to go on trying from now on.
@@ -486,11 +485,7 @@ impl Client {
         key: Option<Key>,
     ) -> Result<Done, ClientError> {
         let session = self.session().await?;
-        // The session has room for so many answers.
-        while self.shared.serials.borrow().are_many() {
-            self.shared.room.notified().await;
-        }
-        let serial = Serial::begin(&self.shared);
+        let serial = Serial::begin(&self.shared.serials);
         let Serial { number, acknowledged, .. } = serial;
         let request = files::Request { session, serial: number, acknowledged, command };
         let payload = match key {
@@ -684,31 +679,21 @@ impl Client {
 
 impl<'a> Serial<'a> {
     /// The next number.
-    fn begin(shared: &'a Shared) -> Self {
-        let Serials { last, open } = &mut *shared.serials.borrow_mut();
+    fn begin(serials: &'a RefCell<Serials>) -> Self {
+        let Serials { last, open } = &mut *serials.borrow_mut();
         *last += 1;
         open.push_back(*last);
         let acknowledged = open.front().copied().unwrap_or(*last);
-        // One who waits was told, and tells the next.
-        shared.room.notify_one();
-        Self { shared, number: *last, acknowledged }
-    }
-}
-
-impl Serials {
-    /// Whether the session might have no room for the answer to another request.
-    fn are_many(&self) -> bool {
-        self.open.front().is_some_and(|first| self.last - first >= CROWD)
+        Self { serials, number: *last, acknowledged }
     }
 }
 
 impl Drop for Serial<'_> {
     fn drop(&mut self) {
-        let open = &mut self.shared.serials.borrow_mut().open;
+        let open = &mut self.serials.borrow_mut().open;
         if let Ok(place) = open.binary_search(&self.number) {
             open.remove(place);
         }
-        self.shared.room.notify_one();
     }
 }
 

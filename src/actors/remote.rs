@@ -23,8 +23,9 @@ struct Remote {
 /// own protocol: the native port.
 ///
 /// What is asked while a write is under way is written together, and answered in any order, so
-/// speed comes from many calls at a time: of clones of one [`Client`], which share its session and
-/// may have 192 changes under way, and of several clients.
+/// speed comes from many calls at a time: of clones of one [`Client`], which share its session
+/// ([`Limits::unacknowledged`](crate::files::Limits::unacknowledged) changes under way at the
+/// most), and of several clients.
 ///
 /// ```no_run
 /// use std::collections::BTreeMap;
