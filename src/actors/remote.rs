@@ -21,7 +21,46 @@ struct Remote {
     up: Cell<Option<(usize, usize)>>,
 }
 
-/// Makes clients that share the connections of one process to the servers of a cluster.
+/// Makes clients that share the connections of one process to the servers of a cluster, over their
+/// own protocol: the native port.
+///
+/// What is asked while a write is under way is written together, and answered in any order, so
+/// speed comes from many calls at a time: of clones of one [`Client`], which share its session
+/// ([`Limits::unacknowledged`](crate::files::Limits::unacknowledged) changes under way at the
+/// most), and of several clients.
+///
+/// ```no_run
+/// use std::collections::BTreeMap;
+///
+/// use jangada::actors::{ClockKind, Connection, run};
+/// use jangada::net::{PeersConfig, Role, Security};
+/// use jangada::raft::ServerId;
+/// use uuid::Uuid;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = Uuid::nil();
+/// run(ClockKind::Real, async {
+///     // With `Security::Tls` in its place, both ends prove who they are.
+///     let security = Security::Insecure;
+///     let mut config = PeersConfig::new(cluster, Role::Client("ada".to_owned()), security);
+///     config.peers = BTreeMap::from([
+///         (ServerId(1), "127.0.0.1:4001".to_owned()),
+///         (ServerId(2), "127.0.0.1:4002".to_owned()),
+///     ]);
+///     config.seed = Uuid::new_v4().as_u64_pair().0;
+///     let client = Connection::open(config).await?.client();
+///
+///     client.load_bytes("notes.txt", "set sail").await?;
+///     // Both are on their way before either is answered, and each is made once.
+///     let (one, other) = tokio::join!(
+///         client.append_bytes("notes.txt", " today"),
+///         client.append_bytes("notes.txt", " at noon"),
+///     );
+///     (one?, other?);
+///     Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Connection {
     way: Rc<Remote>,

@@ -16,7 +16,7 @@ use super::call::{Call, Inbox, Reply, answer};
 use super::client::Client;
 use super::clock::{Clock, LocalClock};
 use super::launch::{Launch, launch};
-use super::messages::{Ask, Asked, Disrupt, End, Knock, Observation, Observe, Snap, Synced};
+use super::messages::{Ask, Asked, Disrupt, End, Gone, Knock, Observation, Observe, Snap, Synced};
 use super::network::{Network, Outlet, Running, put_in};
 use super::panic::keep_panics;
 use super::record::{EventKind, Recorder};
@@ -234,6 +234,7 @@ impl Door {
             Delivery::Call { caller, request } => {
                 self.take(Call { request, reply: Reply::Away(caller) });
             }
+            Delivery::Gone { from } => self.0.server.do_send(Gone(from)),
             Delivery::Answer { number, answer, .. } => self.0.away.answered(number, answer),
         }
     }

@@ -84,6 +84,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("election-timeout", "MIN..MAX", "How long to wait for a leader", Some("300ms..600ms")),
     key("heartbeat", "TIME", "The time between a leader's heartbeats", Some("50ms")),
+    switch(
+        "leases",
+        "Answer `lease` reads by a lease, which a failover waits for; alike everywhere",
+    ),
     key(
         "snapshot-entries",
         "N",
@@ -220,6 +224,8 @@ pub struct Settings {
     pub serving: HttpSettings,
     /// Timeouts.
     pub timing: Timing,
+    /// Whether leaders have leases.
+    pub leases: bool,
     /// When to take snapshots.
     pub snapshots: SnapshotPolicy,
     /// How the core's inputs are recorded, if they are.
@@ -332,6 +338,7 @@ impl Layers {
             tokens: self.get("tokens", path)?,
             serving: self.serving()?,
             timing,
+            leases: self.required("leases", boolean)?,
             snapshots: SnapshotPolicy { entries, bytes },
             black_box: self.required("blackbox", ring)?,
             shutdown_timeout: self.required("shutdown-timeout", duration)?,

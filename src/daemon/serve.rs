@@ -135,7 +135,11 @@ impl Process {
             id,
             cluster,
             seed,
-            raft: Options { timing: settings.timing, ..Options::default() },
+            raft: Options {
+                timing: settings.timing,
+                leases: settings.leases,
+                ..Options::default()
+            },
             snapshots: settings.snapshots,
             storage: directory.storage(),
             machine: Rc::new(|| Box::new(FileStore::default())),

@@ -53,6 +53,10 @@ pub enum Input<'a> {
     Deadline,
     /// An operator makes the server stand for election now.
     Campaign,
+    /// The process of another server is gone: its connections were closed, and its machine says
+    /// that nobody listens where it did. A hint, which may be wrong: it makes an election come
+    /// sooner, and nothing else.
+    Gone(ServerId),
     /// From now on these timings hold.
     Retime(Timing),
     /// An operator wants other members. Answered by [`Effect::ChangeAccepted`] or

@@ -43,6 +43,9 @@ pub struct Node {
     pub(super) applied: Index,
     /// What it owes to a leader that it follows no more.
     pub(super) promise: Promise,
+    /// The leader's process was seen to be gone, and until then a campaign that is not won is soon
+    /// followed by another: who has not seen it yet will see it in a moment.
+    pub(super) bereft_until: Time,
     /// From then on no timer can be too far ahead of a clock that only goes forward.
     pub(super) mended_from: Time,
     pub(super) role: Role,
@@ -60,6 +63,10 @@ pub struct Options {
     /// that heard from a leader within `election_timeout_min` gives nobody else its vote
     /// (thesis 4.2.3 and 6.2).
     pub check_quorum: bool,
+    /// A leader answers reads by its lease (thesis 6.4.1) where that will do. Without leases such
+    /// reads take a round as others do, and whoever sees that the leader's process is gone
+    /// ([`Input::Gone`]) need not wait until a lease must be over.
+    pub leases: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -158,6 +165,7 @@ impl Default for Options {
             timing: Timing::default(),
             pre_vote: true,
             check_quorum: true,
+            leases: true,
             limits: Limits::default(),
         }
     }
@@ -223,6 +231,7 @@ impl Node {
             commit_index,
             applied: included,
             promise: Promise { to: None, until: now + bound },
+            bereft_until: now,
             mended_from: now,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
@@ -259,6 +268,7 @@ impl Node {
                     self.become_candidate(Some(Force::Operator), Why::Forced, context);
                 }
             }
+            Input::Gone(server) => self.on_gone(server, context),
             Input::Retime(timing) => self.retime(timing, context),
             Input::Change(request) => self.on_change(request, context),
             Input::HandOver { to } => self.on_hand_over(to, context),
@@ -508,6 +518,7 @@ impl Node {
         let leader = leader.map(|id| Following {
             id,
             heard_at: context.now,
+            gone: false,
             round: Round(0),
             matched: Index(0),
             owes_answer: false,
@@ -635,8 +646,12 @@ impl Node {
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => Some(campaign.votes.len()),
             Role::Follower(_) | Role::Leader(_) => None,
         };
+        let election_deadline = match context.now < self.bereft_until {
+            true => self.soon(context),
+            false => self.new_election_deadline(context),
+        };
         Campaign {
-            election_deadline: self.new_election_deadline(context),
+            election_deadline,
             votes: vec![(self.id, true)],
             heard_before,
             forced,

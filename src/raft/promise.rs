@@ -25,6 +25,7 @@ impl Node {
             Role::Leader(_) => Some(VoteRefusal::LeaderAlive(self.id)),
             Role::Follower(Follower { leader: Some(leader), .. })
                 if leader.id != candidate
+                    && (!leader.gone || self.options.leases)
                     && now.since(leader.heard_at) < self.options.timing.election_timeout_min =>
             {
                 Some(VoteRefusal::LeaderAlive(leader.id))
@@ -44,6 +45,7 @@ impl Node {
     pub(super) fn note_promise(&mut self) {
         if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role
             && self.options.check_quorum
+            && (!leader.gone || self.options.leases)
         {
             let until = leader.heard_at + self.options.timing.election_timeout_min;
             if until >= self.promise.until {

@@ -34,6 +34,8 @@ pub(crate) struct Following {
     pub(crate) id: ServerId,
     /// When it was last heard.
     pub(crate) heard_at: Time,
+    /// Its process was seen to be gone since.
+    pub(crate) gone: bool,
     /// The latest round of it that was heard.
     pub(crate) round: Round,
     /// The log agrees with the leader's up to here.

@@ -25,8 +25,8 @@ use super::SnapshotPolicy;
 use super::call::{Call, Inbox, Reply, answer};
 use super::clock::{Clock, LocalClock};
 use super::messages::{
-    Applied, Apply, Disrupt, End, FromPeer, Knock, Observation, Observe, Query, Replicate, Retime,
-    Synced, Tick, Wake,
+    Applied, Apply, Disrupt, End, FromPeer, Gone, Knock, Observation, Observe, Query, Replicate,
+    Retime, Synced, Tick, Wake,
 };
 use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
@@ -758,6 +758,16 @@ impl Handler<Disrupt> for Server {
     fn handle(&mut self, _: Disrupt, ctx: &mut Context<Self>) {
         if !self.life.ended() {
             self.step(Input::Campaign, Source::Nothing, ctx);
+        }
+    }
+}
+
+impl Handler<Gone> for Server {
+    type Result = ();
+
+    fn handle(&mut self, Gone(server): Gone, ctx: &mut Context<Self>) {
+        if !self.life.ended() && !self.life.paused() {
+            self.step(Input::Gone(server), Source::Nothing, ctx);
         }
     }
 }
