@@ -175,7 +175,9 @@ impl Packs {
         for (file, chunks) in by_segment {
             let bytes = disk.size(file)?;
             let in_log = file >= FileId::Log(beginning);
-            self.packs.insert(file, Pack { bytes, used: bytes, live: 0, in_log });
+            // What the log needs counts as the log's.
+            let room = if in_log { 0 } else { bytes };
+            self.packs.insert(file, Pack { bytes: room, used: room, live: 0, in_log });
             for InLog { chunk, at, length, .. } in chunks {
                 let id = snapshot.chunks[*chunk as usize];
                 if self.places.contains_key(&id) {
