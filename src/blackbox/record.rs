@@ -74,6 +74,7 @@ pub(super) enum Given {
     Snapshotted(SnapshotMeta),
     Fetching { last_included: Position, want: Vec<Part>, have: Fetched },
     Fetched(SnapshotMeta),
+    Gone(ServerId),
 }
 
 /// An entry, without its payload.
@@ -202,6 +203,7 @@ impl Given {
                 Self::Fetching { last_included, want: want.to_vec(), have }
             }
             Input::Fetched(meta) => Self::Fetched(meta.clone()),
+            Input::Gone(server) => Self::Gone(server),
         }
     }
 
@@ -228,6 +230,7 @@ impl Given {
                 step(Input::Fetching { last_included: *last_included, want, have: *have })
             }
             Self::Fetched(meta) => step(Input::Fetched(meta)),
+            Self::Gone(server) => step(Input::Gone(*server)),
         }
     }
 }
