@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jangada::raft::{
     AppendOutcome, Effect, Index, Input, Message, Options, Persistent, RoleKind, ServerId, Term,
-    Time, VoteRefusal, Why,
+    Ticket, Time, Timing, VoteRefusal, Why,
 };
 use support::node::*;
 
@@ -408,4 +408,71 @@ fn a_clock_that_goes_back_lets_a_leader_without_a_quorum_lead_for_one_timeout() 
     }
     server.wake();
     assert_eq!((server.role(), server.now), (RoleKind::Follower, end));
+}
+
+// A leader whose process is gone.
+
+/// A follower of S2 in term 3, which was heard 20 ms ago; with leases, or without.
+fn bereft(leases: bool) -> Server {
+    let options = Options { leases, ..Options::default() };
+    let mut server = Server::with(3, options, persistent(3, None, &[1, 1, 2]));
+    server.heartbeat(S2, 3);
+    server.pass(20);
+    server
+}
+
+#[test]
+fn without_leases_nobody_waits_for_a_leader_that_is_gone() {
+    let mut server = bereft(false);
+    let vote = |server: &mut Server| vote_of(&server.receive(S3, pre_vote(4, at(2, 3)))).vote;
+    assert_eq!(vote(&mut server), Err(VoteRefusal::LeaderAlive(S2)));
+    server.step(Input::Gone(S3));
+    assert_eq!(vote(&mut server), Err(VoteRefusal::LeaderAlive(S2)), "another one is gone");
+    server.step(Input::Gone(S2));
+    assert_eq!(vote(&mut server), Ok(()), "another voter has seen it first");
+    let soon = Timing::default().heartbeat / 8;
+    assert_eq!(server.node.deadline(), server.now + soon, "S1 is the first of those left");
+    let asked = |effects: Vec<Effect>| !sent(&effects).is_empty();
+    assert!(asked(server.wake()));
+    assert_eq!(server.role(), RoleKind::PreCandidate);
+    server.receive(S3, vote_reply(3, true, Err(VoteRefusal::LeaderAlive(S2))));
+    let asked_at = server.now;
+    assert!(asked(server.wake()), "S3 had not seen it yet");
+    assert!(server.now <= asked_at + 2 * Timing::default().heartbeat);
+}
+
+#[test]
+fn with_leases_a_promise_to_a_leader_that_is_gone_is_kept() {
+    let mut server = bereft(true);
+    let left = shortest_timeout() - Duration::from_millis(20);
+    server.step(Input::Gone(S2));
+    let vote = vote_of(&server.receive(S3, request_vote(4, at(2, 3)))).vote;
+    assert_eq!(vote, Err(VoteRefusal::LeaderAlive(S2)));
+    let free = server.now + left;
+    assert!(server.node.deadline() > free, "no lease is in the way then");
+    assert!(server.node.deadline() <= free + Timing::default().heartbeat);
+}
+
+#[test]
+fn a_leader_that_is_heard_again_was_not_gone() {
+    let mut server = bereft(false);
+    server.step(Input::Gone(S2));
+    assert!(resets(&mut server, |server| drop(server.heartbeat(S2, 3))));
+    let vote = vote_of(&server.receive(S3, request_vote(4, at(2, 3)))).vote;
+    assert_eq!(vote, Err(VoteRefusal::LeaderAlive(S2)));
+}
+
+#[test]
+fn a_leader_without_leases_asks_a_majority_for_every_read() {
+    let options = Options { leases: false, ..Options::default() };
+    let mut leader = Server::with(3, options, Persistent::default());
+    leader.establish();
+    for _ in 0..2 {
+        leader.wake();
+        leader.match_all();
+    }
+    let effects = leader.step(Input::Read { ticket: Ticket(1), lease: true });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ReadReady { .. })));
+    let ready = Effect::ReadReady { ticket: Ticket(1), index: Index(1) };
+    assert!(leader.match_all().contains(&ready), "once a majority has answered");
 }

@@ -216,10 +216,11 @@ impl Client {
     }
 
     /// Whether so many of its requests are under way, or one for so long, that its session might
-    /// soon have no room for another answer.
+    /// soon have no room for another answer. Every clone counts, for it may be about to make one.
     pub(crate) fn crowded(&self) -> bool {
         let Serials { last, open } = &*self.shared.serials.borrow();
-        open.front().is_some_and(|first| last - first >= CROWD)
+        Rc::strong_count(&self.shared) as u64 >= CROWD
+            || open.front().is_some_and(|first| last - first >= CROWD)
     }
 
     /// How long to go on trying from now on.

@@ -3,6 +3,7 @@
 //! | message | from | to | losing it is |
 //! |---|---|---|---|
 //! | [`FromPeer`], [`Replicate`], [`Transfer`] | server | server | part of the model |
+//! | [`Gone`] | connections | server | part of the model |
 //! | [`Knock`] | network | server | a bug: calls wait at the door |
 //! | [`Tick`] | the server's timer | server | a bug |
 //! | [`Synced`] | the disk's thread | server | a bug |
@@ -137,6 +138,11 @@ pub(crate) struct Tick;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Disrupt;
+
+/// The process of this server is gone. If this is lost, the election comes later.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Gone(pub(crate) ServerId);
 
 /// End now.
 #[derive(Message)]

@@ -17,9 +17,50 @@ use crate::raft::ServerId;
 struct Remote {
     peers: Peers,
     away: Arc<Away>,
+    /// How many servers run, of how many, if somebody counts them.
+    up: Cell<Option<(usize, usize)>>,
 }
 
-/// Makes clients that share the connections of one process to the servers of a cluster.
+/// Makes clients that share the connections of one process to the servers of a cluster, over their
+/// own protocol: the native port.
+///
+/// What is asked while a write is under way is written together, and answered in any order, so
+/// speed comes from many calls at a time: of clones of one [`Client`], which share its session
+/// ([`Limits::unacknowledged`](crate::files::Limits::unacknowledged) changes under way at the
+/// most), and of several clients.
+///
+/// ```no_run
+/// use std::collections::BTreeMap;
+///
+/// use jangada::actors::{ClockKind, Connection, run};
+/// use jangada::net::{PeersConfig, Role, Security};
+/// use jangada::raft::ServerId;
+/// use uuid::Uuid;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = Uuid::nil();
+/// run(ClockKind::Real, async {
+///     // With `Security::Tls` in its place, both ends prove who they are.
+///     let security = Security::Insecure;
+///     let mut config = PeersConfig::new(cluster, Role::Client("ada".to_owned()), security);
+///     config.peers = BTreeMap::from([
+///         (ServerId(1), "127.0.0.1:4001".to_owned()),
+///         (ServerId(2), "127.0.0.1:4002".to_owned()),
+///     ]);
+///     config.seed = Uuid::new_v4().as_u64_pair().0;
+///     let client = Connection::open(config).await?.client();
+///
+///     client.load_bytes("notes.txt", "set sail").await?;
+///     // Both are on their way before either is answered, and each is made once.
+///     let (one, other) = tokio::join!(
+///         client.append_bytes("notes.txt", " today"),
+///         client.append_bytes("notes.txt", " at noon"),
+///     );
+///     (one?, other?);
+///     Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Connection {
     way: Rc<Remote>,
@@ -45,7 +86,7 @@ impl Connection {
             }
         };
         let peers = Peers::start(config, inbound).await?;
-        let way = Rc::new(Remote { peers, away });
+        let way = Rc::new(Remote { peers, away, up: Cell::new(None) });
         Ok(Self { way, clock: Clock::start(), seed, clients: Rc::default() })
     }
 
@@ -61,6 +102,12 @@ impl Connection {
     pub fn set_address(&self, id: ServerId, address: impl Into<String>) {
         self.way.peers.set_address(id, address);
     }
+
+    /// Tells how many servers run, of how many, for clients that would ask them in vain. Unless
+    /// that is known, the servers say themselves that they have no quorum.
+    pub fn set_up(&self, up: Option<(usize, usize)>) {
+        self.way.up.set(up);
+    }
 }
 
 impl Way for Remote {
@@ -72,9 +119,8 @@ impl Way for Remote {
         self.peers.known()
     }
 
-    /// Nobody here counts who is up: the servers say themselves that they have no quorum.
     fn up(&self) -> (usize, usize) {
-        (1, 1)
+        self.up.get().unwrap_or((1, 1))
     }
 
     fn leader(&self) -> Option<ServerId> {

@@ -341,7 +341,7 @@ impl StateMachine {
         self.life.set_applied(index);
         if self.recorder.monitors() {
             let (server, digest) = (self.id, self.machine.digest());
-            self.recorder.tell(&Fact::Restored { server, index, digest });
+            self.recorder.tell(&Fact::Restored { server, index, digest: Some(digest) });
         }
         self.server.do_send(Developed::Restored);
         self.answer_waiting();

@@ -459,5 +459,5 @@ fn options(pre_vote: bool) -> Options {
         heartbeat: Duration::ZERO,
     };
     let limits = Limits { message_entries: 1, window_messages: 1, ..Limits::default() };
-    Options { timing, pre_vote, check_quorum: false, limits }
+    Options { timing, pre_vote, check_quorum: false, leases: false, limits }
 }

@@ -111,6 +111,23 @@ impl Catalogue {
         self.put(uuid, Arc::new(file));
     }
 
+    /// Puts a file whose uuid is free in the place of the one that has its name.
+    pub(super) fn replace(&mut self, old: Uuid, uuid: Uuid, mut file: File) -> Option<Arc<File>> {
+        let Some(holder) = self.names.get_mut(file.name.as_str()).filter(|it| **it == old) else {
+            self.insert(uuid, file);
+            return None;
+        };
+        *holder = uuid;
+        file.identify(uuid);
+        let before = self.files.remove(old)?;
+        self.journal.note(old, || Some(Arc::clone(&before)));
+        self.journal.note(uuid, || None);
+        self.bytes = self.bytes - before.size() + file.size();
+        self.sum = self.sum.wrapping_sub(before.sum).wrapping_add(file.sum);
+        self.files.insert(uuid, Arc::new(file));
+        Some(before)
+    }
+
     pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<File>> {
         let file = self.take(uuid)?;
         self.journal.note(uuid, || Some(Arc::clone(&file)));

@@ -119,13 +119,18 @@ impl Files {
             }
         }
         let replaced = replaced.map(|(uuid, _)| uuid);
-        let removed = replaced.and_then(|uuid| self.catalogue.remove(uuid));
         let file = File::new(name, content, entry.index);
         let info = file.info(uuid);
-        let before = removed.map_or(Before::Nothing, Before::Removed);
         let kind = ChangeKind::Created { size, replaced };
-        self.changes.push(Record::new(entry.index, uuid, &file, kind, before));
-        self.catalogue.insert(uuid, file);
+        let mut record = Record::new(entry.index, uuid, &file, kind, Before::Nothing);
+        match replaced {
+            Some(old) => {
+                let removed = self.catalogue.replace(old, uuid, file);
+                record.before = removed.map_or(Before::Nothing, Before::Removed);
+            }
+            None => self.catalogue.insert(uuid, file),
+        }
+        self.changes.push(record);
         Ok(Answer::Created { file: info, replaced })
     }
 

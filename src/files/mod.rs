@@ -84,5 +84,8 @@ pub use query::Query;
 pub use refusal::Refusal;
 pub use reply::{Answer, Reply};
 pub use shelf::ChunkStore;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use snapshot::snapshot;
 pub use snapshot::{Frozen, Restore, RestoreError};
 pub use store::FileStore;

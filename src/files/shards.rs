@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::file::File;
 
-/// How many of a uuid's first bits choose its shard: a million files make 4096 shards of 244.
-const SHARD_BITS: u32 = 12;
+/// How many of a uuid's first bits choose its shard: a million files make 256 shards of 3,906, and
+/// a thousand do not make one each.
+const SHARD_BITS: u32 = 8;
 
 type Shard = BTreeMap<Uuid, Arc<File>>;
 
@@ -18,12 +19,13 @@ type Shard = BTreeMap<Uuid, Arc<File>>;
 /// millisecond.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shards {
-    shards: BTreeMap<u16, Arc<Shard>>,
+    /// All of them, or none while there are no files.
+    shards: Vec<Option<Arc<Shard>>>,
     len: usize,
 }
 
-fn shard_of(uuid: Uuid) -> u16 {
-    (uuid.as_u128() >> (u128::BITS - SHARD_BITS)) as u16
+fn shard_of(uuid: Uuid) -> usize {
+    (uuid.as_u128() >> (u128::BITS - SHARD_BITS)) as usize
 }
 
 impl Shards {
@@ -32,12 +34,12 @@ impl Shards {
     }
 
     pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<File>> {
-        self.shards.get(&shard_of(uuid))?.get(&uuid)
+        self.shards.get(shard_of(uuid))?.as_ref()?.get(&uuid)
     }
 
     /// The file, to be written to.
     pub(super) fn get_mut(&mut self, uuid: Uuid) -> Option<&mut File> {
-        let shard = self.shards.get_mut(&shard_of(uuid))?;
+        let shard = self.shards.get_mut(shard_of(uuid))?.as_mut()?;
         Arc::make_mut(shard).get_mut(&uuid).map(Arc::make_mut)
     }
 
@@ -47,22 +49,24 @@ impl Shards {
         lowest: Uuid,
         highest: Uuid,
     ) -> impl Iterator<Item = (Uuid, &Arc<File>)> {
-        let shards = self.shards.range(shard_of(lowest)..=shard_of(highest));
-        let files = shards.flat_map(move |(_, shard)| shard.range(lowest..=highest));
+        let count = (shard_of(highest) + 1).saturating_sub(shard_of(lowest));
+        let shards = self.shards.iter().skip(shard_of(lowest)).take(count).flatten();
+        let files = shards.flat_map(move |shard| shard.range(lowest..=highest));
         files.map(|(&uuid, file)| (uuid, file))
     }
 
     pub(super) fn insert(&mut self, uuid: Uuid, file: Arc<File>) {
-        let shard = Arc::make_mut(self.shards.entry(shard_of(uuid)).or_default());
+        self.shards.resize(1 << SHARD_BITS, None);
+        let shard = Arc::make_mut(self.shards[shard_of(uuid)].get_or_insert_default());
         self.len += usize::from(shard.insert(uuid, file).is_none());
     }
 
     pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<File>> {
-        let key = shard_of(uuid);
-        let shard = Arc::make_mut(self.shards.get_mut(&key)?);
+        let place = self.shards.get_mut(shard_of(uuid))?;
+        let shard = Arc::make_mut(place.as_mut()?);
         let file = shard.remove(&uuid)?;
         if shard.is_empty() {
-            self.shards.remove(&key);
+            *place = None;
         }
         self.len -= 1;
         Some(file)
@@ -71,11 +75,13 @@ impl Shards {
     /// The first file behind `after`. Shards before it are let go.
     pub(super) fn next_after(&mut self, after: Option<Uuid>) -> Option<(Uuid, Arc<File>)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        while let Some(shard) = self.shards.first_entry() {
-            if let Some((&uuid, file)) = shard.get().range((start, Bound::Unbounded)).next() {
+        for place in self.shards.iter_mut().skip(after.map_or(0, shard_of)) {
+            if let Some(shard) = place
+                && let Some((&uuid, file)) = shard.range((start, Bound::Unbounded)).next()
+            {
                 return Some((uuid, Arc::clone(file)));
             }
-            shard.remove();
+            *place = None;
         }
         None
     }

@@ -1,6 +1,7 @@
 //! Everything that is no success, as problem details (RFC 9457).
 
 use std::fmt;
+use std::io::Write;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use actix_web::http::header::{
     ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,6 +27,10 @@ use crate::raft::Refusal;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {
+    /// What came is no HTTP request.
+    BadRequest,
+    /// The headers are larger than allowed.
+    HeadersTooLarge,
     /// The name in the path is not a file's name.
     BadName,
     /// A parameter of the query is unknown, missing, or not what it should be.
@@ -139,9 +145,13 @@ pub struct Leader {
     pub address: Option<String>,
 }
 
+/// What a problem is told as.
+const KIND: &str = "application/problem+json";
+
 impl Code {
     /// Every code, in the order of docs/http.md.
     pub const ALL: &[Code] = &[
+        Code::BadRequest,
         Code::BadName,
         Code::BadParameter,
         Code::BadHeader,
@@ -166,6 +176,7 @@ impl Code {
         Code::RangeNotSatisfiable,
         Code::KeyReused,
         Code::TooManyRequests,
+        Code::HeadersTooLarge,
         Code::Internal,
         Code::Damaged,
         Code::NotLeader,
@@ -182,7 +193,8 @@ impl Code {
     /// The status that it comes with.
     pub fn status(self) -> StatusCode {
         match self {
-            Code::BadName
+            Code::BadRequest
+            | Code::BadName
             | Code::BadParameter
             | Code::BadHeader
             | Code::BadBody
@@ -199,6 +211,7 @@ impl Code {
             Code::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Code::Damaged | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::NotLeader
             | Code::NoLeader
@@ -323,11 +336,27 @@ impl Problem {
         }
     }
 
+    /// The whole answer, as bytes, of a connection that is closed behind it.
+    pub(super) fn last_words(&self) -> Bytes {
+        let mut words = Vec::new();
+        let status = StatusCode::from_u16(self.status).unwrap_or(self.code.status());
+        let body = serde_json::to_vec(self).expect("invariant: problems serialize");
+        // A vector takes whatever is written to it.
+        let _ = write!(
+            words,
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\ncontent-type: {KIND}\r\n\
+             x-content-type-options: nosniff\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        words.extend(body);
+        words.into()
+    }
+
     /// The answer.
     pub(super) fn response(&self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(self.code.status());
         let mut response = HttpResponse::build(status);
-        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((CONTENT_TYPE, KIND));
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }

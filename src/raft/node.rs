@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::log::Log;
 use super::progress::{Flow, Progress};
 use super::promise::Promise;
@@ -17,7 +19,7 @@ use crate::museum::{Bug, on};
 
 /// One Raft server, as a plain value: no clock, no disk, no network, no randomness of its own.
 /// [`step`](Node::step) is the only way in; what it asks for comes out as [`Effect`]s.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
@@ -41,13 +43,16 @@ pub struct Node {
     pub(super) applied: Index,
     /// What it owes to a leader that it follows no more.
     pub(super) promise: Promise,
+    /// The leader's process was seen to be gone, and until then a campaign that is not won is soon
+    /// followed by another: who has not seen it yet will see it in a moment.
+    pub(super) bereft_until: Time,
     /// From then on no timer can be too far ahead of a clock that only goes forward.
     pub(super) mended_from: Time,
     pub(super) role: Role,
 }
 
 /// How a server behaves. Equal on all servers of a cluster.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Options {
     /// Timeouts; may be changed while the server runs ([`Input::Retime`]).
     pub timing: Timing,
@@ -58,12 +63,16 @@ pub struct Options {
     /// that heard from a leader within `election_timeout_min` gives nobody else its vote
     /// (thesis 4.2.3 and 6.2).
     pub check_quorum: bool,
+    /// A leader answers reads by its lease (thesis 6.4.1) where that will do. Without leases such
+    /// reads take a round as others do, and whoever sees that the leader's process is gone
+    /// ([`Input::Gone`]) need not wait until a lease must be over.
+    pub leases: bool,
     /// Bounds.
     pub limits: Limits,
 }
 
 /// Bounds of what one server has under way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Most entries of one `AppendEntries`.
     pub message_entries: u64,
@@ -156,6 +165,7 @@ impl Default for Options {
             timing: Timing::default(),
             pre_vote: true,
             check_quorum: true,
+            leases: true,
             limits: Limits::default(),
         }
     }
@@ -221,6 +231,7 @@ impl Node {
             commit_index,
             applied: included,
             promise: Promise { to: None, until: now + bound },
+            bereft_until: now,
             mended_from: now,
             role: Role::Follower(Follower { election_deadline, leader: None }),
         }
@@ -257,6 +268,7 @@ impl Node {
                     self.become_candidate(Some(Force::Operator), Why::Forced, context);
                 }
             }
+            Input::Gone(server) => self.on_gone(server, context),
             Input::Retime(timing) => self.retime(timing, context),
             Input::Change(request) => self.on_change(request, context),
             Input::HandOver { to } => self.on_hand_over(to, context),
@@ -506,6 +518,7 @@ impl Node {
         let leader = leader.map(|id| Following {
             id,
             heard_at: context.now,
+            gone: false,
             round: Round(0),
             matched: Index(0),
             owes_answer: false,
@@ -633,8 +646,12 @@ impl Node {
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => Some(campaign.votes.len()),
             Role::Follower(_) | Role::Leader(_) => None,
         };
+        let election_deadline = match context.now < self.bereft_until {
+            true => self.soon(context),
+            false => self.new_election_deadline(context),
+        };
         Campaign {
-            election_deadline: self.new_election_deadline(context),
+            election_deadline,
             votes: vec![(self.id, true)],
             heard_before,
             forced,

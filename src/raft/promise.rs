@@ -1,5 +1,7 @@
 //! What a server owes to the leaders that it has heard from: for a while, to elect nobody else.
 
+use serde::{Deserialize, Serialize};
+
 use super::node::Node;
 use super::role::{Follower, Role};
 use super::{Force, RequestVote, ServerId, Time, VoteRefusal};
@@ -7,7 +9,7 @@ use super::{Force, RequestVote, ServerId, Time, VoteRefusal};
 /// That a server elects nobody else for a while after it has heard from a leader (leader
 /// stickiness, thesis 4.2.3). The leader's lease rests on it, so it outlives a new term, and a
 /// restart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Promise {
     /// To whom; `None` if that was before it started, and is not known.
     pub(super) to: Option<ServerId>,
@@ -23,6 +25,7 @@ impl Node {
             Role::Leader(_) => Some(VoteRefusal::LeaderAlive(self.id)),
             Role::Follower(Follower { leader: Some(leader), .. })
                 if leader.id != candidate
+                    && (!leader.gone || self.options.leases)
                     && now.since(leader.heard_at) < self.options.timing.election_timeout_min =>
             {
                 Some(VoteRefusal::LeaderAlive(leader.id))
@@ -42,6 +45,7 @@ impl Node {
     pub(super) fn note_promise(&mut self) {
         if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role
             && self.options.check_quorum
+            && (!leader.gone || self.options.leases)
         {
             let until = leader.heard_at + self.options.timing.election_timeout_min;
             if until >= self.promise.until {

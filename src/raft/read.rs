@@ -64,6 +64,7 @@ impl Node {
         let held = leader.handover.is_none() && round > leader.no_lease;
         let fresh = now.since(began) < self.options.timing.lease();
         self.options.check_quorum
+            && self.options.leases
             && self.commit_index >= leader.first_index
             && (held || on(Bug::LeaseOutlivesHandover))
             && (fresh || on(Bug::LeaseNeverEnds))

@@ -190,10 +190,12 @@ impl Node {
             self.become_follower(self.current_term, Some(from), Why::HeardLeader, context);
         }
         let deadline = self.new_election_deadline(context);
+        self.bereft_until = context.now;
         let Role::Follower(follower) = &mut self.role else { return };
         follower.election_deadline = deadline;
         if let Some(leader) = &mut follower.leader {
             leader.heard_at = context.now;
+            leader.gone = false;
             leader.round = leader.round.max(round);
         }
         self.expire_reads(context);

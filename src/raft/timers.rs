@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::node::{Context, Luck, Node};
 use super::role::{Follower, Leader, Role};
-use super::{Time, Timing, Why};
+use super::{ServerId, Time, Timing, Why};
 use crate::museum::{Bug, on};
 
 impl Node {
@@ -31,6 +31,7 @@ impl Node {
             return;
         }
         self.promise.until = self.promise.until.min(now + timing.election_timeout_min);
+        self.bereft_until = self.bereft_until.min(now + timing.election_timeout_min);
         let longest = match self.role {
             Role::Leader(_) => timing.heartbeat,
             _ => timing.election_timeout_max,
@@ -101,6 +102,40 @@ impl Node {
             _ if self.options.pre_vote => self.become_pre_candidate(context),
             _ => self.become_candidate(None, Why::ElectionTimeout, context),
         }
+    }
+
+    /// The process of the leader that it follows is gone. It stands as soon as no lease can be in
+    /// the way: the first of the others at once, each further one a little later, so that votes do
+    /// not split. Nobody is overruled: whoever still hears the leader votes for nobody.
+    pub(super) fn on_gone(&mut self, gone: ServerId, context: &mut Context<'_>) {
+        let timing = &self.options.timing;
+        let before = |voter: &ServerId| *voter < self.id && *voter != gone;
+        let rank = self.log.configuration().voters().into_iter().filter(before).count() as u32;
+        let may_stand = self.may_stand();
+        let Role::Follower(follower) = &mut self.role else { return };
+        let Some(leader) = follower.leader.as_mut().filter(|leader| leader.id == gone) else {
+            return;
+        };
+        leader.gone = true;
+        if !may_stand {
+            return;
+        }
+        let free = match self.options.leases && self.options.check_quorum {
+            true => leader.heard_at + timing.election_timeout_min,
+            false => context.now,
+        };
+        let free = free.max(context.now);
+        let turn = free + timing.heartbeat * (1 + 2 * rank) / 8;
+        follower.election_deadline = follower.election_deadline.min(turn);
+        self.bereft_until = free + timing.election_timeout_min;
+    }
+
+    /// When to stand again after the leader's process has gone: between half a heartbeat's time from
+    /// now and one and a half.
+    pub(super) fn soon(&self, context: &mut Context<'_>) -> Time {
+        let heartbeat = self.options.timing.heartbeat;
+        let nanos = u64::try_from(heartbeat.as_nanos()).unwrap_or(u64::MAX).max(1);
+        context.now + heartbeat / 2 + Duration::from_nanos(context.luck.draw() % nanos)
     }
 
     /// What an election timeout means to a server that may not stand: its leader is gone, and

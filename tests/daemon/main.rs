@@ -8,11 +8,15 @@
     reason = "processes take real time, and are waited for; threads stand between them and us"
 )]
 
+mod blackbox;
 mod bootstrap;
 mod config;
+mod console;
 mod lifecycle;
 mod load;
+#[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
 mod readme;
 mod survival;
+mod torture;
 mod trouble;

@@ -180,6 +180,7 @@ pub(crate) fn note(diary: &Diary, delivery: Delivery) {
             diary.write(at, format!("{}: {} B asked", caller.from(), size(&request)));
             caller.answer(Ok(Answered { index: Index(7), answer: echo(request) }));
         }
+        Delivery::Gone { from } => diary.write(at, format!("{from}: gone")),
         Delivery::Answer { from, number, answer } => {
             let answer = answer.map(|answered| answered.answer.len());
             diary.write(at, format!("{from}: call {number}: {answer:?}"));

@@ -118,6 +118,31 @@ fn a_server_that_crashed_is_connected_to_at_once_when_it_is_back() {
     assert!(diary.lines().len() > before + 60);
 }
 
+/// Who is only cut off may still lead.
+#[test]
+fn a_server_is_gone_when_its_process_has_ended_and_not_when_it_is_cut_off() {
+    let (mut sim, diary) = (sea(4), Diary::default());
+    beats(&mut sim, server(1, 2), &diary);
+    sim.host(host(2), || async {
+        let peers = start(server(2, 2), Diary::default()).await;
+        tokio::time::sleep(20 * SECOND).await;
+        drop(peers);
+        tokio::time::sleep(100 * SECOND).await;
+        Ok(())
+    });
+    run_for(&mut sim, SECOND);
+    sim.partition(host(1), host(2));
+    run_for(&mut sim, 10 * SECOND);
+    sim.repair(host(1), host(2));
+    run_for(&mut sim, 8 * SECOND);
+    assert_eq!(diary.count("gone"), 0);
+    run_for(&mut sim, 8 * SECOND);
+    let seen = diary.find("S2: gone");
+    assert_eq!(seen.len(), 1, "it is said once: {seen:?}");
+    let after = seen[0] - 20 * SECOND;
+    assert!(after < Duration::from_millis(100), "{after:?} after its end");
+}
+
 /// No server crashes here: the runtime drops the tasks of one that does by their numbers, which
 /// other tests of this process count on.
 #[test]

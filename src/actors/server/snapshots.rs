@@ -251,9 +251,10 @@ impl Server {
     pub(super) fn install(&mut self, meta: &SnapshotMeta) {
         let Some(fetching) = self.snapshots.fetching.take() else { return };
         let Some(snapshot) = fetching.fetch.complete() else { return };
-        let write = self.storage.save_snapshot(snapshot.clone(), false).0;
+        let write = self.storage.save_snapshot(snapshot.clone(), false);
+        self.note_write(write);
         self.wrote = true;
-        let (server, last_included) = (self.id, meta.last_included);
+        let (server, write, last_included) = (self.id, write.0, meta.last_included);
         let configuration = (meta.configured_at, &meta.configuration);
         self.recorder.tell(&Fact::WroteSnapshot { server, write, last_included, configuration });
         let chunks = fetching.fetch.counts();

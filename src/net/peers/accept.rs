@@ -214,7 +214,8 @@ async fn host(shared: &Shared, guest: Guest, stream: Box<dyn Wire>, frames: Fram
         before.notify_one();
     }
     let pipe = Pipe { stream, frames, outbox: outbox.clone(), counters };
-    let take = |packet| match (&from, packet) {
+    let from = Arc::new(from);
+    let take = |packet| match (&*from, packet) {
         (_, Packet::Call { number, request }) => {
             let caller = Caller::new(from.clone(), number, outbox.clone());
             (shared.inbound)(Delivery::Call { caller, request });

@@ -10,13 +10,13 @@ use crate::net::{Answered, CallError};
 /// Who waits for the answer to one call that came in. If it is dropped, the caller is told that
 /// the outcome is not known.
 pub struct Caller {
-    from: Role,
+    from: Arc<Role>,
     number: u64,
     outbox: Option<Arc<Outbox>>,
 }
 
 impl Caller {
-    pub(super) fn new(from: Role, number: u64, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(from: Arc<Role>, number: u64, outbox: Arc<Outbox>) -> Self {
         Self { from, number, outbox: Some(outbox) }
     }
 

@@ -39,6 +39,8 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
     let mut backoff = Backoff::new(shared.config.longest_backoff, seed);
     let mut limiter = Limiter::default();
     let mut last_error = String::new();
+    // It closed the connection of itself, and was not reached since.
+    let mut left = false;
     loop {
         let hurry = &peer.hurry[lane as usize];
         let Some(address) = lock(&peer.address).text.clone() else {
@@ -57,6 +59,7 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
                     );
                 }
                 let broken = converse(&shared, &peer, lane, &address, pipe).await;
+                left = matches!(broken, Broken::Closed | Broken::Io(_));
                 if let Some(left_out) = limiter.allow() {
                     log::warn!(
                         peer:% = peer.id, address:%, lane:%, error:% = broken, left_out;
@@ -65,6 +68,14 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>, lane: L
                 }
             }
             Err(error) => {
+                let refused = |it: &io::Error| it.kind() == io::ErrorKind::ConnectionRefused;
+                if let DialError::Connect(error) = &error
+                    && std::mem::take(&mut left)
+                    && lane == Lane::Consensus
+                    && refused(error)
+                {
+                    (shared.inbound)(Delivery::Gone { from: peer.id });
+                }
                 // The same again and again is said once.
                 let error = error.to_string();
                 if error != last_error

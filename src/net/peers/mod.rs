@@ -134,6 +134,12 @@ pub enum Delivery {
         /// What came of it.
         answer: Result<Answered, CallError>,
     },
+    /// The process of another server is gone: it closed the connection, and nobody listens any more
+    /// where it did.
+    Gone {
+        /// The server.
+        from: ServerId,
+    },
 }
 
 /// Why there can be no [`Peers`].
