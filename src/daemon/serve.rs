@@ -23,7 +23,7 @@ use super::signals::{Signals, Told};
 use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
 use crate::blackbox::{self, BlackBox};
-use crate::files::FileStore;
+use crate::files::{FileStore, HistoryLimits};
 use crate::http::{self, Http, HttpError, Tokens};
 use crate::net::tls::{Tls, name_of};
 use crate::net::{Advertise, Peers, PeersConfig, Role, Security};
@@ -101,6 +101,8 @@ struct Inlets {
     askers: mpsc::Receiver<oneshot::Sender<Vec<String>>>,
 }
 
+/// What a server remembers of the past: some 10 MiB of small files that were replaced.
+const HISTORY: HistoryLimits = HistoryLimits { changes: 16_384, bytes: 256 << 20 };
 /// Of the time for a stop, this is left for what comes after the hand-over.
 const FOR_THE_REST: Duration = Duration::from_millis(2500);
 /// Of that, this is left for the disk.
@@ -142,7 +144,7 @@ impl Process {
             },
             snapshots: settings.snapshots,
             storage: directory.storage(),
-            machine: Rc::new(|| Box::new(FileStore::default())),
+            machine: Rc::new(|| Box::new(FileStore::default().with_history(HISTORY))),
             meter: Some(Rc::new(counts.clone())),
             black_box,
         });
