@@ -32,6 +32,7 @@ Examples:
   jangada run crash.jangada           a scenario, in virtual time
   jangada replay crash.jangada        the same at a prompt, step by step
   jangada replay 7                    what seed 7 stands for, in the same way
+  jangada replay d1 d2 d3             what three servers recorded, done again and compared
   jangada why no-leader --scenario crash.jangada
                                       which order caused it, and how it came to be
   jangada diagram trace.txt -o a.svg  what `run --trace trace.txt` wrote, as a picture
@@ -43,10 +44,15 @@ Examples:
   jangada log dump DIR --from 100     what stands in its log, record by record
   jangada serve --config s1.toml      one process of a cluster of processes
   jangada put notes.txt               stores a file in a cluster of processes
-  jangada get notes.txt copy.txt      and fetches it";
+  jangada get notes.txt copy.txt      and fetches it
+  jangada console --connect http://127.0.0.1:3001
+                                      a prompt over that cluster";
 
 /// What `serve` logs, if nobody says: its own news, and what others warn of.
 const SERVE_LOG: &str = "warn,jangada=info";
+
+/// What is logged, if nobody says, where servers come and go as they are told.
+const CLIENT_LOG: &str = "warn,jangada::net=error";
 
 /// Raft on actors, carrying a replicated file store: a laboratory and a product in one.
 ///
@@ -81,9 +87,11 @@ enum Command {
     Completions(shell::Completions),
     /// Write the manual pages.
     Man(shell::Man),
+    /// Open the prompt, as without a command; with --connect on a cluster of processes.
+    Console(console::Options),
     /// Run scenario files, each on a cluster of its own.
     Run(run::Arguments),
-    /// Open the console in virtual time, on a scenario or a seed that is about to begin.
+    /// Open the console in virtual time on a scenario or a seed, or do again what servers recorded.
     Replay(replay::Arguments),
     /// Find the orders without which something in a scenario would not be so.
     Why(why::Arguments),
@@ -112,7 +120,11 @@ pub(crate) fn main() -> ExitCode {
     if let Some(Command::Serve(arguments)) = &cli.command {
         return serve::serve(arguments, cli.log.as_deref().unwrap_or(SERVE_LOG));
     }
-    env_logger::Builder::new().parse_filters(cli.log.as_deref().unwrap_or("warn")).init();
+    let quiet = match &cli.command {
+        Some(Command::Run(_) | Command::Console(_)) | None => CLIENT_LOG,
+        _ => "warn",
+    };
+    env_logger::Builder::new().parse_filters(cli.log.as_deref().unwrap_or(quiet)).init();
     match cli.command {
         Some(Command::Serve(arguments)) => serve::serve(&arguments, SERVE_LOG),
         Some(Command::Init(arguments)) => bootstrap::init(&arguments),
@@ -132,6 +144,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Log(arguments)) => log::run(&arguments),
         #[cfg(feature = "museum")]
         Some(Command::Museum(arguments)) => museum::run(&arguments),
+        Some(Command::Console(options)) => console::main(&options),
         None => console::main(&cli.console),
     }
 }

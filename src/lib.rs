@@ -66,10 +66,13 @@
 //!                  |
 //!               actors/               the only room that knows actix
 //!              /   |   \
-//!       storage/  net/  invariants/   what survives; what a link does; what must always hold
-//!              \   |   /
+//!       storage/  net/  blackbox/     what survives; what a link does; what happened
+//!             \    |     |
+//!              \   |  invariants/     what must always hold
+//!               \  |   /
 //!               raft/      files/     two leaves that do not know each other
 //!
+//!  fleet/ --> script/, client/, daemon/   a cluster of processes, for scenarios and the console
 //!  diagram/ --> raft/    explore/ --> invariants/, raft/    every room --> museum/
 //! ```
 //!
@@ -92,12 +95,14 @@
 //!    apply the same entry.
 
 pub mod actors;
+pub mod blackbox;
 pub mod client;
 pub mod console;
 pub mod daemon;
 pub mod diagram;
 pub mod explore;
 pub mod files;
+pub mod fleet;
 pub mod http;
 pub mod invariants;
 pub mod museum;

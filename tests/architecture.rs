@@ -12,14 +12,16 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("museum", &[], &["actix::", "tokio::", "std::fs", "std::net"]),
     ("net", &["raft"], &["actix"]),
     ("invariants", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
+    ("blackbox", &["raft", "invariants"], &["actix", "tokio::", "std::net"]),
     ("explore", &["raft", "invariants"], &["actix", "tokio::", "std::fs", "std::net"]),
     ("diagram", &["raft"], &["actix", "tokio::", "std::fs", "std::net"]),
-    ("actors", &["raft", "files", "storage", "net", "invariants"], &[]),
+    ("actors", &["raft", "files", "storage", "net", "invariants", "blackbox"], &[]),
     ("script", BELOW_SCRIPT, &["actix::"]),
     ("replay", BELOW_REPLAY, &["actix::"]),
     ("why", BELOW_WHY, &["actix", "tokio::", "std::fs", "std::net"]),
+    ("fleet", BELOW_FLEET, &["actix::"]),
     ("console", BELOW_CONSOLE, &["actix::"]),
-    ("sim", BELOW_CONSOLE, &["actix"]),
+    ("sim", BELOW_REPLAY, &["actix"]),
     ("http", BELOW_HTTP, &[]),
     ("client", BELOW_CLIENT, &["actix::", "actix_web"]),
     ("daemon", BELOW_DAEMON, &[]),
@@ -27,13 +29,26 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 const BELOW_HTTP: &[&str] = &["raft", "files", "actors"];
-const BELOW_DAEMON: &[&str] =
-    &["raft", "files", "storage", "net", "invariants", "actors", "script", "http"];
+const BELOW_DAEMON: &[&str] = &[
+    "raft",
+    "files",
+    "storage",
+    "net",
+    "invariants",
+    "blackbox",
+    "actors",
+    "script",
+    "why",
+    "http",
+];
+const BELOW_FLEET: &[&str] =
+    &["daemon", "client", "script", "files", "raft", "storage", "net", "invariants", "actors"];
 const BELOW_CLIENT: &[&str] = &["files", "actors", "http"];
 const BELOW_CLI: &[&str] = &[
     "client",
     "daemon",
     "console",
+    "fleet",
     "sim",
     "diagram",
     "explore",
@@ -41,6 +56,7 @@ const BELOW_CLI: &[&str] = &[
     "replay",
     "script",
     "invariants",
+    "blackbox",
     "raft",
     "storage",
     "actors",
@@ -50,12 +66,25 @@ const BELOW_WHY: &[&str] = &["replay", "script", "actors", "storage", "raft"];
 const BELOW_SCRIPT: &[&str] = &["raft", "files", "storage", "net", "invariants", "actors"];
 const BELOW_REPLAY: &[&str] =
     &["script", "raft", "files", "storage", "net", "invariants", "actors"];
-const BELOW_CONSOLE: &[&str] =
-    &["why", "replay", "script", "raft", "files", "storage", "net", "invariants", "actors"];
+const BELOW_CONSOLE: &[&str] = &[
+    "fleet",
+    "client",
+    "why",
+    "replay",
+    "script",
+    "raft",
+    "files",
+    "storage",
+    "net",
+    "invariants",
+    "actors",
+];
 
 /// What only one corner of a room may mention: the rest of it must not know of real files.
-const CORNERS: &[(&str, &str, &[&str])] =
-    &[("storage", "storage/directory", &["std::fs", "std::thread", "std::sync::mpsc", "rustix"])];
+const CORNERS: &[(&str, &str, &[&str])] = &[
+    ("storage", "storage/directory", &["std::fs", "std::thread", "std::sync::mpsc", "rustix"]),
+    ("blackbox", "blackbox/writer", &["std::thread"]),
+];
 
 /// The room that every room may use: whether a known bug is on.
 const FOR_EVERYONE: &str = "museum";

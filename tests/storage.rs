@@ -18,6 +18,8 @@ const CHILD: &str = "JANGADA_TEST_STORAGE_CHILD";
 const KILLS: usize = 24;
 /// The writer takes a snapshot after so many batches.
 const SNAPSHOT: u64 = 50;
+/// One entry in so many is large: the latest is a chunk of the snapshot as it stands in the log.
+const LARGE: u64 = 10;
 
 fn identity() -> Identity {
     Identity { cluster: uuid::Uuid::from_u128(7), server: ServerId(1) }
@@ -25,13 +27,21 @@ fn identity() -> Identity {
 
 /// What stands at an index: it tells its place, and how long it is varies.
 fn entry(index: u64) -> Entry {
-    let text = format!("{index} ").repeat(1 + (index * 37 % 200) as usize);
+    let large = if index.is_multiple_of(LARGE) { 100 } else { 1 };
+    let text = format!("{index} ").repeat((1 + (index * 37 % 200) as usize) * large);
     Entry { term: Term(1), payload: Payload::Command(Bytes::from(text)) }
 }
 
 fn chunk(index: u64) -> (ChunkId, Bytes) {
     let bytes = Bytes::from(format!("state at {index} ").repeat(5_000));
     (ChunkId(*blake3::hash(&bytes).as_bytes()), bytes)
+}
+
+/// The latest large entry up to this one, and its name as a chunk.
+fn large(index: u64) -> (ChunkId, u64) {
+    let index = index / LARGE * LARGE;
+    let Payload::Command(bytes) = entry(index).payload else { panic!("a command") };
+    (ChunkId(*blake3::hash(&bytes).as_bytes()), index)
 }
 
 /// Writes for ever, and says on a line of its own each index up to which the log is durable.
@@ -58,11 +68,17 @@ fn child() {
             while storage.durable(now).unwrap().chunks < write {
                 wakes.recv().unwrap();
             }
+            let (standing, index) = large(next - 1);
+            let entries = storage.read(Index(index - 1), Index(index), u64::MAX);
+            let Some(Payload::Command(bytes)) = entries.last().map(|it| it.payload.clone()) else {
+                panic!("the log has entry {index}")
+            };
+            storage.put_chunk(standing, bytes);
             let meta = SnapshotMeta {
                 last_included: Position::new(Term(1), Index(next - 1)),
                 ..SnapshotMeta::founding(Configuration::new([ServerId(1)]))
             };
-            storage.save_snapshot(Snapshot { meta, chunks: [id].into() }, true);
+            storage.save_snapshot(Snapshot { meta, chunks: [id, standing].into() }, true);
             storage.compact(Index(next - 4));
         }
         storage.sync(now);
@@ -119,7 +135,11 @@ fn what_was_durable_outlives_kill_9() {
         assert!(read.iter().cloned().eq((kept.base.index.0 + 1..=last).map(entry)));
         if let Some(snapshot) = storage.snapshot() {
             let (id, bytes) = chunk(snapshot.meta.last_included.index.0);
-            assert_eq!((&*snapshot.chunks, storage.chunk(&id)), (&[id][..], Some(bytes)));
+            let (standing, index) = large(snapshot.meta.last_included.index.0);
+            assert_eq!(&*snapshot.chunks, [id, standing]);
+            assert_eq!(storage.chunk(&id), Some(bytes));
+            let found = storage.chunk(&standing).map(Payload::Command);
+            assert_eq!(found, Some(entry(index).payload));
             snapshots += 1;
         }
         drop(storage);

@@ -1,13 +1,16 @@
-//! The links of a server of its own process, disturbed by the orders that disturb a sandbox's.
+//! A server of its own process, disturbed by the orders that disturb a sandbox's: its links, its
+//! timings and its state machine.
 //!
 //! A rule holds where messages are sent. So an order changes the links from this server alone: to
 //! cut two servers off from each other, both must be given it.
 
+use super::messages::{Retime, SetPace};
 use super::record::EventKind;
 use super::standalone::Standalone;
+use super::supervisor::check_timing;
 use super::{Order, Servers};
 use crate::net::LinkRule;
-use crate::raft::ServerId;
+use crate::raft::{ServerId, Timing};
 
 /// Why a disturbance was refused; then nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -16,10 +19,14 @@ pub enum DisturbError {
     /// It is about something else.
     #[error(
         "a server of its own process has links to disturb (`partition`, `cut`, `delay`, `loss`, \
-         `duplicate`, `reorder`, `speed`, `heal`) and can be told to stand (`timeout`); for \
-         anything else disturb its process: kill it, stop it, or fill its disk"
+         `duplicate`, `reorder`, `speed`, `heal`), timings (`election-timeout`, `heartbeat`) and a \
+         state machine (`apply`), and can be told to stand (`timeout`); for anything else disturb \
+         its process: kill it, stop it, or fill its disk"
     )]
-    OtherThanLinks,
+    OfTheProcess,
+    /// Timeouts that cannot work.
+    #[error("{0}")]
+    Timing(&'static str),
     /// Nobody leads, and the leader is meant.
     #[error("this server knows of no leader at the moment")]
     NoLeader,
@@ -32,7 +39,7 @@ pub enum DisturbError {
 }
 
 impl Standalone {
-    /// Carries out what an order says of the links from this server.
+    /// Carries out what an order says of this server and the links from it.
     ///
     /// # Errors
     /// If it is about something else, or cannot be carried out.
@@ -68,9 +75,35 @@ impl Standalone {
                     self.stand();
                 }
             }
-            _ => return Err(DisturbError::OtherThanLinks),
+            Order::ElectionTimeout { min, max } => {
+                let timing = self.timing();
+                let timing =
+                    Timing { election_timeout_min: *min, election_timeout_max: *max, ..timing };
+                self.retime(timing)?;
+            }
+            Order::Heartbeat(heartbeat) => {
+                self.retime(Timing { heartbeat: *heartbeat, ..self.timing() })?;
+            }
+            Order::ApplyLatency { servers, latency } => {
+                if self.meant(servers)?.contains(&self.id()) {
+                    self.running().machine.do_send(SetPace(Some(*latency)));
+                }
+            }
+            Order::ApplyStall(servers) => {
+                if self.meant(servers)?.contains(&self.id()) {
+                    self.running().machine.do_send(SetPace(None));
+                }
+            }
+            _ => return Err(DisturbError::OfTheProcess),
         }
         self.events().record(EventKind::Ordered(order.clone()));
+        Ok(())
+    }
+
+    fn retime(&self, timing: Timing) -> Result<(), DisturbError> {
+        check_timing(timing).map_err(DisturbError::Timing)?;
+        self.set_timing(timing);
+        self.running().address.do_send(Retime(timing));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::network::{Life, Network, Running};
 use super::record::{EventKind, Recorder};
 use super::server::{Parts, Server};
 use super::state_machine::{Machine, StateMachine};
+use crate::blackbox::BlackBox;
 use crate::invariants::{Fact, Stamp};
 use crate::raft::{Index, Node, Options, Persistent, ServerId};
 use crate::storage::{Recovered, Storage};
@@ -32,12 +33,14 @@ pub(crate) struct Launch {
     pub(crate) machine: Box<dyn Machine>,
     /// How long it takes for a batch.
     pub(crate) pace: Option<Duration>,
+    /// Records what enters its node.
+    pub(crate) black_box: Option<BlackBox>,
 }
 
 /// Starts a server. It is not plugged in yet.
 pub(crate) fn launch(launch: Launch) -> Running {
     let Launch { id, options, policy, storage, network, recorder, clock, local, .. } = launch;
-    let Launch { mut luck, machine, pace, .. } = launch;
+    let Launch { mut luck, machine, pace, mut black_box, .. } = launch;
     let now = local.at(clock.now());
     let mut draw = || rand::Rng::next_u64(&mut luck);
     let Recovered { persistent, torn } = storage.load();
@@ -45,14 +48,19 @@ pub(crate) fn launch(launch: Launch) -> Running {
         recorder.record(EventKind::Torn { server: id, tail });
     }
     tell_started(&recorder, id, &*storage, &persistent);
+    let base = persistent.base.index;
     let node = Node::new(id, options, persistent, now, &mut draw);
+    if let Some(black_box) = &mut black_box {
+        black_box.begin(now, &node, &storage.read(base, Index(u64::MAX), u64::MAX));
+    }
     let (life, inbox) = (Life::default(), Inbox::new());
     let (life_of_server, inbox_of_server) = (life.clone(), inbox.clone());
+    let state = (machine, storage.chunks());
     let mut state_machine = None;
     let address = Server::create(|ctx| {
         let (to_server, alarm) = (ctx.address(), recorder.clone());
         let life = life_of_server;
-        let machine = StateMachine::new(id, machine, to_server, life.clone(), alarm, pace).start();
+        let machine = StateMachine::new(id, state, to_server, life.clone(), alarm, pace).start();
         state_machine = Some(machine.clone());
         let inbox = inbox_of_server;
         Server::new(Parts {
@@ -68,6 +76,7 @@ pub(crate) fn launch(launch: Launch) -> Running {
             machine,
             inbox,
             policy,
+            black_box,
         })
     });
     let machine = state_machine.expect("invariant: an actor is made before its address is");

@@ -84,12 +84,16 @@ pub(crate) enum Picture {
     Take,
     /// The next chunk of it.
     Next,
-    /// What happened up to this entry need not be remembered any more.
-    Outdated(Index),
+    /// The snapshot that was taken is durable: what it holds need not be in memory any more, nor be
+    /// remembered what happened up to this entry.
+    Saved {
+        /// The last entry of the snapshot before it, if there is one.
+        outdated: Option<Index>,
+    },
     /// Begin anew with the state of a snapshot that ends with this entry.
     Restore(Index),
     /// Its next chunk; `None` behind the last.
-    Feed(Option<Bytes>),
+    Feed(Option<(ChunkId, Bytes)>),
 }
 
 /// What a state machine answers to a [`Picture`].
@@ -98,14 +102,16 @@ pub(crate) enum Picture {
 pub(crate) enum Developed {
     /// The snapshot that it begins ends with this entry; `None` if it has no snapshots.
     Began(Option<Index>),
-    /// The next chunk, or `None` behind the last.
-    Chunk(Option<(ChunkId, Bytes)>),
+    /// The next chunk, or `None` behind the last; without its bytes, if the snapshot before has it.
+    Chunk(Option<(ChunkId, Option<Bytes>)>),
     /// It waits for the next chunk of what it restores.
     Hungry,
     /// It holds the state of the snapshot.
     Restored,
     /// The chunks are not those of a snapshot, and why.
     Inedible(String),
+    /// A chunk of the state cannot be read any more.
+    Lost(ChunkId),
 }
 
 /// Calls wait at the door.

@@ -390,7 +390,7 @@ impl Network {
         if servers.contains(&server) {
             Ok(server)
         } else {
-            Err(OrderError::NoSuchServer { server, count: servers.len() })
+            Err(OrderError::NoSuchServer { server, servers })
         }
     }
 

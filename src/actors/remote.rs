@@ -17,6 +17,8 @@ use crate::raft::ServerId;
 struct Remote {
     peers: Peers,
     away: Arc<Away>,
+    /// How many servers run, of how many, if somebody counts them.
+    up: Cell<Option<(usize, usize)>>,
 }
 
 /// Makes clients that share the connections of one process to the servers of a cluster, over their
@@ -84,7 +86,7 @@ impl Connection {
             }
         };
         let peers = Peers::start(config, inbound).await?;
-        let way = Rc::new(Remote { peers, away });
+        let way = Rc::new(Remote { peers, away, up: Cell::new(None) });
         Ok(Self { way, clock: Clock::start(), seed, clients: Rc::default() })
     }
 
@@ -100,6 +102,12 @@ impl Connection {
     pub fn set_address(&self, id: ServerId, address: impl Into<String>) {
         self.way.peers.set_address(id, address);
     }
+
+    /// Tells how many servers run, of how many, for clients that would ask them in vain. Unless
+    /// that is known, the servers say themselves that they have no quorum.
+    pub fn set_up(&self, up: Option<(usize, usize)>) {
+        self.way.up.set(up);
+    }
 }
 
 impl Way for Remote {
@@ -111,9 +119,8 @@ impl Way for Remote {
         self.peers.known()
     }
 
-    /// Nobody here counts who is up: the servers say themselves that they have no quorum.
     fn up(&self) -> (usize, usize) {
-        (1, 1)
+        self.up.get().unwrap_or((1, 1))
     }
 
     fn leader(&self) -> Option<ServerId> {

@@ -23,10 +23,10 @@ use super::supervisor::{
 use super::traffic::Traffic;
 use super::virtual_time::VirtualTime;
 use super::{Order, Servers};
-use crate::files::{self, FileStore};
+use crate::files::{self, ChunkStore, ContentHash, FileStore};
 use crate::invariants::{Monitor, Violation};
 use crate::raft::{self, ChunkId, Index, ServerId};
-use crate::storage::DiskKind;
+use crate::storage::{ChunkReader, DiskKind};
 
 /// What a sandbox is made from.
 pub struct SandboxOptions {
@@ -354,20 +354,42 @@ impl Machine for FileStore {
         Some(Box::new(FileStore::restore(self)))
     }
 
+    fn read_chunks_from(&mut self, chunks: Box<dyn ChunkReader>) {
+        self.keep_content_in(Box::new(Chunks(chunks)));
+    }
+
     fn forget_before(&mut self, index: Index) {
         FileStore::forget_before(self, index.0);
     }
 }
 
+/// What a file store reads its content from.
+struct Chunks(Box<dyn ChunkReader>);
+
+impl ChunkStore for Chunks {
+    fn chunk(&self, id: &ContentHash) -> Option<Bytes> {
+        self.0.fetch_chunk(&ChunkId(id.0))
+    }
+
+    fn has_chunk(&self, id: &ContentHash) -> bool {
+        self.0.keeps_chunk(&ChunkId(id.0))
+    }
+}
+
 impl Frozen for files::Frozen {
-    fn next_chunk(&mut self) -> Option<(ChunkId, Bytes)> {
+    fn next_chunk(&mut self) -> Option<(ChunkId, Option<Bytes>)> {
         files::Frozen::next_chunk(self).map(|(hash, bytes)| (ChunkId(hash.0), bytes))
+    }
+
+    fn let_go(self: Box<Self>) {
+        files::Frozen::let_go(*self);
     }
 }
 
 impl Restoring for files::Restore {
-    fn feed(&mut self, chunk: &Bytes) -> Result<(), String> {
-        files::Restore::feed(self, chunk).map_err(|error| error.to_string())
+    fn feed(&mut self, id: ChunkId, chunk: &Bytes) -> Result<(), String> {
+        let fed = files::Restore::feed(self, ContentHash(id.0), chunk);
+        fed.map_err(|error| error.to_string())
     }
 
     fn finish(self: Box<Self>, index: Index) -> Result<Box<dyn Machine>, String> {

@@ -1,6 +1,7 @@
 //! One server alone in its process: the others are reached through an [`Outlet`], and whoever is
 //! on another thread reaches it through its [`Door`].
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,15 +17,16 @@ use super::client::Client;
 use super::clock::{Clock, LocalClock};
 use super::launch::{Launch, launch};
 use super::messages::{Ask, Asked, Disrupt, End, Gone, Knock, Observation, Observe, Snap, Synced};
-use super::network::{Network, Outlet, put_in};
+use super::network::{Network, Outlet, Running, put_in};
 use super::panic::keep_panics;
 use super::record::{EventKind, Recorder};
 use super::server::{AuditFrom, Server};
 use super::supervisor::{Stream, stream};
 use super::way::Way;
 use super::{MachineFactory, Meter, OrderError, SnapshotPolicy};
+use crate::blackbox::BlackBox;
 use crate::net::{CallError, Delivery, LinkRule};
-use crate::raft::{self, ChangeRequest, ServerId};
+use crate::raft::{self, ChangeRequest, ServerId, Timing};
 use crate::storage::Storage;
 
 /// What a server of its own process is made from.
@@ -45,6 +47,8 @@ pub struct StandaloneOptions {
     pub machine: MachineFactory,
     /// Who keeps its numbers.
     pub meter: Option<Rc<dyn Meter>>,
+    /// Records what enters its core.
+    pub black_box: Option<BlackBox>,
 }
 
 /// A server of its own process. It runs on the thread and in the actor system that it was started
@@ -54,6 +58,8 @@ pub struct Standalone {
     network: Network,
     recorder: Recorder,
     clock: Clock,
+    running: Running,
+    timing: Cell<Timing>,
 }
 
 /// How other threads reach a server: connections, clients, the disk, operators. Clones are handles
@@ -87,10 +93,11 @@ const LOOK: Duration = Duration::from_millis(2);
 impl Standalone {
     /// Starts a server. Call it inside [`run`](super::run).
     pub fn start(options: StandaloneOptions) -> Self {
-        let StandaloneOptions { id, cluster, seed, raft, snapshots, storage, machine, meter } =
+        let StandaloneOptions { id, cluster, seed, raft, snapshots, storage, machine, .. } =
             options;
+        let StandaloneOptions { meter, black_box, .. } = options;
         keep_panics();
-        let clock = Clock::start();
+        let (clock, timing) = (Clock::start(), Cell::new(raft.timing));
         let recorder = Recorder::new(clock, false, None, None).with_meter(meter);
         let luck = stream(seed, &Stream::Network);
         let network = Network::new([id], clock, luck, recorder.clone());
@@ -107,13 +114,14 @@ impl Standalone {
             luck: stream(seed, &Stream::Server { id, life: 0 }),
             machine: machine(),
             pace: Some(Duration::ZERO),
+            black_box,
         });
         network.plug(id, running.clone());
         let door = Door(Arc::new(Shared {
             id,
             seed,
-            server: running.address,
-            inbox: running.inbox,
+            server: running.address.clone(),
+            inbox: running.inbox.clone(),
             outlet: OnceLock::new(),
             roster: Mutex::default(),
             // Never a number of an earlier life, so that no late answer meets a new call.
@@ -121,7 +129,7 @@ impl Standalone {
             clients: AtomicU64::new(0),
         }));
         door.follow(&recorder);
-        Self { door, network, recorder, clock }
+        Self { door, network, recorder, clock, running, timing }
     }
 
     /// Connects it to the others. Until then, what it sends them is lost.
@@ -153,6 +161,18 @@ impl Standalone {
 
     pub(super) fn network(&self) -> &Network {
         &self.network
+    }
+
+    pub(super) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.timing.get()
+    }
+
+    pub(super) fn set_timing(&self, timing: Timing) {
+        self.timing.set(timing);
     }
 
     /// Has it stand for election now.

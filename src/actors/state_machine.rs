@@ -1,6 +1,8 @@
 //! Applies committed commands, in order, beside the server that hands them over.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
@@ -17,6 +19,7 @@ use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
 use crate::net::{Answered, CallError};
 use crate::raft::{ChunkId, Entry, Index, Payload, Refusal, RoleKind, ServerId};
+use crate::storage::ChunkReader;
 
 /// What a cluster replicates: a deterministic function of the commands applied to it. The same
 /// commands bring every copy to the same state and the same answers; whatever differs between
@@ -66,6 +69,12 @@ pub trait Machine: 'static {
         None
     }
 
+    /// What a durable snapshot holds can be read from here: chunks of the latest that was taken or
+    /// restored, and of the one before. A state machine that is [restored](Self::restore) by this
+    /// one reads from there, too. If a chunk cannot be read, its server ends, and no answer leaves
+    /// it any more.
+    fn read_chunks_from(&mut self, _chunks: Box<dyn ChunkReader>) {}
+
     /// What happened up to `index` is covered by a snapshot, and by the one after it: a history, if
     /// there is one, may begin there.
     fn forget_before(&mut self, _index: Index) {}
@@ -73,19 +82,23 @@ pub trait Machine: 'static {
 
 /// A state that does not change any more, as a sequence of chunks.
 pub trait Frozen {
-    /// The next chunk, of at most 1 MiB, and the blake3 hash of its bytes; `None` behind the last.
-    /// States that are equal have equal chunks, and states that are alike have many in common: a
-    /// chunk that is there already is neither stored nor sent again.
-    fn next_chunk(&mut self) -> Option<(ChunkId, Bytes)>;
+    /// The blake3 hash of the bytes of the next chunk, and these, of at most 1 MiB; `None` behind the
+    /// last chunk. States that are equal have equal chunks, and states that are alike have many in
+    /// common: a chunk that is there already is neither stored nor sent again, and one that the
+    /// snapshot before has may come without its bytes.
+    fn next_chunk(&mut self) -> Option<(ChunkId, Option<Bytes>)>;
+
+    /// The snapshot of all chunks that were handed out is durable.
+    fn let_go(self: Box<Self>) {}
 }
 
 /// A state that is rebuilt from chunks.
 pub trait Restoring {
-    /// Takes the next chunk, in their order.
+    /// Takes the next chunk, in their order, whose bytes have this hash.
     ///
     /// # Errors
     /// Why it cannot be the next chunk.
-    fn feed(&mut self, chunk: &Bytes) -> Result<(), String>;
+    fn feed(&mut self, id: ChunkId, chunk: &Bytes) -> Result<(), String>;
 
     /// The state machine, as it was when the entry at `index` had been applied.
     ///
@@ -109,12 +122,34 @@ pub(crate) struct StateMachine {
     pace: Option<Duration>,
     /// A slow batch is being applied.
     working: bool,
-    /// The snapshot that is being taken.
+    /// The snapshot that is being taken, until it is durable.
     frozen: Option<Box<dyn Frozen>>,
+    /// A chunk that could not be read.
+    lost: Rc<Cell<Option<ChunkId>>>,
     /// The snapshot that takes the place of the state, and its last entry. Nothing is applied
     /// until it is here.
     restoring: Option<(Index, Option<Box<dyn Restoring>>)>,
     _alarm: Alarm,
+}
+
+/// What the state machine reads chunks from.
+struct Library {
+    chunks: Box<dyn ChunkReader>,
+    lost: Rc<Cell<Option<ChunkId>>>,
+}
+
+impl ChunkReader for Library {
+    fn fetch_chunk(&self, id: &ChunkId) -> Option<Bytes> {
+        let bytes = self.chunks.fetch_chunk(id);
+        if bytes.is_none() {
+            self.lost.set(Some(*id));
+        }
+        bytes
+    }
+
+    fn keeps_chunk(&self, id: &ChunkId) -> bool {
+        self.chunks.keeps_chunk(id)
+    }
 }
 
 /// Most queries that wait for the state to be reached that they are about.
@@ -125,13 +160,17 @@ const DIGEST_EVERY: u64 = 128;
 impl StateMachine {
     pub(crate) fn new(
         id: ServerId,
-        machine: Box<dyn Machine>,
+        (mut machine, chunks): (Box<dyn Machine>, Option<Box<dyn ChunkReader>>),
         server: Addr<Server>,
         life: Life,
         recorder: Recorder,
         pace: Option<Duration>,
     ) -> Self {
-        let (queue, waiting) = Default::default();
+        let (queue, waiting, lost) = <(_, _, Rc<Cell<_>>)>::default();
+        if let Some(chunks) = chunks {
+            let lost = Rc::clone(&lost);
+            machine.read_chunks_from(Box::new(Library { chunks, lost }));
+        }
         Self {
             id,
             machine,
@@ -144,6 +183,7 @@ impl StateMachine {
             pace,
             working: false,
             frozen: None,
+            lost,
             restoring: None,
         }
     }
@@ -210,6 +250,9 @@ impl StateMachine {
                     }
                 }
             };
+            if self.is_lost() {
+                return;
+            }
             if monitored {
                 self.tell_applied(index, entry, &said);
             }
@@ -251,8 +294,20 @@ impl StateMachine {
             return;
         }
         for query in self.waiting.extract_if(.., |query| query.index <= applied) {
-            answer_query(&*self.machine, applied, query);
+            answer_query(&*self.machine, applied, query, &self.lost);
         }
+        self.is_lost();
+    }
+
+    /// Whether a chunk of the state could not be read; the server is told, and ends. What was to be
+    /// answered with it never is.
+    fn is_lost(&mut self) -> bool {
+        let lost = self.lost.take();
+        if let Some(chunk) = lost {
+            self.restoring = Some((Index(0), None));
+            self.server.do_send(Developed::Lost(chunk));
+        }
+        lost.is_some()
     }
 }
 
@@ -268,10 +323,10 @@ impl StateMachine {
         }
     }
 
-    fn feed(&mut self, chunk: Option<&Bytes>, ctx: &mut Context<Self>) {
+    fn feed(&mut self, chunk: Option<(ChunkId, Bytes)>, ctx: &mut Context<Self>) {
         let Some((index, Some(restoring))) = &mut self.restoring else { return };
-        if let Some(chunk) = chunk {
-            match restoring.feed(chunk) {
+        if let Some((id, chunk)) = chunk {
+            match restoring.feed(id, &chunk) {
                 Ok(()) => self.server.do_send(Developed::Hungry),
                 Err(reason) => self.refuse(reason),
             }
@@ -286,7 +341,7 @@ impl StateMachine {
         self.life.set_applied(index);
         if self.recorder.monitors() {
             let (server, digest) = (self.id, self.machine.digest());
-            self.recorder.tell(&Fact::Restored { server, index, digest });
+            self.recorder.tell(&Fact::Restored { server, index, digest: Some(digest) });
         }
         self.server.do_send(Developed::Restored);
         self.answer_waiting();
@@ -300,9 +355,13 @@ impl StateMachine {
     }
 }
 
-fn answer_query(machine: &dyn Machine, index: Index, query: Query) {
+/// Answers a query, unless something is lost.
+fn answer_query(machine: &dyn Machine, index: Index, query: Query, lost: &Cell<Option<ChunkId>>) {
     let Query { query, reply, .. } = query;
-    answer(reply, Ok(Answered { index, answer: machine.query(&query) }));
+    let said = machine.query(&query);
+    if lost.get().is_none() {
+        answer(reply, Ok(Answered { index, answer: said }));
+    }
 }
 
 impl Actor for StateMachine {
@@ -335,15 +394,20 @@ impl Handler<Picture> for StateMachine {
             Picture::Next => {
                 if let Some(frozen) = &mut self.frozen {
                     let chunk = frozen.next_chunk();
-                    if chunk.is_none() {
-                        self.frozen = None;
-                    }
                     self.server.do_send(Developed::Chunk(chunk));
                 }
             }
-            Picture::Outdated(index) => self.machine.forget_before(index),
+            Picture::Saved { outdated } => {
+                if let Some(frozen) = self.frozen.take() {
+                    frozen.let_go();
+                }
+                // Whoever follows the changes may be a snapshot behind.
+                if let Some(index) = outdated {
+                    self.machine.forget_before(index);
+                }
+            }
             Picture::Restore(index) => self.begin_restore(index),
-            Picture::Feed(chunk) => self.feed(chunk.as_ref(), ctx),
+            Picture::Feed(chunk) => self.feed(chunk, ctx),
         }
     }
 }
@@ -354,7 +418,8 @@ impl Handler<Query> for StateMachine {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) {
         let applied = query.index <= self.life.applied() || on(Bug::ReadsUnappliedState);
         if applied && self.restoring.is_none() && !self.life.paused() {
-            answer_query(&*self.machine, self.life.applied(), query);
+            answer_query(&*self.machine, self.life.applied(), query, &self.lost);
+            self.is_lost();
         } else if self.waiting.len() < MAX_WAITING {
             self.waiting.push(query);
             let (count, limit) = (self.waiting.len() as u64, MAX_WAITING as u64);

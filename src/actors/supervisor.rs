@@ -68,17 +68,26 @@ pub(crate) struct Plan {
     pub(crate) machine: MachineFactory,
 }
 
+/// `S1 to S3, S6`: servers in order, those without a gap between them in one.
+fn runs(servers: &[ServerId]) -> String {
+    let runs = servers.chunk_by(|one, next| one.0 + 1 == next.0).map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        run => run.iter().map(ServerId::to_string).collect(),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
 /// Why an order was not carried out; nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OrderError {
     /// No server has this number.
-    #[error("there is no {server}: the servers are S1 to S{count}")]
+    #[error("there is no {server}: the servers are {}", runs(servers))]
     NoSuchServer {
         /// The number.
         server: ServerId,
-        /// How many servers there are.
-        count: usize,
+        /// The servers that there are, in order.
+        servers: Vec<ServerId>,
     },
     /// Nobody leads at the moment.
     #[error("no server leads at the moment; `wait leader` waits for one")]
@@ -145,6 +154,9 @@ pub enum OrderError {
     /// Its disk has what it needs.
     #[error("the disk of {0} is not lost; `recover {n}` starts it", n = .0.0)]
     NotLost(ServerId),
+    /// A process refuses it, or there is no way to do it to one: in words.
+    #[error("{0}")]
+    Process(String),
     /// The sandbox has ended.
     #[error("the sandbox has ended")]
     Ended,
@@ -287,6 +299,7 @@ impl Supervisor {
             luck,
             machine: (self.machine)(),
             pace: self.paces.get(&id).copied().unwrap_or_default(),
+            black_box: None,
         });
         self.network.plug(id, running);
         self.ended.remove(&id);
@@ -672,15 +685,7 @@ impl Supervisor {
     }
 
     fn retime(&mut self, timing: Timing) -> Result<(), OrderError> {
-        let Timing { election_timeout_min: min, election_timeout_max: max, heartbeat } = timing;
-        if min > max {
-            return Err(OrderError::Timing("the shortest election timeout exceeds the longest"));
-        }
-        if heartbeat.is_zero() || heartbeat >= min {
-            let why = "the heartbeat must be shorter than the shortest election timeout, \
-                       and longer than nothing";
-            return Err(OrderError::Timing(why));
-        }
+        check_timing(timing).map_err(OrderError::Timing)?;
         self.options.timing = timing;
         for id in self.network.servers() {
             if let Some(server) = self.network.running(id) {
@@ -724,6 +729,19 @@ impl Supervisor {
             raft: None,
         }
     }
+}
+
+/// Why these timeouts cannot work, if they cannot.
+pub(super) fn check_timing(timing: Timing) -> Result<(), &'static str> {
+    let Timing { election_timeout_min: min, election_timeout_max: max, heartbeat } = timing;
+    if min > max {
+        return Err("the shortest election timeout exceeds the longest");
+    }
+    if heartbeat.is_zero() || heartbeat >= min {
+        return Err("the heartbeat must be shorter than the shortest election timeout, \
+                    and longer than nothing");
+    }
+    Ok(())
 }
 
 fn possible(probability: f64) -> Result<f64, OrderError> {

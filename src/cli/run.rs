@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::{complain, stopwatch};
 use clap::Args;
 use jangada::actors::{ClockKind, Sandbox, SandboxOptions};
+use jangada::fleet::{Fleet, Founding, misfits};
 use jangada::invariants::History;
 use jangada::replay::header;
-use jangada::script::{Failure, Plain, Runner, Scenario, read_scenario};
+use jangada::script::{Failure, Plain, Runner, Scenario, World, read_scenario};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -35,6 +36,10 @@ pub(crate) struct Arguments {
     /// Let time pass by itself, rather than jump to whatever happens next
     #[arg(long)]
     real: bool,
+    /// Run on processes instead of a sandbox: each scenario founds servers in DIR/NAME and runs
+    /// `jangada serve` for each; a crash is `kill -9`. What they keep and say stays there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["real", "trace"])]
+    cluster: Option<PathBuf>,
     /// Show every line, and what comes of it
     #[arg(short, long)]
     verbose: bool,
@@ -53,6 +58,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         }
     }
+    if arguments.cluster.is_some() {
+        for (path, scenario) in &scenarios {
+            let found = misfits(scenario, path);
+            found.iter().for_each(|misfit| complain(misfit));
+            mistaken |= !found.is_empty();
+        }
+    }
     if mistaken {
         return ExitCode::from(2);
     }
@@ -69,9 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
     let mut worst = 0;
     for (path, scenario) in &scenarios {
-        let code = match run_one(arguments, path, scenario, trace.clone()) {
+        let done = match &arguments.cluster {
+            Some(folder) => run_on_processes(arguments, path, scenario, folder),
+            None => run_one(arguments, path, scenario, trace.clone()),
+        };
+        let code = match done {
             Ok(took) => {
-                report(path, arguments.real, &took);
+                report(path, arguments.real || arguments.cluster.is_some(), &took);
                 0
             }
             Err(failure) => {
@@ -121,6 +137,40 @@ fn run_one(
         let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
         let mut runner = Runner::new(sandbox, screen, clock_kind);
         let done = runner.scenario(&scenario, path).await;
+        let inside = Duration::from_nanos(clock.now().as_nanos());
+        let history = runner.history();
+        runner.end().await;
+        if let Some(path) = &arguments.history {
+            write_history(&history, path)?;
+        }
+        done.map(|()| inside)
+    });
+    let done = done.map_err(|error| Failure::Other(format!("cannot make a runtime: {error}")))?;
+    done.map(|inside| Took { inside, outside: took() })
+}
+
+fn run_on_processes(
+    arguments: &Arguments,
+    path: &Path,
+    scenario: &Scenario,
+    folder: &Path,
+) -> Result<Took, Failure> {
+    let took = stopwatch();
+    let founding = Founding {
+        folder: folder.join(path.file_stem().unwrap_or(path.as_os_str())),
+        program: std::env::current_exe()
+            .map_err(|error| Failure::Other(format!("cannot find this program: {error}")))?,
+        servers: arguments.servers.or(scenario.servers).unwrap_or(Scenario::SERVERS),
+        seed: arguments.seed.or(scenario.seed).unwrap_or(Scenario::SEED),
+        snapshots: scenario.snapshots.unwrap_or_default(),
+    };
+    let done = jangada::actors::run(ClockKind::Real, async {
+        let fleet = Fleet::found(founding).await;
+        let fleet = fleet.map_err(|error| Failure::Other(error.to_string()))?;
+        let clock = fleet.clock();
+        let screen = Rc::new(Plain::new(io::stdout(), arguments.verbose));
+        let mut runner = Runner::on(Rc::new(fleet), screen, ClockKind::Real);
+        let done = runner.scenario(scenario, path).await;
         let inside = Duration::from_nanos(clock.now().as_nanos());
         let history = runner.history();
         runner.end().await;

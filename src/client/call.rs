@@ -68,6 +68,7 @@ pub(super) struct Request {
 enum Body {
     Nothing,
     Json(String),
+    Text(String),
     Content(Content),
 }
 
@@ -77,7 +78,7 @@ enum Again {
     /// It changes nothing.
     Read,
     /// It has a key.
-    SameAgain,
+    Keyed,
     /// It may be done twice.
     Never,
 }
@@ -125,7 +126,7 @@ impl Request {
 
     /// A change that is made once, however often it is asked for.
     pub(super) fn change(method: Method, target: impl Into<String>) -> Self {
-        Self::new(method, target.into(), Again::SameAgain)
+        Self::new(method, target.into(), Again::Keyed)
     }
 
     /// A wish that is not made again once it may have been heard.
@@ -143,6 +144,10 @@ impl Request {
         Self { body: Body::Json(body), ..self }
     }
 
+    pub(super) fn text(self, text: &str) -> Self {
+        Self { body: Body::Text(text.to_owned()), ..self }
+    }
+
     pub(super) fn content(self, content: &Content, progress: Progress) -> Self {
         Self { body: Body::Content(content.clone()), progress, ..self }
     }
@@ -150,7 +155,7 @@ impl Request {
     fn size(&self) -> u64 {
         match &self.body {
             Body::Nothing => 0,
-            Body::Json(body) => body.len() as u64,
+            Body::Json(body) | Body::Text(body) => body.len() as u64,
             Body::Content(content) => content.size(),
         }
     }
@@ -205,7 +210,7 @@ impl Client {
     }
 
     async fn attempts(&self, mut request: Request) -> Result<Answer, Error> {
-        if request.again == Again::SameAgain {
+        if request.again == Again::Keyed {
             self.serial.set(self.serial.get() + 1);
             let key = format!("{}:{}", self.uuid, self.serial.get());
             request.headers.push((HeaderName::from_static("idempotency-key"), key));
@@ -305,6 +310,9 @@ impl Client {
             Body::Nothing => asked.send(),
             Body::Json(body) => {
                 asked.insert_header((CONTENT_TYPE, "application/json")).send_body(body.clone())
+            }
+            Body::Text(body) => {
+                asked.insert_header((CONTENT_TYPE, "text/plain")).send_body(body.clone())
             }
             Body::Content(content) => {
                 let progress = Rc::clone(&request.progress);
@@ -426,6 +434,12 @@ impl Answer {
             Err(reason) => Err(reason),
         };
         parsed.map_err(|reason| Error::Confused { endpoint: self.endpoint, reason })
+    }
+
+    pub(super) async fn text(mut self) -> Result<String, Error> {
+        let endpoint = self.endpoint.clone();
+        let body = self.body().await.map_err(|reason| Error::Confused { endpoint, reason })?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     async fn refusal(mut self) -> Refusal {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::call::{Client, Request};
 use super::endpoint::Endpoint;
 use super::error::Error;
+use super::files::query;
 use super::{ChangeMembers, Status};
 
 impl Client {
@@ -58,6 +59,24 @@ impl Client {
         self.call(Request::wish("/v1/cluster/transfer").json(&json!({ "to": to })))
             .await
             .map(|_| ())
+    }
+
+    /// Disturbs the server that answers first, by an order in the words of the console. Refused
+    /// unless it was started with that allowed.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn disturb(&self, order: &str) -> Result<(), Error> {
+        self.call(Request::wish("/v1/chaos").text(order)).await.map(|_| ())
+    }
+
+    /// Asks why something is so, in the words of the console.
+    ///
+    /// # Errors
+    /// As [`Error`] says: refused where nobody remembers.
+    pub async fn why(&self, question: &str) -> Result<String, Error> {
+        let query = query(&[("q", Some(question.to_owned()))]);
+        self.call(Request::get(format!("/v1/cluster/why{query}"))).await?.text().await
     }
 
     /// Has each of the servers take a snapshot that the client may ask.

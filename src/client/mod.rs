@@ -36,7 +36,7 @@ pub use files::{Appended, FileInfo, FileList, Renamed, Rule};
 pub use link::SetupError;
 pub use watch::{Change, Watch};
 
-pub use crate::http::{ChangeMembers, Member, Membership, NewMember, Status};
+pub use crate::http::{ChangeMembers, Member, Membership, NewMember, Priority, Status};
 
 /// Runs a program that uses [`Client`]s, on this thread, until it ends.
 pub fn run<F: Future>(program: F) -> F::Output {

@@ -119,7 +119,7 @@ impl Watch<'_> {
     pub(super) async fn news(&mut self) -> Result<News, Error> {
         loop {
             while let Some(event) = self.events.next() {
-                if let Some(news) = self.tell(event)? {
+                if let Some(news) = self.tell(&event)? {
                     return Ok(news);
                 }
             }
@@ -149,7 +149,7 @@ impl Watch<'_> {
         }
     }
 
-    fn tell(&mut self, event: Event) -> Result<Option<News>, Error> {
+    fn tell(&mut self, event: &Event) -> Result<Option<News>, Error> {
         let confused = |reason: String, answer: &Option<Answer>| match answer {
             Some(answer) => Error::Confused { endpoint: answer.endpoint.clone(), reason },
             None => Error::Damaged(reason),

@@ -1,8 +1,12 @@
 //! What the command line says about the console.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
 
 use super::paint::ColorChoice;
+use crate::client::Endpoint;
+use crate::fleet::{Access, Door};
 use crate::script::DISK_KINDS;
 use crate::storage::DiskKind;
 
@@ -22,6 +26,20 @@ pub struct Options {
     /// Which disks they have: `memory`, or `simulated` ones that can fail
     #[arg(long, value_name = "KIND", default_value = "memory", value_parser = disk_kind)]
     pub disks: DiskKind,
+    /// Open the prompt on a cluster of processes: some of its servers, as `http://HOST:PORT`
+    #[arg(long, value_name = "URL,...", value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["servers", "seed", "virtual_time", "disks"])]
+    pub connect: Vec<Endpoint>,
+    /// With --connect over `https`: the certificate of the authority that vouches for the servers
+    #[arg(long, value_name = "FILE", requires = "connect")]
+    pub cacert: Option<PathBuf>,
+    /// With --connect: the file whose first line is the token to show over HTTP
+    #[arg(long, value_name = "FILE", requires = "connect")]
+    pub token_file: Option<PathBuf>,
+    /// With --connect, if the servers talk over TLS: the folder with ca.pem and the certificate
+    /// that `jangada cert client console` makes
+    #[arg(long, value_name = "DIR", requires = "connect")]
+    pub tls: Option<PathBuf>,
     /// How the session goes.
     #[command(flatten)]
     pub manner: Manner,
@@ -44,6 +62,22 @@ fn disk_kind(word: &str) -> Result<DiskKind, String> {
 }
 
 impl Options {
+    /// The cluster that is to be connected to.
+    ///
+    /// # Errors
+    /// If the token cannot be read.
+    pub(super) fn door(&self) -> io::Result<Door> {
+        let token = match &self.token_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)?;
+                Some(text.lines().next().unwrap_or_default().trim().to_owned())
+            }
+            None => std::env::var("JANGADA_TOKEN").ok().filter(|token| !token.is_empty()),
+        };
+        let access = Access { authority: self.cacert.clone(), token };
+        Ok(Door { endpoints: self.connect.clone(), access, tls: self.tls.clone() })
+    }
+
     /// The seed that was given, or a new one, short enough to be typed.
     pub(super) fn seed(&self) -> u64 {
         // The standard library keys its hashers from the operating system.

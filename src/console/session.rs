@@ -11,13 +11,16 @@ use tokio::sync::oneshot;
 use super::helper::{LineHelper, Shared};
 use super::notices::{Choice, Notices};
 use super::paint::{Color, Paint};
-use super::prompt::{self, Prompt};
+use super::prompt::{self, Lines, Prompt};
 use super::screen::{Bar, Terminal, Way};
 use super::{Options, travel};
 use crate::actors::{self, Client, ClockKind, Event, Sandbox, SandboxOptions, Servers};
 use crate::files::{Answer, Query};
+use crate::fleet::Remote;
 use crate::raft::ServerId;
-use crate::script::{self, Failure, Flow, Runner, Screen, Statement, Variables, Wait};
+use crate::script::{
+    self, Failure, Flow, Inquiry, Runner, Screen, Statement, Variables, Wait, World,
+};
 use crate::why::{self, Live};
 
 /// A line could not be carried out.
@@ -34,14 +37,22 @@ pub(super) const OUTCOME_UNKNOWN: &str =
     "interrupted: outcome unknown, it may be carried out or not; `list` and `stat` show it";
 
 /// Someone who gives lines, and a cluster.
-struct Session {
-    runner: Runner,
+struct Session<W: Home> {
+    runner: Runner<W>,
     screen: Rc<Terminal>,
     known: Shared,
     /// Asks for the names of the files.
     client: Client,
     /// A person types the lines.
     typed: bool,
+}
+
+/// A cluster that the console is at home in.
+trait Home: World {
+    /// Asks why something is so.
+    async fn explain(runner: &Runner<Self>, inquiry: Inquiry) -> Result<String, Failure>
+    where
+        Self: Sized;
 }
 
 /// Opens the console, and stays in it until the end of the input or `quit`.
@@ -74,11 +85,47 @@ async fn run(options: &Options) -> io::Result<u8> {
     let typed = io::stdin().is_terminal() && io::stdout().is_terminal();
     let output = options.manner.color.paint(io::stdout().is_terminal());
     let errors = options.manner.color.paint(io::stderr().is_terminal());
+    if !options.connect.is_empty() {
+        let remote = match Remote::connect(options.door()?).await {
+            Ok(remote) => remote,
+            Err(error) => {
+                writeln!(io::stderr(), "jangada: {error}")?;
+                return Ok(FAILED);
+            }
+        };
+        let known = Shared::default();
+        let greeting = || greet_remote(&remote, output);
+        let (lines, screen) = prepare(typed, output, errors, &known, greeting)?;
+        let session = Session::start(remote, screen, known, typed);
+        return session.converse(lines, options).await;
+    }
     let seed = options.seed();
-    let (known, bar) = (Shared::default(), Bar::default());
+    let known = Shared::default();
     known.update(|known| known.servers = (1..=options.servers).map(ServerId).collect());
-    let (mut lines, way) = if typed {
-        greet(options.servers, seed, output)?;
+    let greeting = || greet(options.servers, seed, output);
+    let (lines, screen) = prepare(typed, output, errors, &known, greeting)?;
+    let sandbox = Sandbox::start(SandboxOptions {
+        servers: options.servers,
+        seed,
+        disks: options.disks,
+        // By the clock on the wall a person may go on for days, and the monitor forgets nothing.
+        monitor: false,
+        ..SandboxOptions::default()
+    });
+    Session::start(sandbox, screen, known, typed).converse(lines, options).await
+}
+
+/// Where lines come from, and where their results go.
+fn prepare(
+    typed: bool,
+    output: Paint,
+    errors: Paint,
+    known: &Shared,
+    greet: impl FnOnce() -> io::Result<()>,
+) -> io::Result<(Lines, Rc<Terminal>)> {
+    let bar = Bar::default();
+    let (lines, way) = if typed {
+        greet()?;
         let helper = LineHelper::new(known.clone(), output);
         let mut editor = prompt::editor(helper, output.is_on()).map_err(io::Error::other)?;
         // A terminal that cannot move its cursor has no such printer.
@@ -88,54 +135,49 @@ async fn run(options: &Options) -> io::Result<u8> {
     } else {
         (prompt::piped(), Way::Aside)
     };
-    let screen = Rc::new(Terminal::new(output, errors, typed, way, bar));
-    let sandbox = SandboxOptions {
-        servers: options.servers,
-        seed,
-        disks: options.disks,
-        // By the clock on the wall a person may go on for days, and the monitor forgets nothing.
-        monitor: false,
-        ..SandboxOptions::default()
-    };
-    let mut session = Session::start(sandbox, screen, known, typed);
-    let mut status = 0;
-    while let Some(line) = lines.next().await? {
-        session.screen.begin(line.columns);
-        let flow = session.carry_out(&line.text).await;
-        if let Err(failure) = &flow {
-            session.screen.fail(failure, (!typed).then_some(line.number));
-        }
-        session.screen.end()?;
-        match flow {
-            Ok(Flow::Next) => {}
-            Ok(Flow::Quit) => break,
-            Err(_) if typed => {}
-            Err(_) if options.manner.keep_going => status = FAILED,
-            Err(failure) => {
-                status = if failure.is_mistake() { MISTAKEN } else { FAILED };
-                break;
-            }
-        }
-        lines.done();
-    }
-    session.screen.set_watching(false);
-    session.runner.end().await;
-    Ok(status)
+    Ok((lines, Rc::new(Terminal::new(output, errors, typed, way, bar))))
 }
 
-impl Session {
-    fn start(options: SandboxOptions, screen: Rc<Terminal>, known: Shared, typed: bool) -> Self {
-        let sandbox = Sandbox::start(options);
-        let client = sandbox.client();
+impl<W: Home> Session<W> {
+    fn start(world: W, screen: Rc<Terminal>, known: Shared, typed: bool) -> Self {
+        let world = Rc::new(world);
+        let client = world.client();
         client.set_patience(PATIENCE);
         let (mut choice, watching) = (Choice::default(), screen.clone());
-        sandbox.events().watch(move |event| {
+        world.events().watch(move |event| {
             if let Some(notice) = choice.notice(event, watching.notice_paint()) {
                 watching.notice(notice);
             }
         });
-        let runner = Runner::new(sandbox, screen.clone(), ClockKind::Real);
+        let runner = Runner::on(world, screen.clone(), ClockKind::Real);
         Self { runner, screen, known, client, typed }
+    }
+
+    /// Carries out one line after the other, until the last.
+    async fn converse(mut self, mut lines: Lines, options: &Options) -> io::Result<u8> {
+        let (mut status, typed) = (0, self.typed);
+        while let Some(line) = lines.next().await? {
+            self.screen.begin(line.columns);
+            let flow = self.carry_out(&line.text).await;
+            if let Err(failure) = &flow {
+                self.screen.fail(failure, (!typed).then_some(line.number));
+            }
+            self.screen.end()?;
+            match flow {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Quit) => break,
+                Err(_) if typed => {}
+                Err(_) if options.manner.keep_going => status = FAILED,
+                Err(failure) => {
+                    status = if failure.is_mistake() { MISTAKEN } else { FAILED };
+                    break;
+                }
+            }
+            lines.done();
+        }
+        self.screen.set_watching(false);
+        self.runner.end().await;
+        Ok(status)
     }
 
     async fn carry_out(&mut self, text: &str) -> Result<Flow, Failure> {
@@ -149,7 +191,7 @@ impl Session {
             flow = self.answer(text) => flow,
         };
         let variables = self.runner.variables().keys().cloned().collect();
-        let servers = self.runner.sandbox().resolve(&Servers::All).unwrap_or_default();
+        let servers = self.runner.world().resolve(&Servers::All).unwrap_or_default();
         self.known.update(|known| {
             known.variables = variables;
             known.servers = servers;
@@ -165,26 +207,8 @@ impl Session {
         let Ok(Some(Statement::Why(inquiry))) = script::parse(text, self.runner.variables()) else {
             return self.runner.line(text).await;
         };
-        let sandbox = self.runner.sandbox();
-        let status = sandbox.status().await?;
-        let live = Live {
-            settings: (self.runner.founders(), sandbox.seed(), sandbox.disks()),
-            lines: self.runner.carried_out(),
-            events: sandbox.events().latest(usize::MAX).iter().map(Event::traced).collect(),
-            status,
-        };
-        let (done, answer) = oneshot::channel();
-        // The servers go on meanwhile.
-        #[expect(clippy::disallowed_methods, reason = "runs other clusters, in virtual time")]
-        std::thread::spawn(move || {
-            // Whoever asked may have gone away.
-            let _ = done.send(why::explain_live(live, &inquiry));
-        });
-        let failed =
-            |why: String| Failure::Other(format!("the question cannot be answered: {why}"));
-        let answer = answer.await.map_err(|_| failed("the replay has ended in a panic".into()))?;
-        let answer = answer.map_err(|error| failed(error.to_string()))?;
-        self.screen.confirm(answer.to_string().trim_end());
+        let answer = W::explain(&self.runner, inquiry).await?;
+        self.screen.confirm(answer.trim_end());
         Ok(Flow::Next)
     }
 
@@ -201,6 +225,36 @@ impl Session {
                 known.update(|known| known.files = names);
             }
         });
+    }
+}
+
+impl Home for Sandbox {
+    async fn explain(runner: &Runner, inquiry: Inquiry) -> Result<String, Failure> {
+        let sandbox = runner.sandbox();
+        let status = sandbox.status().await?;
+        let live = Live {
+            settings: (runner.founders(), sandbox.seed(), sandbox.disks()),
+            lines: runner.carried_out(),
+            events: sandbox.events().latest(usize::MAX).iter().map(Event::traced).collect(),
+            status,
+        };
+        let (done, answer) = oneshot::channel();
+        // The servers go on meanwhile.
+        #[expect(clippy::disallowed_methods, reason = "runs other clusters, in virtual time")]
+        std::thread::spawn(move || {
+            // Whoever asked may have gone away.
+            let _ = done.send(why::explain_live(live, &inquiry));
+        });
+        let failed =
+            |why: String| Failure::Other(format!("the question cannot be answered: {why}"));
+        let answer = answer.await.map_err(|_| failed("the replay has ended in a panic".into()))?;
+        Ok(answer.map_err(|error| failed(error.to_string()))?.to_string())
+    }
+}
+
+impl Home for Remote {
+    async fn explain(runner: &Runner<Self>, inquiry: Inquiry) -> Result<String, Failure> {
+        runner.world().why(&inquiry).await.map_err(|error| Failure::Other(error.to_string()))
     }
 }
 
@@ -236,6 +290,19 @@ fn greet(servers: u64, seed: u64, paint: Paint) -> io::Result<()> {
         "{name}: a Raft cluster of {servers} {plural} in this process, carrying files.\n\
          Look with `status`, break with `crash leader` or `partition 1,2 | 3,4,5`;\n\
          `help` lists the words, Tab completes them, Ctrl-D leaves. Seed: {seed}.\n"
+    )
+}
+
+fn greet_remote(remote: &Remote, paint: Paint) -> io::Result<()> {
+    let name = paint.paint(Color::Bold, concat!("jangada ", env!("CARGO_PKG_VERSION")));
+    let servers = remote.resolve(&Servers::All).unwrap_or_default().len();
+    let plural = if servers == 1 { "server" } else { "servers" };
+    let mut output = io::stdout().lock();
+    writeln!(
+        output,
+        "{name}: a cluster of {servers} {plural} that runs elsewhere, carrying files.\n\
+         Look with `status`, operate with `transfer` or `members 1,2,3`; what is done here is done \
+         to\nreal files. `help` lists the words, Tab completes them, Ctrl-D leaves.\n"
     )
 }
 

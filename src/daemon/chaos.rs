@@ -42,5 +42,5 @@ pub(super) async fn carry_out(server: &Standalone, mut inbox: mpsc::Receiver<Dis
         // Whoever gave up waiting sees it in the log.
         let _ = reply.send(done.map_err(|error| AdminError::Refused(error.to_string())));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

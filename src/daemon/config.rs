@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::peers::PeerAddresses;
 use crate::actors::SnapshotPolicy;
+use crate::blackbox::{BoxSettings, MIN_BYTES};
 use crate::net::Role;
 use crate::net::tls::{OwnFiles, TlsFiles};
 use crate::raft::{ServerId, Timing};
@@ -61,6 +62,26 @@ pub const KEYS: &[Key] = &[
     key("tls-key", "FILE", "The key of that certificate [default: serverN.key in `tls`]", None),
     switch("insecure", "Talk to the other servers in plain text, without certificates"),
     key("tokens", "FILE", "Who may do what over HTTP; without it only loopback is served", None),
+    switch("https", "Speak HTTPS to clients, with the certificate of `tls`, and not HTTP"),
+    switch("http-open", "Serve HTTP to others without tokens: something in front keeps the door"),
+    key(
+        "http-hosts",
+        "NAME,...",
+        "Names of this server over HTTP, beside its addresses, `localhost` and `advertise-http`",
+        Some(""),
+    ),
+    key("http-origins", "URL,...", "Other sites whose pages may ask over HTTP", Some("")),
+    key("http-workers", "N", "Threads that serve HTTP", Some("2")),
+    key("http-connections", "N", "HTTP connections at once; more wait", Some("4096")),
+    key("http-rate", "N", "Requests a second of a token, or of all without tokens", None),
+    key("http-body", "SIZE", "The largest body of a request", Some("1GiB")),
+    key("http-headers-timeout", "TIME", "How long the headers of a request may take", Some("5s")),
+    key(
+        "http-silence",
+        "TIME",
+        "How long a body may bring nothing, and a client take nothing of an answer",
+        Some("15s"),
+    ),
     key("election-timeout", "MIN..MAX", "How long to wait for a leader", Some("300ms..600ms")),
     key("heartbeat", "TIME", "The time between a leader's heartbeats", Some("50ms")),
     switch(
@@ -77,6 +98,12 @@ pub const KEYS: &[Key] = &[
         "snapshot-bytes",
         "SIZE",
         "Take a snapshot when the log has grown by so much",
+        Some("64MiB"),
+    ),
+    key(
+        "blackbox",
+        "SIZE",
+        "Record what enters the core, in a ring of files of this size; `off` for nothing",
         Some("64MiB"),
     ),
     key("shutdown-timeout", "TIME", "How long a stop in good order may take", Some("5s")),
@@ -193,18 +220,47 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// The file of tokens.
     pub tokens: Option<PathBuf>,
+    /// How HTTP is served.
+    pub serving: HttpSettings,
     /// Timeouts.
     pub timing: Timing,
     /// Whether leaders have leases.
     pub leases: bool,
     /// When to take snapshots.
     pub snapshots: SnapshotPolicy,
+    /// How the core's inputs are recorded, if they are.
+    pub black_box: Option<BoxSettings>,
     /// How long a stop in good order may take.
     pub shutdown_timeout: Duration,
     /// Whether links may be disturbed.
     pub chaos: bool,
     /// How to write the log.
     pub log_format: LogFormat,
+}
+
+/// How HTTP is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpSettings {
+    /// Whether it is HTTPS.
+    pub secure: bool,
+    /// Whether others are served though there are no tokens.
+    pub open: bool,
+    /// Names of the server.
+    pub hosts: Vec<String>,
+    /// Other sites whose pages may ask.
+    pub origins: Vec<String>,
+    /// Threads.
+    pub workers: u32,
+    /// Connections at once.
+    pub connections: u32,
+    /// Requests a second.
+    pub rate: Option<u32>,
+    /// Bytes of the largest body.
+    pub body: u64,
+    /// How long the headers of a request may take.
+    pub headers_timeout: Duration,
+    /// How long a body may bring nothing, and a client take nothing of an answer.
+    pub silence: Duration,
 }
 
 /// How the log is written.
@@ -277,15 +333,37 @@ impl Layers {
             http: address("http", 3000)?,
             advertise: self.get("advertise", self::address)?,
             advertise_http: self.get("advertise-http", self::address)?,
-            peers: self.required("peers", |text| text.parse())?,
+            peers: self.required("peers", str::parse)?,
             tls: self.tls(id)?,
             tokens: self.get("tokens", path)?,
+            serving: self.serving()?,
             timing,
             leases: self.required("leases", boolean)?,
             snapshots: SnapshotPolicy { entries, bytes },
+            black_box: self.required("blackbox", ring)?,
             shutdown_timeout: self.required("shutdown-timeout", duration)?,
             chaos: self.required("chaos", boolean)?,
             log_format: self.required("log-format", log_format)?,
+        })
+    }
+
+    fn serving(&self) -> Result<HttpSettings, ConfigError> {
+        let secure = self.required("https", boolean)?;
+        if secure && self.required("insecure", boolean)? {
+            let why = "`https` needs certificates, and `insecure` says that there are none";
+            return Err(ConfigError::Together(why.to_owned()));
+        }
+        Ok(HttpSettings {
+            secure,
+            open: self.required("http-open", boolean)?,
+            hosts: self.required("http-hosts", words)?,
+            origins: self.required("http-origins", words)?,
+            workers: self.required("http-workers", workers)?,
+            connections: self.required("http-connections", some)?,
+            rate: self.get("http-rate", some)?,
+            body: self.required("http-body", size)?,
+            headers_timeout: self.required("http-headers-timeout", some_time)?,
+            silence: self.required("http-silence", some_time)?,
         })
     }
 
@@ -423,6 +501,11 @@ fn hint(unknown: &str) -> String {
     }
 }
 
+/// Words with commas between them.
+fn words(text: &str) -> Result<Vec<String>, String> {
+    Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+}
+
 fn server_id(text: &str) -> Result<ServerId, String> {
     super::peers::server_id(text)
 }
@@ -430,6 +513,21 @@ fn server_id(text: &str) -> Result<ServerId, String> {
 fn positive(text: &str) -> Result<u64, String> {
     let number = text.parse::<u64>().map_err(|_| "a whole number is wanted".to_owned())?;
     if number == 0 { Err("0 is too few".to_owned()) } else { Ok(number) }
+}
+
+fn some(text: &str) -> Result<u32, String> {
+    u32::try_from(positive(text)?).map_err(|_| format!("{} are the most", u32::MAX))
+}
+
+fn workers(text: &str) -> Result<u32, String> {
+    /// One for each processor of a large machine.
+    const MOST: u32 = 256;
+    Some(some(text)?).filter(|it| *it <= MOST).ok_or_else(|| format!("{MOST} are the most"))
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() { Err("no time at all is too short".to_owned()) } else { Ok(time) }
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
@@ -495,6 +593,18 @@ fn size(text: &str) -> Result<u64, String> {
     match number.checked_mul(bytes) {
         Some(bytes @ 1..) => Ok(bytes),
         _ => Err(wanted.to_owned()),
+    }
+}
+
+/// As in `64MiB`, or `off`.
+fn ring(text: &str) -> Result<Option<BoxSettings>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let bytes = size(text).map_err(|why| format!("{why}, or `off`"))?;
+    match bytes >= MIN_BYTES {
+        true => Ok(Some(BoxSettings { bytes })),
+        false => Err(format!("at least {} MiB are needed, or `off`", MIN_BYTES >> 20)),
     }
 }
 

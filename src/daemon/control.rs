@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::chaos::{Disturber, disturb};
 use super::metrics::encode;
 use super::pulse::Pulse;
+use super::why::{self, Asker};
 use crate::actors::{Door, Observation, OrderError};
 use crate::http::{
     self, Admin, AdminError, Answer, ChangeMembers, Member, Membership, Progress, Status,
@@ -30,6 +31,8 @@ pub(super) struct Control {
     pub(super) began: Instant,
     /// Where disturbances go, if there may be any.
     pub(super) disturber: Option<Disturber>,
+    /// Where questions go.
+    pub(super) asker: Asker,
     /// Turns true when the server is told to stop.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -113,11 +116,14 @@ impl Admin for Control {
                 leader: raft.leader.map(|leader| leader.0),
                 leader_address: raft.leader.and_then(|leader| self.http_of(leader)),
                 last_log_index: raft.last_log.index.0,
+                last_log_term: raft.last_log.term.0,
+                log_base_index: raft.log_base.0,
                 commit_index: raft.commit_index.0,
                 last_applied: seen.applied.0,
                 snapshot_index: raft.snapshot.0,
                 recovering: raft.recovering,
                 configuration_index: raft.configured_at.0,
+                changing: raft.configuration.is_changing(),
                 members: members.into_iter().map(|id| self.member(id, &seen)).collect(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 uptime_seconds: self.began.elapsed().as_secs(),
@@ -151,6 +157,10 @@ impl Admin for Control {
             let without = || AdminError::Forbidden("the server was started without --chaos".into());
             disturb(self.disturber.as_ref().ok_or_else(without)?, &order).await
         })
+    }
+
+    fn why(&self, question: String) -> Answer<'_, String> {
+        Box::pin(async move { why::answer(&self.asker, &question).await })
     }
 
     fn leader(&self) -> Option<(u64, Option<String>)> {
@@ -228,16 +238,17 @@ fn number(number: u64) -> Result<ServerId, AdminError> {
 }
 
 fn change_request(change: ChangeMembers) -> Result<ChangeRequest, AdminError> {
-    let ChangeMembers { voters, add, remove, expected } = change;
-    let change = match (voters, add, remove) {
-        (Some(voters), None, None) => {
+    let ChangeMembers { voters, add, remove, priority, expected } = change;
+    let change = match (voters, add, remove, priority) {
+        (Some(voters), None, None, None) => {
             Change::Voters(voters.into_iter().map(number).collect::<Result<_, _>>()?)
         }
-        (None, Some(new), None) if new.learner => Change::AddLearner(number(new.id)?),
-        (None, Some(new), None) => Change::Add(number(new.id)?),
-        (None, None, Some(id)) => Change::Remove(number(id)?),
+        (None, Some(new), None, None) if new.learner => Change::AddLearner(number(new.id)?),
+        (None, Some(new), None, None) => Change::Add(number(new.id)?),
+        (None, None, Some(id), None) => Change::Remove(number(id)?),
+        (None, None, None, Some(wanted)) => Change::Priority(number(wanted.id)?, wanted.priority),
         _ => {
-            let wanted = "exactly one of `voters`, `add` and `remove` is wanted";
+            let wanted = "exactly one of `voters`, `add`, `remove` and `priority` is wanted";
             return Err(AdminError::Invalid(wanted.to_owned()));
         }
     };

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::control::Links;
 use super::pulse::{Look, Pulse};
 use crate::actors::{EventKind, Meter, Recorder};
+use crate::blackbox;
 use crate::net::{PeerStats, Peers};
 use crate::raft::{Refusal, RoleKind};
 use crate::storage::SYNC_BUCKETS;
@@ -29,6 +30,7 @@ pub(super) struct Counts {
     terms_led: Counter,
     snapshots: Counter,
     installed: Counter,
+    recording: Option<Arc<blackbox::Counters>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -47,12 +49,12 @@ struct Version {
 }
 
 impl Counts {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(recording: Option<Arc<blackbox::Counters>>) -> Self {
         // From 10 µs to 1.3 s.
         let apply = Histogram::new(exponential_buckets(1e-5, 2.0, 18));
         let (applied, refusals, elections) = Default::default();
         let (terms_led, snapshots, installed) = Default::default();
-        Self { apply, applied, refusals, elections, terms_led, snapshots, installed }
+        Self { apply, applied, refusals, elections, terms_led, snapshots, installed, recording }
     }
 
     /// Counts what happens from now on.
@@ -69,8 +71,8 @@ impl Counts {
 
     /// All metrics of the server, these and what is seen of it.
     pub(super) fn registry(&self, pulse: Pulse, links: Arc<OnceLock<Links>>) -> Registry {
-        let Self { apply, applied, refusals, elections, terms_led, snapshots, installed } =
-            self.clone();
+        let Self { apply, applied, refusals, elections, .. } = self.clone();
+        let Self { terms_led, snapshots, installed, recording, .. } = self.clone();
         let mut registry = Registry::with_prefix("jangada");
         registry.register("apply_seconds", "How long applying a batch of entries took", apply);
         registry.register("applied_entries", "Entries applied to the state", applied);
@@ -79,7 +81,7 @@ impl Counts {
         registry.register("terms_led", "Elections that the server won", terms_led);
         registry.register("snapshots", "Snapshots that the server took", snapshots);
         registry.register("snapshots_installed", "Snapshots got from a leader", installed);
-        registry.register_collector(Box::new(Seen { pulse, links }));
+        registry.register_collector(Box::new(Seen { pulse, links, recording }));
         registry
     }
 }
@@ -115,6 +117,7 @@ pub(super) fn encode(registry: &Registry) -> String {
 struct Seen {
     pulse: Pulse,
     links: Arc<OnceLock<Links>>,
+    recording: Option<Arc<blackbox::Counters>>,
 }
 
 impl fmt::Debug for Seen {
@@ -133,6 +136,9 @@ impl Collector for Seen {
             encode_look(&mut encoder, &look)?;
             encode_syncs(&mut encoder, &look)?;
             encode_lag(&mut encoder, &look)?;
+        }
+        if let Some(recording) = &self.recording {
+            encode_recording(&mut encoder, recording)?;
         }
         match self.links.get() {
             Some(links) => encode_peers(&mut encoder, &links.peers),
@@ -159,6 +165,7 @@ fn encode_look(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result 
         ("raft_snapshot_index", "The last entry that the snapshot covers", raft.snapshot.0),
         ("raft_voters", "Members that vote", raft.configuration.voters().len() as u64),
         ("raft_recovering", "1 if a quorum has yet to recover the server", raft.recovering.into()),
+        ("disk_full", "1 if something waits for room on the disk", look.full.into()),
         ("log_bytes", "Bytes of the log's files", look.sizes.log_bytes),
         ("snapshot_bytes", "Bytes of the snapshots' chunks", look.sizes.chunk_bytes),
     ];
@@ -167,6 +174,21 @@ fn encode_look(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result 
         encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
     }
     Ok(())
+}
+
+fn encode_recording(
+    encoder: &mut DescriptorEncoder<'_>,
+    recording: &blackbox::Counters,
+) -> fmt::Result {
+    let help = "Bytes of the recording's files";
+    let bytes = i64::try_from(recording.bytes()).unwrap_or(i64::MAX);
+    encoder
+        .encode_descriptor("blackbox_bytes", help, None, MetricType::Gauge)?
+        .encode_gauge(&bytes)?;
+    let help = "Records that were left out, because the disk did not take them in time";
+    let mut lost =
+        encoder.encode_descriptor("blackbox_lost_records", help, None, MetricType::Counter)?;
+    lost.encode_counter::<NoLabelSet, _, u64>(&recording.lost(), None)
 }
 
 fn encode_syncs(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result {
@@ -199,10 +221,13 @@ fn encode_lag(encoder: &mut DescriptorEncoder<'_>, look: &Look) -> fmt::Result {
     Ok(())
 }
 
+/// The name of a metric of a peer, what it means, and its value.
+type Measure<T> = (&'static str, &'static str, fn(&PeerStats) -> T);
+
 fn encode_peers(encoder: &mut DescriptorEncoder<'_>, peers: &Peers) -> fmt::Result {
     let known = peers.known().into_iter();
     let peers: Vec<_> = known.filter_map(|id| Some((id, peers.stats(id)?))).collect();
-    let gauges: [(&str, &str, fn(&PeerStats) -> Option<f64>); 3] = [
+    let gauges: [Measure<Option<f64>>; 3] = [
         ("peer_connected", "1 with a connection to the peer, else 0", |stats| {
             Some(f64::from(u8::from(stats.connected.is_some())))
         }),
@@ -221,7 +246,7 @@ fn encode_peers(encoder: &mut DescriptorEncoder<'_>, peers: &Peers) -> fmt::Resu
             }
         }
     }
-    let counters: [(&str, &str, fn(&PeerStats) -> u64); 4] = [
+    let counters: [Measure<u64>; 4] = [
         ("peer_received_bytes", "Bytes from the peer", |stats| stats.bytes_in),
         ("peer_sent_bytes", "Bytes to the peer", |stats| stats.bytes_out),
         ("peer_lost_messages", "Messages to the peer that were lost here", |it| it.dropped),

@@ -15,6 +15,7 @@ mod peers;
 mod pulse;
 mod serve;
 mod signals;
+mod why;
 
 pub use bootstrap::{BootstrapError, found, join, rejoin};
 pub use failure::Failure;

@@ -20,6 +20,8 @@ pub(super) struct Look {
     pub(super) seen: Observation,
     pub(super) sizes: Sizes,
     pub(super) syncs: SyncTimes,
+    /// Something waits for room on the disk.
+    pub(super) full: bool,
 }
 
 /// The time between two looks.
@@ -39,7 +41,8 @@ impl Pulse {
             turns.tick().await;
             let Some(seen) = door.observe().await else { return };
             let (sizes, syncs) = (directory.sizes(), directory.sync_times());
-            *self.lock() = Some(Look { at: Instant::now(), seen, sizes, syncs });
+            let full = directory.is_full();
+            *self.lock() = Some(Look { at: Instant::now(), seen, sizes, syncs, full });
             beat();
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_rustls::rustls::ServerConfig;
 use uuid::Uuid;
 
 use super::chaos::{self, Disturbance};
@@ -19,10 +20,12 @@ use super::logging;
 use super::metrics::Counts;
 use super::pulse::Pulse;
 use super::signals::{Signals, Told};
+use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
+use crate::blackbox::{self, BlackBox};
 use crate::files::{FileStore, HistoryLimits};
 use crate::http::{self, Http, HttpError, Tokens};
-use crate::net::tls::Tls;
+use crate::net::tls::{Tls, name_of};
 use crate::net::{Advertise, Peers, PeersConfig, Role, Security};
 use crate::raft::Options;
 use crate::storage::{DataDir, Expected};
@@ -38,12 +41,13 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
 
 async fn live(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let (process, Inlets { failed, disturbances }) = Process::start(settings).await?;
+    let (process, Inlets { failed, disturbances, askers }) = Process::start(settings).await?;
     process.announce();
     let signal = tokio::select! {
         failure = failed => return Err(failure.unwrap_or_else(|_| ended())),
         () = process.pulse() => return Err(ended()),
         () = chaos::carry_out(&process.server, disturbances) => return Err(ended()),
+        () = why::tell(process.server.events(), askers) => return Err(ended()),
         signal = stop_signal(&mut signals, process.tls.as_deref()) => signal,
     };
     log::info!(signal; "stopping: told by a signal");
@@ -66,10 +70,11 @@ async fn stop_signal(signals: &mut Signals, tls: Option<&Tls>) -> u8 {
         match signals.next().await {
             Told::Stop(number) => return number,
             // What was read is in use on success; so is what was before, otherwise.
-            Told::Reload => match tls.map(Tls::reload) {
-                Some(Err(error)) => log::error!("the certificates stay as they are: {error}"),
-                Some(Ok(())) | None => {}
-            },
+            Told::Reload => {
+                if let Some(Err(error)) = tls.map(Tls::reload) {
+                    log::error!("the certificates stay as they are: {error}");
+                }
+            }
         }
     }
 }
@@ -92,6 +97,8 @@ struct Inlets {
     /// Why the process cannot go on.
     failed: oneshot::Receiver<Failure>,
     disturbances: mpsc::Receiver<Disturbance>,
+    /// Who wants to know what has happened.
+    askers: mpsc::Receiver<oneshot::Sender<Vec<String>>>,
 }
 
 /// What a server remembers of the past: some 10 MiB of small files that were replaced.
@@ -124,7 +131,8 @@ impl Process {
         let tls = settings.tls.clone();
         let tls = tls.map(|files| Tls::load(files, cluster, Role::Server(id))).transpose()?;
         let security = tls.clone().map_or(Security::Insecure, Security::Tls);
-        let counts = Counts::new();
+        let black_box = start_recording(&settings, cluster, seed);
+        let counts = Counts::new(black_box.as_ref().map(BlackBox::counters));
         let server = Standalone::start(StandaloneOptions {
             id,
             cluster,
@@ -138,11 +146,13 @@ impl Process {
             storage: directory.storage(),
             machine: Rc::new(|| Box::new(FileStore::default().with_history(HISTORY))),
             meter: Some(Rc::new(counts.clone())),
+            black_box,
         });
         logging::follow(server.events());
         counts.follow(server.events());
         let failed = watch_failures(server.events(), data);
         let (disturber, disturbances) = mpsc::channel(chaos::MAX_WAITING);
+        let (asker, askers) = mpsc::channel(why::MAX_WAITING);
         // Nobody else sets it.
         let _ = door.set(server.door());
 
@@ -156,9 +166,12 @@ impl Process {
             pulse: pulse.clone(),
             began,
             disturber: settings.chaos.then_some(disturber),
+            asker,
             stopping: stops,
         });
-        let http = start_http(&settings, server.door(), control).await?;
+        let https = tls.as_ref().filter(|_| settings.serving.secure).map(Tls::https);
+        let own_name = name_of(&Role::Server(id), cluster);
+        let http = start_http(&settings, (https, own_name), server.door(), control).await?;
         let own_http = http.addresses().first().map(ToString::to_string);
         let own_http = settings.advertise_http.clone().or(own_http).unwrap_or_default();
         let mut config = PeersConfig::new(cluster, Role::Server(id), security);
@@ -177,7 +190,7 @@ impl Process {
         let _ = links.set(known);
         let process =
             Self { settings, directory, server, peers, http, tls, links, pulse, stopping };
-        Ok((process, Inlets { failed, disturbances }))
+        Ok((process, Inlets { failed, disturbances, askers }))
     }
 
     /// Tells everybody who waits for it that the server serves: systemd, and whoever reads the one
@@ -230,6 +243,14 @@ impl Process {
     }
 }
 
+/// The recording of what enters the core. A server serves without it, too.
+fn start_recording(settings: &Settings, cluster: Uuid, life: u64) -> Option<BlackBox> {
+    let folder = settings.data.join(blackbox::FOLDER);
+    let opened = BlackBox::open(&folder, cluster, life, settings.black_box?);
+    let failed = |error| log::warn!("no recording in {}: {error}", folder.display());
+    opened.map_err(failed).ok()
+}
+
 /// Tells systemd, where it listens.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
@@ -259,6 +280,7 @@ fn watch_failures(recorder: &Recorder, data: String) -> oneshot::Receiver<Failur
 
 async fn start_http(
     settings: &Settings,
+    (https, own_name): (Option<ServerConfig>, String),
     door: Door,
     control: Arc<Control>,
 ) -> Result<Http, Failure> {
@@ -271,8 +293,18 @@ async fn start_http(
     let mut config = http::Config::new(settings.id, first);
     // Any port would be another one for each address.
     config.listen = if first.port() == 0 { vec![first] } else { listen };
+    config.tls = https;
+    config.hosts.push(own_name);
     let own_name = settings.advertise_http.as_deref().and_then(|name| name.rsplit_once(':'));
     config.hosts.extend(own_name.map(|(host, _)| host.to_owned()));
+    let serving = settings.serving.clone();
+    config.hosts.extend(serving.hosts);
+    (config.open, config.origins) = (serving.open, serving.origins);
+    config.workers = serving.workers as usize;
+    let limits = &mut config.limits;
+    (limits.connections, limits.rate) = (serving.connections as usize, serving.rate);
+    (limits.body, limits.silence) = (serving.body, serving.silence);
+    limits.header_time = serving.headers_timeout;
     if let Some(path) = &settings.tokens {
         config.tokens = Some(read_tokens(path)?);
     }

@@ -1,13 +1,13 @@
 //! The bytes of one file.
 
-use std::iter;
 use std::mem;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use blake3::Hasher;
 use bytes::Bytes;
 
 use super::file::ContentHash;
+use super::shelf::{Lost, Shelf};
 use super::sum;
 
 /// Data of at least this many bytes is kept as the slice of the log entry that brought it. Less is
@@ -49,29 +49,49 @@ struct Placed {
 }
 
 /// Bytes that never change, and what is known of them: shared by every copy of their content.
+///
+/// When they are a chunk of a snapshot that is durable they need not be in memory any more, and
+/// are [let go](Piece::let_go); the [`Shelf`] has them from then on.
 #[derive(Debug)]
 pub(super) struct Piece {
-    bytes: Bytes,
+    length: usize,
     sum: u64,
     hash: OnceLock<ContentHash>,
+    /// `None` once they are let go.
+    bytes: Mutex<Option<Bytes>>,
 }
 
 impl Piece {
     pub(super) fn new(bytes: Bytes) -> Self {
-        Self { sum: sum::of(&bytes), bytes, hash: OnceLock::new() }
+        let (length, sum) = (bytes.len(), sum::of(&bytes));
+        Self { length, sum, hash: OnceLock::new(), bytes: Mutex::new(Some(bytes)) }
     }
 
-    pub(super) fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub(super) fn len(&self) -> usize {
+        self.length
     }
 
     pub(super) fn sum(&self) -> u64 {
         self.sum
     }
 
+    /// Its bytes, if they are in memory.
+    pub(super) fn bytes(&self) -> Option<Bytes> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The hash of this piece alone, computed when it is first asked for.
     pub(super) fn hash(&self) -> ContentHash {
-        *self.hash.get_or_init(|| blake3::hash(&self.bytes).into())
+        *self.hash.get_or_init(|| {
+            let bytes = self.bytes().expect("invariant: what is let go was hashed before");
+            blake3::hash(&bytes).into()
+        })
+    }
+
+    /// The shelf has its bytes, which need not be in memory any more.
+    pub(super) fn let_go(&self) {
+        self.hash();
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -91,10 +111,15 @@ impl Content {
         self.gather(tail);
     }
 
-    /// Puts a piece that a snapshot holds behind the pieces, before the tail.
-    pub(super) fn restore_piece(&mut self, bytes: Bytes) {
+    /// Puts a piece that a snapshot holds under this name behind the pieces, before the tail. Its
+    /// bytes stay in memory if the shelf does not have them.
+    pub(super) fn restore_piece(&mut self, id: ContentHash, bytes: Bytes, shelf: &Shelf) {
         self.hash_piece(&bytes);
-        self.push(Arc::new(Piece::new(bytes)));
+        let piece = Piece { hash: id.into(), ..Piece::new(bytes) };
+        if shelf.has_any() {
+            piece.let_go();
+        }
+        self.push(Arc::new(piece));
     }
 
     /// The piece of this number.
@@ -138,9 +163,9 @@ impl Content {
         if data.len() < SHARED_BYTES { self.gather(data) } else { self.share(data.clone()) }
     }
 
-    /// Adds all of `other` at the end, without copying its pieces. They are hashed unless `other`
-    /// was made [`following`](Self::following) this content as it still is.
-    pub(super) fn append_content(&mut self, other: Self, follows: bool) {
+    /// Adds all of `other` at the end, without copying its pieces. They are hashed, and read for
+    /// that, unless `other` was made [`following`](Self::following) this content as it still is.
+    pub(super) fn append_content(&mut self, other: Self, follows: bool, shelf: &Shelf) {
         if other.pieces.is_empty() {
             self.gather(&other.tail);
             return;
@@ -148,7 +173,8 @@ impl Content {
         self.freeze();
         for Placed { piece, .. } in other.pieces {
             if !follows {
-                self.hash_piece(&piece.bytes);
+                // Without it the shelf has said that the store is of no use any more.
+                self.hash_piece(&shelf.bytes(&piece).unwrap_or_default());
             }
             self.push(piece);
         }
@@ -159,36 +185,36 @@ impl Content {
     }
 
     /// At most `limit` bytes from `offset` on; fewer at the end, none beyond it.
-    pub(super) fn read(&self, offset: u64, limit: usize) -> Bytes {
+    ///
+    /// # Errors
+    /// The shelf does not have a piece of it.
+    pub(super) fn read(&self, offset: u64, limit: usize, shelf: &Shelf) -> Result<Bytes, Lost> {
         let left = self.size().saturating_sub(offset);
         let wanted = usize::try_from(left).map_or(limit, |left| left.min(limit));
-        if let Some(Placed { start, piece }) = self.pieces.get(self.piece_at(offset)) {
-            let from = (offset - start) as usize;
-            if piece.bytes.len() - from >= wanted {
-                return piece.bytes.slice(from..from + wanted);
+        let mut read = Vec::new();
+        for Placed { start, piece } in &self.pieces[self.piece_at(offset)..] {
+            if read.len() == wanted {
+                return Ok(read.into());
             }
-        }
-        let mut bytes = Vec::with_capacity(wanted);
-        for slice in self.slices_from(offset) {
-            let missing = wanted - bytes.len();
-            if missing == 0 {
-                break;
+            let bytes = shelf.bytes(piece)?;
+            let from = offset.saturating_sub(*start) as usize;
+            let to = bytes.len().min(from + wanted - read.len());
+            if to - from == wanted {
+                return Ok(bytes.slice(from..to));
             }
-            bytes.extend_from_slice(&slice[..slice.len().min(missing)]);
+            read.reserve_exact(wanted - read.len());
+            read.extend_from_slice(&bytes[from..to]);
         }
-        bytes.into()
+        let from = offset.saturating_sub(self.frozen).min(self.tail.len() as u64) as usize;
+        read.extend_from_slice(&self.tail[from..][..wanted - read.len()]);
+        Ok(read.into())
     }
 
-    /// Everything from `offset` on, in order.
-    fn slices_from(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
+    /// Whether the shelf has all of it that lies there and is not in memory.
+    pub(super) fn is_kept(&self, offset: u64, length: usize, shelf: &Shelf) -> bool {
+        let end = offset.saturating_add(length as u64);
         let pieces = self.pieces[self.piece_at(offset)..].iter();
-        pieces
-            .map(|placed| (placed.start, &placed.piece.bytes[..]))
-            .chain(iter::once((self.frozen, &self.tail[..])))
-            .map(move |(start, bytes)| {
-                let before = offset.saturating_sub(start);
-                &bytes[before.min(bytes.len() as u64) as usize..]
-            })
+        pieces.take_while(|placed| placed.start < end).all(|placed| shelf.has(&placed.piece))
     }
 
     /// A hasher fed with all of it.
@@ -200,7 +226,7 @@ impl Content {
 
     /// The number of the piece that holds `offset`, or of pieces if none does.
     fn piece_at(&self, offset: u64) -> usize {
-        let end = |placed: &Placed| placed.start + placed.piece.bytes.len() as u64;
+        let end = |placed: &Placed| placed.start + placed.piece.len() as u64;
         self.pieces.partition_point(|placed| end(placed) <= offset)
     }
 
@@ -237,7 +263,7 @@ impl Content {
 
     fn push(&mut self, piece: Arc<Piece>) {
         let start = self.frozen;
-        self.frozen += piece.bytes.len() as u64;
+        self.frozen += piece.len() as u64;
         self.frozen_sum = sum::mix(self.frozen_sum, piece.sum);
         self.pieces.push(Placed { start, piece });
     }
@@ -254,12 +280,16 @@ mod tests {
         (0..length).map(|i| (i % 251) as u8).collect()
     }
 
+    fn read(content: &Content, offset: u64, limit: usize) -> Bytes {
+        content.read(offset, limit, &Shelf::default()).unwrap()
+    }
+
     #[test]
     fn large_data_is_shared_not_copied() {
         let data = pattern(SHARED_BYTES);
         let mut content = Content::default();
         content.append(&data);
-        assert_eq!(content.read(0, SHARED_BYTES).as_ptr(), data.as_ptr());
+        assert_eq!(read(&content, 0, SHARED_BYTES).as_ptr(), data.as_ptr());
     }
 
     #[test]
@@ -271,16 +301,16 @@ mod tests {
         }
         assert_eq!(content.size(), 200_000);
         assert_eq!(content.pieces.len(), 200_000 / TAIL_BYTES);
-        assert!(content.pieces.iter().all(|placed| placed.piece.bytes.len() == TAIL_BYTES));
+        assert!(content.pieces.iter().all(|placed| placed.piece.len() == TAIL_BYTES));
     }
 
     #[test]
     fn reading_past_the_end_gives_nothing() {
         let mut content = Content::default();
         content.append(&pattern(10));
-        assert!(content.read(10, 5).is_empty());
-        assert!(content.read(u64::MAX, usize::MAX).is_empty());
-        assert_eq!(content.read(7, 5), pattern(10).slice(7..));
+        assert!(read(&content, 10, 5).is_empty());
+        assert!(read(&content, u64::MAX, usize::MAX).is_empty());
+        assert_eq!(read(&content, 7, 5), pattern(10).slice(7..));
     }
 
     #[test]
@@ -290,7 +320,7 @@ mod tests {
         let mut staged = Content::following(&content);
         staged.append(&pattern(50_000));
         staged.append(&pattern(5));
-        content.append_content(staged, true);
+        content.append_content(staged, true, &Shelf::default());
         let plain = [pattern(100_003), pattern(50_000), pattern(5)].concat();
         assert_eq!(content.hash(), blake3::hash(&plain).into());
     }
@@ -366,12 +396,12 @@ mod tests {
                 staged.append(&pattern(length));
                 plain.extend_from_slice(&pattern(length));
             }
-            content.append_content(staged, follows);
+            content.append_content(staged, follows, &Shelf::default());
             prop_assert_eq!(content.size(), plain.len() as u64);
             prop_assert_eq!(content.hash(), blake3::hash(&plain).into());
             let from = plain.len().min(offset as usize);
             let to = plain.len().min(from + limit);
-            prop_assert_eq!(content.read(offset, limit), &plain[from..to]);
+            prop_assert_eq!(read(&content, offset, limit), &plain[from..to]);
         }
     }
 }

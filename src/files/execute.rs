@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::name::FileName;
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
+use super::shelf::Shelf;
 use super::upload::{Staged, Uploads};
 
 /// The files and what is staged: the store without its sessions.
@@ -23,6 +24,8 @@ pub(super) struct Files {
     pub(super) limits: Limits,
     pub(super) catalogue: Catalogue,
     pub(super) uploads: Uploads,
+    /// Where content is that is not in memory.
+    pub(super) shelf: Shelf,
     /// What the entry that is being applied has changed so far.
     pub(super) changes: Vec<Record>,
 }
@@ -103,7 +106,7 @@ impl Files {
             Some(upload) => {
                 let Staged { content: staged, follows } =
                     self.uploads.take(entry.session, upload, size, &content)?;
-                content.append_content(staged, follows);
+                content.append_content(staged, follows, &self.shelf);
             }
             None => {
                 let received = entry.data.len() as u64;
@@ -144,8 +147,9 @@ impl Files {
         let before = file.index();
         self.check_file_size(&file.name, file.size().saturating_add(added))?;
         let staged = self.uploads.take(entry.session, upload, added, file.content())?;
+        let shelf = self.shelf.clone();
         let append = |content: &mut Content| {
-            content.append_content(staged.content, staged.follows);
+            content.append_content(staged.content, staged.follows, &shelf);
         };
         self.grow(entry.index, uuid, added, before, append)
     }

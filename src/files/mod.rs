@@ -30,6 +30,11 @@
 //! - The **state hash** covers the same. Every entry updates it, so servers can compare all that
 //!   they hold at any index for nothing.
 //!
+//! - **Content on a disk**: a store that is given a [`ChunkStore`] lets go of what a durable snapshot
+//!   holds, and reads it from there. What stays in memory is all that is not content; of each file
+//!   its last up to 64 KiB, until they are followed by more; chunks that came ahead of a gap; and
+//!   what came since the last snapshot.
+//!
 //! Memory is bounded by [`Limits`] in bytes, files, uploads, sessions and stored answers, and by
 //! [`HistoryLimits`] in changes and in the bytes that only history still holds. What a [`Frozen`]
 //! store shares with the live one is in memory once; what the live one drops meanwhile stays until
@@ -53,6 +58,7 @@ mod refusal;
 mod reply;
 mod session;
 mod shards;
+mod shelf;
 mod snapshot;
 mod store;
 mod sum;
@@ -77,5 +83,9 @@ pub use past::VersionInfo;
 pub use query::Query;
 pub use refusal::Refusal;
 pub use reply::{Answer, Reply};
+pub use shelf::ChunkStore;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use snapshot::snapshot;
 pub use snapshot::{Frozen, Restore, RestoreError};
 pub use store::FileStore;

@@ -12,6 +12,7 @@ use super::file::File;
 use super::history::{Before, ChangeKind, History, Record};
 use super::name::FileName;
 use super::refusal::Refusal;
+use super::shelf::{Lost, Shelf};
 
 /// About a file as it was. Its content is not hashed: that could take seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +64,19 @@ impl<'a> Version<'a> {
         Self { name: &file.name, content: file.content(), size, revision, index }
     }
 
-    /// At most `limit` bytes from `offset` on.
-    pub(super) fn read(&self, offset: u64, limit: usize) -> Bytes {
+    /// At most `limit` bytes from `offset` on. `None` if they are not kept any more, as those of a
+    /// file that is gone may be.
+    pub(super) fn read(
+        &self,
+        offset: u64,
+        limit: usize,
+        shelf: &Shelf,
+    ) -> Option<Result<Bytes, Lost>> {
         let left = self.size.saturating_sub(offset);
         let wanted = usize::try_from(left).map_or(limit, |left| left.min(limit));
-        self.content.read(offset.min(self.size), wanted)
+        let offset = offset.min(self.size);
+        let kept = self.content.is_kept(offset, wanted, shelf);
+        kept.then(|| self.content.read(offset, wanted, shelf))
     }
 
     pub(super) fn info(&self, uuid: Uuid) -> VersionInfo {

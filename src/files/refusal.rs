@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::file::ContentHash;
 use super::limits::Size;
 use super::name::{FileName, NameError, printable};
 use super::nested;
@@ -251,6 +252,12 @@ pub enum Refusal {
         serial: u64,
         /// The lowest that is remembered.
         first: u64,
+    },
+    /// Content cannot be read from the disk of the server that was asked, which ends over it.
+    #[error("chunk {chunk} of the content is lost on this server's disk: ask another server")]
+    ContentLost {
+        /// The hash of the chunk.
+        chunk: ContentHash,
     },
 }
 

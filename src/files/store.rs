@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::catalogue::Catalogue;
 use super::command::{Key, Operation, Request};
+use super::content::Content;
 use super::execute::{Entry, Files};
 use super::file::ContentHash;
 use super::history::History;
@@ -15,6 +16,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::reply::{Answer, Encoded, Reply, encode, encode_answer};
 use super::session::{Admission, Sessions};
+use super::shelf::{ChunkStore, Lost, Shelf};
 use super::snapshot::{Frozen, Restore};
 use super::sum;
 use super::upload::Uploads;
@@ -40,6 +42,12 @@ impl FileStore {
     /// This store with other bounds of its history, which begins anew.
     pub fn with_history(self, limits: HistoryLimits) -> Self {
         Self { history: History::since(self.applied, limits), ..self }
+    }
+
+    /// From now on, content whose snapshot is durable is not kept in memory but read from here; see
+    /// [`Frozen::let_go`]. A store that is restored by this one has the same chunk store.
+    pub fn keep_content_in(&mut self, chunks: Box<dyn ChunkStore>) {
+        self.files.shelf = Shelf::new(chunks);
     }
 
     /// What a snapshot of `index` holds, as a store.
@@ -100,7 +108,8 @@ impl FileStore {
     /// Begins to rebuild what a snapshot holds, within the limits of this store, which stays as it
     /// is.
     pub fn restore(&self) -> Restore {
-        Restore::new(self.files.limits.clone(), self.history.limits().clone())
+        let Files { limits, shelf, .. } = &self.files;
+        Restore::new(limits.clone(), self.history.limits().clone(), shelf.clone())
     }
 
     /// Forgets the changes up to and including the entry at `index`, as when a snapshot of it is
@@ -216,7 +225,7 @@ impl FileStore {
             }
             Query::Read { uuid, offset, limit } => {
                 let file = catalogue.get(uuid).ok_or(Refusal::Gone { uuid })?;
-                let bytes = file.content().read(offset, bounded(limit, MAX_READ));
+                let bytes = self.read(file.content(), offset, limit)?;
                 Ok(Answer::Content { offset, size: file.size(), bytes })
             }
             Query::Checksum => Ok(Answer::Checksum {
@@ -235,18 +244,29 @@ impl FileStore {
             }
             Query::ReadAt { file, index, offset, limit } => {
                 let (_, version) = self.past().at(&file, index, self.applied)?;
-                Ok(page(&version, offset, limit))
+                self.page(&version, offset, limit)
             }
             Query::ReadRevision { uuid, revision, offset, limit } => {
                 let version = self.past().at_revision(uuid, revision)?;
-                Ok(page(&version, offset, limit))
+                self.page(&version, offset, limit)
             }
             Query::Fetch { file, offset, limit } => {
                 let (uuid, file) = catalogue.resolve(&file)?;
-                let bytes = file.content().read(offset, bounded(limit, MAX_READ));
+                let bytes = self.read(file.content(), offset, limit)?;
                 Ok(Answer::Fetched { file: file.info(uuid), offset, bytes })
             }
         }
+    }
+
+    fn read(&self, content: &Content, offset: u64, limit: u64) -> Result<Bytes, Refusal> {
+        Ok(content.read(offset, bounded(limit, MAX_READ), &self.files.shelf)?)
+    }
+
+    fn page(&self, version: &Version<'_>, offset: u64, limit: u64) -> Reply {
+        let forgotten = Refusal::HistoryGone { first: self.applied };
+        let read = version.read(offset, bounded(limit, MAX_READ), &self.files.shelf);
+        let bytes = read.ok_or(forgotten)??;
+        Ok(Answer::Content { offset, size: version.size, bytes })
     }
 
     #[cfg(test)]
@@ -269,9 +289,10 @@ pub(super) fn state_hash(
     sum::of_words(&[catalogue.sum(), uploads.sum(), sessions.sum()]).wrapping_add(keys.sum())
 }
 
-fn page(version: &Version<'_>, offset: u64, limit: u64) -> Answer {
-    let bytes = version.read(offset, bounded(limit, MAX_READ));
-    Answer::Content { offset, size: version.size, bytes }
+impl From<Lost> for Refusal {
+    fn from(Lost(chunk): Lost) -> Self {
+        Self::ContentLost { chunk }
+    }
 }
 
 fn bounded(wanted: u64, limit: usize) -> usize {
@@ -285,11 +306,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_can_move_to_another_thread() {
+    fn a_frozen_store_can_move_to_another_thread() {
         fn assert_send<T: Send>() {}
-        assert_send::<FileStore>();
         assert_send::<Frozen>();
-        assert_send::<Restore>();
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! A store with one client, for the tests of this room.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use bytes::Bytes;
 use proptest::test_runner::{Config, RngSeed};
 use uuid::Uuid;
 
 use super::{
-    Answer, Command, FileInfo, FileStore, Limits, Query, Refusal, Reply, Request, open_session,
+    Answer, ChunkStore, Command, ContentHash, FileInfo, FileStore, Limits, Query, Refusal, Reply,
+    Request, open_session,
 };
 
 /// A store, its log so far, and a client that has one request under way at a time.
@@ -46,8 +51,8 @@ impl Bench {
     /// Puts the store in place that a snapshot of it restores.
     pub(super) fn restart_from_snapshot(&mut self) {
         let (mut frozen, mut restore) = (self.store.freeze(), self.store.restore());
-        while let Some((_, chunk)) = frozen.next_chunk() {
-            restore.feed(&chunk).unwrap();
+        while let Some((id, chunk)) = frozen.next_chunk() {
+            restore.feed(id, &chunk.unwrap()).unwrap();
         }
         self.store = restore.finish(self.log.len() as u64).unwrap();
     }
@@ -99,6 +104,52 @@ impl Bench {
                 other => panic!("{other:?}"),
             }
         }
+    }
+}
+
+/// A chunk store in memory, and the names of the chunks of the latest snapshot, in order.
+#[derive(Clone, Default)]
+pub(super) struct Keeper {
+    pub(super) chunks: Rc<RefCell<BTreeMap<ContentHash, Bytes>>>,
+    pub(super) snapshot: Rc<RefCell<Vec<ContentHash>>>,
+}
+
+impl ChunkStore for Keeper {
+    fn chunk(&self, id: &ContentHash) -> Option<Bytes> {
+        self.chunks.borrow().get(id).cloned()
+    }
+
+    fn has_chunk(&self, id: &ContentHash) -> bool {
+        self.chunks.borrow().contains_key(id)
+    }
+}
+
+impl Keeper {
+    /// Takes a snapshot of a store, whose chunk store this is, and keeps nothing else. Returns how
+    /// many chunks came with their bytes.
+    pub(super) fn take(&self, store: &FileStore) -> usize {
+        let (mut frozen, mut names, mut fresh) = (store.freeze(), Vec::new(), 0);
+        while let Some((id, bytes)) = frozen.next_chunk() {
+            names.push(id);
+            fresh += usize::from(bytes.is_some());
+            if let Some(bytes) = bytes {
+                self.chunks.borrow_mut().insert(id, bytes);
+            }
+        }
+        self.chunks.borrow_mut().retain(|id, _| names.contains(id));
+        assert!(names.iter().all(|id| self.has_chunk(id)));
+        *self.snapshot.borrow_mut() = names;
+        frozen.let_go();
+        fresh
+    }
+
+    /// The store that the latest snapshot restores.
+    pub(super) fn restored(&self, by: &FileStore, index: u64) -> FileStore {
+        let mut restore = by.restore();
+        for id in &*self.snapshot.borrow() {
+            restore.feed(*id, &self.chunk(id).unwrap()).unwrap();
+        }
+        restore.finish(index).unwrap()
     }
 }
 

@@ -12,6 +12,7 @@ use super::file::ContentHash;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::shelf::Shelf;
 use super::sum;
 
 /// One staged upload. Chunks are hashed as the gapless beginning grows, so that using the upload
@@ -24,7 +25,8 @@ pub(super) struct Upload {
     carried: bool,
     /// The gapless beginning.
     content: Content,
-    /// Chunks beyond a gap, by offset; they do not overlap.
+    /// Chunks beyond a gap, by offset; they do not overlap, and are never let go: soon the gap
+    /// closes, and they are hashed.
     ahead: BTreeMap<u64, Arc<Piece>>,
     /// Bytes in `content` and `ahead`.
     bytes: u64,
@@ -110,9 +112,9 @@ impl Upload {
         self.content.restore_tail(tail);
     }
 
-    pub(super) fn restore_piece(&mut self, bytes: Bytes) {
+    pub(super) fn restore_piece(&mut self, id: ContentHash, bytes: Bytes, shelf: &Shelf) {
         self.bytes += bytes.len() as u64;
-        self.content.restore_piece(bytes);
+        self.content.restore_piece(id, bytes, shelf);
     }
 
     pub(super) fn restore_ahead(&mut self, offset: u64, bytes: &Bytes) {
@@ -142,10 +144,10 @@ impl Upload {
             return Ok(false);
         }
         if let Some((&start, chunk)) = self.ahead.range(..end).next_back() {
-            if start == offset && chunk.bytes().len() == data.len() {
+            if start == offset && chunk.len() == data.len() {
                 return Ok(false);
             }
-            if start + chunk.bytes().len() as u64 > offset {
+            if start + chunk.len() as u64 > offset {
                 return Err(Refusal::Overlap { upload, offset });
             }
         }
@@ -170,7 +172,8 @@ impl Upload {
         {
             let (offset, chunk) = next.remove_entry();
             self.ahead_sum = self.ahead_sum.wrapping_sub(sum::mix(offset, chunk.sum()));
-            self.content.append(chunk.bytes());
+            let bytes = chunk.bytes().expect("invariant: what is ahead of a gap is in memory");
+            self.content.append(&bytes);
         }
     }
 
@@ -351,7 +354,7 @@ mod tests {
     fn taken(uploads: &mut Uploads, size: u64) -> Result<Bytes, Refusal> {
         let staged = uploads.take(KEY.0, UPLOAD, size, &Content::default())?;
         assert!(staged.follows);
-        Ok(staged.content.read(0, 1000))
+        Ok(staged.content.read(0, 1000, &Shelf::default()).unwrap())
     }
 
     #[test]

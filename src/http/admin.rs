@@ -26,12 +26,9 @@ pub trait Admin: Send + Sync + 'static {
     /// Refused unless the server was started with chaos allowed.
     fn chaos(&self, order: String) -> Answer<'_, ()>;
 
-    /// Answers a question in the words of the console (`why S2 leads`), from what the server
-    /// remembers. Refused where nothing is remembered.
-    fn why(&self, question: String) -> Answer<'_, String> {
-        let refused = format!("this server keeps no record that could tell why: {question}");
-        Box::pin(async move { Err(AdminError::Refused(refused)) })
-    }
+    /// Answers a question in the words of the console (`why no-leader`), from what the server
+    /// remembers.
+    fn why(&self, question: String) -> Answer<'_, String>;
 
     /// Who leads, as far as this server knows, and the address of its HTTP server if that is
     /// known, as `host:port`.
@@ -77,6 +74,10 @@ pub struct Status {
     pub leader_address: Option<String>,
     /// The last entry of the server's log.
     pub last_log_index: u64,
+    /// Its term.
+    pub last_log_term: u64,
+    /// The entry before the first of the log; 0 if nothing was compacted.
+    pub log_base_index: u64,
     /// `commit_index`.
     pub commit_index: u64,
     /// `last_applied`.
@@ -88,6 +89,8 @@ pub struct Status {
     pub recovering: bool,
     /// Where in the log the latest configuration stands: what [`ChangeMembers::expected`] names.
     pub configuration_index: u64,
+    /// A change of the members is under way.
+    pub changing: bool,
     /// The members, by number.
     pub members: Vec<Member>,
     /// jangada's version.
@@ -140,7 +143,7 @@ pub enum Membership {
     Learner,
 }
 
-/// Another set of members. Exactly one of `voters`, `add` and `remove`.
+/// Another set of members. Exactly one of `voters`, `add`, `remove` and `priority`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangeMembers {
@@ -150,6 +153,8 @@ pub struct ChangeMembers {
     pub add: Option<NewMember>,
     /// One less.
     pub remove: Option<u64>,
+    /// One who is wanted as the leader more or less than others.
+    pub priority: Option<Priority>,
     /// Only if the latest configuration stands at this index (compare and set).
     #[serde(rename = "if")]
     pub expected: Option<u64>,
@@ -164,6 +169,16 @@ pub struct NewMember {
     /// It is to receive the log and never vote.
     #[serde(default)]
     pub learner: bool,
+}
+
+/// How much a server is wanted as the leader.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Priority {
+    /// Its number.
+    pub id: u64,
+    /// 1 unless said; 0 never leads.
+    pub priority: u8,
 }
 
 /// Why an operator's wish was not fulfilled; nothing was changed, unless it is said.

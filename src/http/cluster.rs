@@ -1,15 +1,17 @@
 //! What operators see and ask: the cluster, and how the server is.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
+use awc::error::SendRequestError;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::admin::{AdminError, ChangeMembers};
 use super::body::Body;
 use super::files::{SMALL, json};
-use super::parameters::{self, Nothing, Why};
+use super::parameters::{self, Nothing, Why, Wish};
 use super::problem::{Code, Problem};
 use super::route::Route;
 use super::worker::Worker;
@@ -42,7 +44,7 @@ impl Worker {
     pub(super) async fn status(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let Nothing {} = parameters::of(request)?;
         let status = self.shared.admin.status().await;
-        let status = status.map_err(|error| self.of_admin(request, &error))?;
+        let status = status.map_err(|error| Problem::of_admin(&error))?;
         Ok(json(HttpResponse::Ok(), &status))
     }
 
@@ -51,14 +53,18 @@ impl Worker {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, Problem> {
-        let Nothing {} = parameters::of(request)?;
-        let change: ChangeMembers = self.small(request, payload).await?;
-        let named = [change.voters.is_some(), change.add.is_some(), change.remove.is_some()];
+        let Wish { redirect } = parameters::of(request)?;
+        let body = self.text(request, payload).await?;
+        let change: ChangeMembers = parameters::json(&body)?;
+        let ChangeMembers { voters, add, remove, priority, .. } = &change;
+        let named = [voters.is_some(), add.is_some(), remove.is_some(), priority.is_some()];
         if named.into_iter().filter(|named| *named).count() != 1 {
-            let detail = "the body must name exactly one of `voters`, `add` and `remove`";
+            let detail =
+                "the body must name exactly one of `voters`, `add`, `remove` and `priority`";
             return Err(Problem::new(Code::BadBody, detail));
         }
-        self.begun(request, self.shared.admin.change_members(change).await)
+        let result = self.shared.admin.change_members(change).await;
+        self.begun_by_leader(request, body, redirect, result).await
     }
 
     pub(super) async fn transfer(
@@ -66,22 +72,26 @@ impl Worker {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, Problem> {
-        let Nothing {} = parameters::of(request)?;
+        let Wish { redirect } = parameters::of(request)?;
         let body = self.text(request, payload).await?;
         let HandOver { to } =
             if body.is_empty() { HandOver::default() } else { parameters::json(&body)? };
-        self.begun(request, self.shared.admin.transfer(to).await)
+        let result = self.shared.admin.transfer(to).await;
+        self.begun_by_leader(request, body, redirect, result).await
     }
 
     pub(super) async fn snapshot(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let Nothing {} = parameters::of(request)?;
-        self.begun(request, self.shared.admin.snapshot().await)
+        begun(self.shared.admin.snapshot().await)
     }
 
     pub(super) async fn why(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let Why { q } = parameters::of(request)?;
         let answer = self.shared.admin.why(q).await;
-        let answer = answer.map_err(|error| self.of_admin(request, &error))?;
+        let answer = answer.map_err(|error| match error {
+            AdminError::Invalid(reason) => Problem::new(Code::BadParameter, reason),
+            error => Problem::of_admin(&error),
+        })?;
         Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(answer))
     }
 
@@ -94,7 +104,7 @@ impl Worker {
         let order = self.text(request, payload).await?;
         let order = String::from_utf8(order.into());
         let order = order.map_err(|_| Problem::new(Code::BadBody, "the order is not UTF-8"))?;
-        self.begun(request, self.shared.admin.chaos(order.trim().to_owned()).await)
+        begun(self.shared.admin.chaos(order.trim().to_owned()).await)
     }
 
     /// What whoever looks after the server asks, however much there is to do.
@@ -127,32 +137,86 @@ impl Worker {
     }
 
     /// A small body, as it is.
-    async fn text(&self, request: &HttpRequest, payload: Payload) -> Result<bytes::Bytes, Problem> {
+    async fn text(&self, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
         let limits = &self.shared.config.limits;
         Body::new(request, payload, limits, SMALL as u64)?.all(SMALL).await
     }
 
-    /// What was asked for has begun.
-    fn begun(
+    /// What was asked for has begun; or only the leader can do it, and is asked to, or the client is
+    /// sent there if it likes that better.
+    async fn begun_by_leader(
         &self,
         request: &HttpRequest,
+        body: Bytes,
+        redirect: bool,
         result: Result<(), AdminError>,
     ) -> Result<HttpResponse, Problem> {
-        result.map_err(|error| self.of_admin(request, &error))?;
-        Ok(HttpResponse::Accepted().finish())
+        match &result {
+            Err(error @ AdminError::NotLeader { leader: Some((id, Some(address))) }) => {
+                let location = self.location(request, address);
+                // Nothing here says which certificate of the leader's to believe.
+                let redirect = redirect || self.shared.config.tls.is_some();
+                match redirect {
+                    true => Err(Problem::of_admin(error).elsewhere(location)),
+                    // Whoever sent it here believes that we lead: it would go round in circles.
+                    false if was_forwarded(request) => Err(Problem::of_admin(error)),
+                    false => self.forward(request, body, *id, location).await,
+                }
+            }
+            _ => begun(result),
+        }
     }
 
-    /// A wish that only the leader can fulfil is sent on to it: nobody does that here.
-    fn of_admin(&self, request: &HttpRequest, error: &AdminError) -> Problem {
-        let problem = Problem::of_admin(error);
-        match error {
-            AdminError::NotLeader { leader: Some((_, Some(address))) } => {
-                problem.elsewhere(self.location(request, address))
-            }
-            _ => problem,
+    /// Asks the leader for what was asked here, and answers what it answers.
+    async fn forward(
+        &self,
+        request: &HttpRequest,
+        body: Bytes,
+        leader: u64,
+        location: String,
+    ) -> Result<HttpResponse, Problem> {
+        let mut asked = self
+            .others
+            .post(location)
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .insert_header((FORWARDED, self.shared.config.server.0));
+        if let Some(token) = request.headers().get(AUTHORIZATION) {
+            asked = asked.insert_header((AUTHORIZATION, token.clone()));
         }
+        let lost = |error: &dyn std::fmt::Display| {
+            let detail = format!("S{leader} leads, and was lost when it was asked: {error}");
+            Problem::new(Code::OutcomeUnknown, detail)
+        };
+        let mut answer = match asked.send_body(body).await {
+            Ok(answer) => answer,
+            Err(SendRequestError::Connect(error)) => {
+                let detail = format!("S{leader} leads, and does not answer: {error}");
+                return Err(Problem::new(Code::Unavailable, detail));
+            }
+            Err(error) => return Err(lost(&error)),
+        };
+        let told = answer.body().limit(SMALL).await.map_err(|error| lost(&error))?;
+        let mut response = HttpResponse::build(answer.status());
+        for name in [CONTENT_TYPE, RETRY_AFTER] {
+            if let Some(value) = answer.headers().get(&name) {
+                response.insert_header((name, value.clone()));
+            }
+        }
+        Ok(response.body(told))
     }
 }
 
+/// What was asked for has begun.
+fn begun(result: Result<(), AdminError>) -> Result<HttpResponse, Problem> {
+    result.map_err(|error| Problem::of_admin(&error))?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+fn was_forwarded(request: &HttpRequest) -> bool {
+    request.headers().contains_key(FORWARDED)
+}
+
+/// Which server sent a request on.
+const FORWARDED: &str = "x-jangada-forwarded-by";
 /// Plain text.
 const TEXT: &str = "text/plain; charset=utf-8";

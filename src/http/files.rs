@@ -63,7 +63,7 @@ pub(super) struct Appended {
     revision: u64,
     /// Bytes added.
     added: u64,
-    /// The log index of the change.
+    /// A log index by which the change was made.
     index: u64,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Renamed {
     name: String,
     /// Its revision now.
     revision: u64,
-    /// The log index of the change.
+    /// A log index by which the change was made.
     index: u64,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Renamed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewName {
     /// The name, which no file has.
-    to: String,
+    pub(super) to: String,
 }
 
 /// A page of files.

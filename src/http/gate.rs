@@ -138,7 +138,7 @@ fn host_of(request: &HttpRequest) -> Result<Option<&str>, Problem> {
             Ok(host) => Ok(Some(host)),
             Err(_) => Err(Problem::new(Code::HostRefused, "the host is not ASCII")),
         },
-        (Some(_), Some(_)) => Err(Problem::new(Code::HostRefused, "there are several hosts")),
+        (Some(_), Some(_)) => Err(Problem::new(Code::BadHeader, "there is more than one `Host`")),
     }
 }
 

@@ -27,6 +27,8 @@ struct Counts {
 #[derive(Default)]
 pub(super) struct Meter {
     routes: [Counts; ROUTES],
+    /// Connections that are open.
+    pub(super) connections: AtomicU64,
     /// Requests that are being answered.
     pub(super) under_way: AtomicU64,
     /// Watches that are open.
@@ -96,6 +98,7 @@ impl Meter {
             line(text, &format!("{name}_sum"), &labels, seconds);
         }
         let gauges = [
+            ("jangada_http_connections", "Connections that are open.", &self.connections),
             ("jangada_http_requests_in_flight", "Requests being answered.", &self.under_way),
             ("jangada_http_watches", "Watches that are open.", &self.watches),
         ];

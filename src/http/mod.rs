@@ -18,6 +18,8 @@ mod condition;
 mod config;
 mod content;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod gate;
 mod key;
 mod meter;
@@ -28,18 +30,19 @@ mod problem;
 mod range;
 mod route;
 mod server;
+mod stream;
 mod watch;
 mod worker;
 
-#[cfg(test)]
-mod tests;
-
 pub use access::{Role, Tokens, TokensError, hash_token};
 pub use admin::{
-    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Progress,
-    Status,
+    Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Priority,
+    Progress, Status,
 };
 pub use config::{Config, Limits};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use fuzzing::{http_body, http_path};
 pub use openapi::document;
-pub use problem::{Code, Problem};
+pub use problem::{Code, Details, Problem};
 pub use server::{Http, HttpError, start};

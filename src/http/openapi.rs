@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
@@ -18,7 +19,7 @@ use utoipa::openapi::{
 use super::admin::{ChangeMembers, Status};
 use super::cluster::{HandOver, Health, Version};
 use super::files::{Appended, File, NewName, Page, Renamed};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Details};
 use super::route::Route;
 use super::watch::Told;
 
@@ -349,19 +350,19 @@ const OPERATIONS: &[Operation] = &[
         method: HttpMethod::Post,
         path: "/v1/cluster/members",
         summary: "Changes the members",
-        parameters: &[],
+        parameters: &[&REDIRECT],
         body: Some(Media::Json("ChangeMembers")),
         answers: &[("202", "It has begun", None)],
-        codes: &[],
+        codes: &[Code::Unavailable],
     },
     Operation {
         method: HttpMethod::Post,
         path: "/v1/cluster/transfer",
         summary: "Has the leader hand over",
-        parameters: &[],
+        parameters: &[&REDIRECT],
         body: Some(Media::Json("HandOver")),
         answers: &[("202", "It has begun", None)],
-        codes: &[],
+        codes: &[Code::Unavailable],
     },
     Operation {
         method: HttpMethod::Post,
@@ -455,19 +456,21 @@ pub fn document() -> String {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A token with the role that the operation takes."))
         .build();
+    let mut schemas = Vec::new();
+    add::<File>(&mut schemas);
+    add::<Appended>(&mut schemas);
+    add::<NewName>(&mut schemas);
+    add::<Renamed>(&mut schemas);
+    add::<Page>(&mut schemas);
+    add::<Told>(&mut schemas);
+    add::<Status>(&mut schemas);
+    add::<ChangeMembers>(&mut schemas);
+    add::<HandOver>(&mut schemas);
+    add::<Health>(&mut schemas);
+    add::<Version>(&mut schemas);
+    add::<Details>(&mut schemas);
     let components = ComponentsBuilder::new()
-        .schema_from::<File>()
-        .schema_from::<Appended>()
-        .schema_from::<NewName>()
-        .schema_from::<Renamed>()
-        .schema_from::<Page>()
-        .schema_from::<Told>()
-        .schema_from::<Status>()
-        .schema_from::<ChangeMembers>()
-        .schema_from::<HandOver>()
-        .schema_from::<Health>()
-        .schema_from::<Version>()
-        .schema_from::<Problem>()
+        .schemas_from_iter(schemas)
         .security_scheme("token", SecurityScheme::Http(token))
         .build();
     let license = LicenseBuilder::new().name("MIT OR Apache-2.0").build();
@@ -482,6 +485,12 @@ pub fn document() -> String {
     let mut text = document.to_pretty_json().expect("invariant: the document serializes");
     text.push('\n');
     text
+}
+
+/// Adds a type, and those that it is made of.
+fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
 }
 
 /// The document, as an answer.

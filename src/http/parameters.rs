@@ -80,6 +80,13 @@ pub(super) struct Why {
     pub(super) q: String,
 }
 
+/// Of what an operator wishes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Wish {
+    pub(super) redirect: bool,
+}
+
 /// Of everything else.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +157,7 @@ mod tests {
         fn any_query_is_read_or_refused(query in "[a-z=&%0-9]{0,40}|\\PC{0,40}") {
             let _ = (parse::<Put>(&query), parse::<Get>(&query), parse::<List>(&query));
             let _ = (parse::<Watch>(&query), parse::<Why>(&query), parse::<Nothing>(&query));
+            let _ = parse::<Wish>(&query);
         }
 
         #[test]

@@ -1,6 +1,8 @@
 //! Everything that is no success, as problem details (RFC 9457).
 
 use std::fmt;
+use std::io::Write;
+use std::ops::Deref;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -9,6 +11,7 @@ use actix_web::http::header::{
     ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,6 +27,10 @@ use crate::raft::Refusal;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {
+    /// What came is no HTTP request.
+    BadRequest,
+    /// The headers are larger than allowed.
+    HeadersTooLarge,
     /// The name in the path is not a file's name.
     BadName,
     /// A parameter of the query is unknown, missing, or not what it should be.
@@ -96,10 +103,16 @@ pub enum Code {
     Internal,
 }
 
+/// A problem: [`Details`] behind a pointer, so that whatever may meet with one stays small.
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+#[error("{}: {}", .0.code, .0.detail)]
+#[serde(transparent)]
+pub struct Problem(Box<Details>);
+
 /// A problem, as it is told: `application/problem+json`.
-#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize, ToSchema)]
-#[error("{code}: {detail}")]
-pub struct Problem {
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Details {
     /// The code as a URN.
     #[serde(rename = "type")]
     pub kind: String,
@@ -132,9 +145,13 @@ pub struct Leader {
     pub address: Option<String>,
 }
 
+/// What a problem is told as.
+const KIND: &str = "application/problem+json";
+
 impl Code {
     /// Every code, in the order of docs/http.md.
     pub const ALL: &[Code] = &[
+        Code::BadRequest,
         Code::BadName,
         Code::BadParameter,
         Code::BadHeader,
@@ -159,6 +176,7 @@ impl Code {
         Code::RangeNotSatisfiable,
         Code::KeyReused,
         Code::TooManyRequests,
+        Code::HeadersTooLarge,
         Code::Internal,
         Code::Damaged,
         Code::NotLeader,
@@ -175,7 +193,8 @@ impl Code {
     /// The status that it comes with.
     pub fn status(self) -> StatusCode {
         match self {
-            Code::BadName
+            Code::BadRequest
+            | Code::BadName
             | Code::BadParameter
             | Code::BadHeader
             | Code::BadBody
@@ -192,6 +211,7 @@ impl Code {
             Code::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Code::Damaged | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::NotLeader
             | Code::NoLeader
@@ -227,7 +247,7 @@ impl Problem {
     /// A problem of this code; `detail` says what happened and what to do next.
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         let words = code.to_string().replace('_', " ");
-        let mut problem = Self {
+        let problem = Self(Box::new(Details {
             kind: format!("urn:jangada:problem:{code}"),
             title: words,
             status: code.status().as_u16(),
@@ -236,16 +256,16 @@ impl Problem {
             leader: None,
             retry_after: code.retry_after().map(|after| after.as_secs()),
             headers: Vec::new(),
-        };
-        if code == Code::Unauthorized {
-            problem = problem.with(WWW_AUTHENTICATE, "Bearer realm=\"jangada\"");
+        }));
+        match code {
+            Code::Unauthorized => problem.with(WWW_AUTHENTICATE, "Bearer realm=\"jangada\""),
+            _ => problem,
         }
-        problem
     }
 
     /// The same, with a header.
     pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
@@ -264,14 +284,14 @@ impl Problem {
 
     /// The same request is answered there.
     pub(super) fn elsewhere(mut self, location: String) -> Self {
-        self.status = StatusCode::TEMPORARY_REDIRECT.as_u16();
-        self.retry_after = None;
+        self.0.status = StatusCode::TEMPORARY_REDIRECT.as_u16();
+        self.0.retry_after = None;
         self.with(LOCATION, location)
     }
 
     /// The same, naming the leader.
     pub(super) fn led_by(mut self, leader: Option<(u64, Option<String>)>) -> Self {
-        self.leader = leader.map(|(id, address)| Leader { id, address });
+        self.0.leader = leader.map(|(id, address)| Leader { id, address });
         self
     }
 
@@ -316,11 +336,27 @@ impl Problem {
         }
     }
 
+    /// The whole answer, as bytes, of a connection that is closed behind it.
+    pub(super) fn last_words(&self) -> Bytes {
+        let mut words = Vec::new();
+        let status = StatusCode::from_u16(self.status).unwrap_or(self.code.status());
+        let body = serde_json::to_vec(self).expect("invariant: problems serialize");
+        // A vector takes whatever is written to it.
+        let _ = write!(
+            words,
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\ncontent-type: {KIND}\r\n\
+             x-content-type-options: nosniff\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        words.extend(body);
+        words.into()
+    }
+
     /// The answer.
     pub(super) fn response(&self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(self.code.status());
         let mut response = HttpResponse::build(status);
-        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((CONTENT_TYPE, KIND));
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }
@@ -330,6 +366,14 @@ impl Problem {
             }
         }
         response.body(serde_json::to_vec(self).expect("invariant: problems serialize"))
+    }
+}
+
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
     }
 }
 
@@ -350,12 +394,11 @@ fn of_files(refusal: &files::Refusal) -> Code {
     match refusal {
         Files::BadName { .. } => Code::BadName,
         Files::NoSuchFile { .. } | Files::Ambiguous { .. } => Code::NoSuchFile,
-        Files::Gone { .. } => Code::Changed,
         Files::NameExists { .. } => Code::NameExists,
         Files::SizeMismatch { .. } => Code::BadBody,
         Files::FileTooLarge { .. } | Files::DataTooLarge { .. } => Code::TooLarge,
         Files::StoreFull { .. } | Files::TooManyFiles { .. } => Code::StoreFull,
-        Files::RevisionChanged { .. } => Code::Changed,
+        Files::Gone { .. } | Files::RevisionChanged { .. } => Code::Changed,
         Files::OtherVersion { .. } => Code::PreconditionFailed,
         Files::TooManyVersions { .. } => Code::BadHeader,
         Files::HistoryGone { .. } => Code::HistoryGone,
@@ -378,6 +421,7 @@ fn of_files(refusal: &files::Refusal) -> Code {
         | Files::Overlap { .. }
         | Files::InBatch { .. }
         | Files::NestedBatch
+        | Files::ContentLost { .. }
         | Files::BatchTooLong { .. } => Code::Internal,
     }
 }
@@ -419,6 +463,6 @@ mod tests {
     fn a_problem_survives_json() {
         let problem = Problem::new(Code::NoLeader, "wait").led_by(Some((2, None)));
         let told: Problem = serde_json::from_slice(&serde_json::to_vec(&problem).unwrap()).unwrap();
-        assert_eq!((told.code, told.leader.unwrap().id), (Code::NoLeader, 2));
+        assert_eq!((told.code, told.leader.as_ref().unwrap().id), (Code::NoLeader, 2));
     }
 }

@@ -94,7 +94,7 @@ impl Route {
     /// What is asked of a file: by the last segment, if it is one of three words as they stand
     /// there, behind a `/` that was not encoded.
     fn of_file(method: &Method, tail: &str) -> Result<Self, Problem> {
-        let name = |text: &str| name(text).map_err(|wrong| wrong.problem());
+        let name = |text: &str| name(text).map_err(BadName::problem);
         let (front, last) = tail.rsplit_once('/').unwrap_or(("", tail));
         if front.is_empty() {
             return match *method {

@@ -5,12 +5,19 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::dev::{Payload, ServerHandle};
-use actix_web::{App, HttpRequest, HttpServer, web};
-use socket2::{Domain, Protocol, Socket, Type};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Payload, Server, ServerHandle};
+use actix_web::{App, HttpRequest, web};
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::admin::Admin;
 use super::config::Config;
+use super::stream::{Stream, Transport};
 use super::worker::{Shared, Worker};
 use crate::actors::Client;
 
@@ -42,6 +49,9 @@ pub enum HttpError {
 
 /// Seconds that requests may still take when the server stops.
 const GRACE: u64 = 3;
+/// Bytes that may wait in the kernel to be sent, for each connection; it takes up to 64 KiB more, and
+/// tells of room when half of them are gone.
+const UNSENT: u32 = 32 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -66,37 +76,49 @@ pub fn start(
         listeners.push(listener.map_err(|error| HttpError::Listen { address: *address, error })?);
     }
     let (limits, workers) = (config.limits.clone(), config.workers.max(1));
-    let tls = config.tls.clone();
+    let tls = config.tls.clone().map(acceptor);
     let shared = Arc::new(Shared::new(config, admin));
     let make: super::pool::MakeClient = Arc::new(client);
-    let app = move || {
-        let worker = Rc::new(Worker::new(Arc::clone(&shared), Arc::clone(&make)));
-        let answer = move |request: HttpRequest, payload: web::Payload| {
-            let payload: Payload = payload.into_inner();
-            Rc::clone(&worker).answer(request, payload)
-        };
-        App::new().default_service(web::to(answer))
-    };
-    let mut server = HttpServer::new(app)
+    let mut server = Server::build()
         .workers(workers)
-        .max_connections(limits.connections.div_ceil(workers))
-        .client_request_timeout(limits.header_time)
-        .client_disconnect_timeout(limits.header_time)
-        .keep_alive(limits.keep_alive)
+        .max_concurrent_connections(limits.connections.div_ceil(workers))
         .shutdown_timeout(GRACE)
-        .tcp_nodelay(true)
         .disable_signals();
+    let stopping = server.graceful_shutdown_signal();
     let mut addresses = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let failed = |error| HttpError::Listen { address: SocketAddr::from(([0; 4], 0)), error };
         let address = listener.local_addr().map_err(failed)?;
-        let failed = |error| HttpError::Listen { address, error };
         addresses.push(address);
-        server = match &tls {
-            Some(tls) => server.listen_rustls_0_23(listener, tls.clone()),
-            None => server.listen(listener),
-        }
-        .map_err(failed)?;
+        let (limits, tls, stopping) = (limits.clone(), tls.clone(), stopping.clone());
+        let (shared, make) = (Arc::clone(&shared), Arc::clone(&make));
+        let service = move || {
+            let worker = Rc::new(Worker::new(Arc::clone(&shared), Arc::clone(&make)));
+            let answer = move |request: HttpRequest, payload: web::Payload| {
+                let payload: Payload = payload.into_inner();
+                Rc::clone(&worker).answer(request, payload)
+            };
+            let app = App::new().default_service(web::to(answer));
+            let stopping = stopping.clone();
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .client_request_timeout(limits.header_time)
+                .client_disconnect_timeout(limits.header_time)
+                .keep_alive(limits.keep_alive)
+                .on_connect_ext(|stream: &Stream, data| {
+                    data.insert(Rc::clone(&stream.requests));
+                })
+                .finish(map_config(app, |()| AppConfig::default()));
+            let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+            let begin = move |socket| connect(socket, tls.clone(), Arc::clone(&shared));
+            fn_service(begin).and_then(http)
+        };
+        server = server
+            .listen("http", listener, service)
+            .map_err(|error| HttpError::Listen { address, error })?;
     }
     let server = server.run();
     let handle = server.handle();
@@ -121,16 +143,49 @@ impl Http {
     }
 }
 
+/// What speaks TLS, and by it HTTP in one of two versions.
+fn acceptor(mut tls: ServerConfig) -> TlsAcceptor {
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(tls))
+}
+
+/// Makes a connection of what was accepted, in which version of HTTP the client wishes.
+async fn connect(
+    socket: TcpStream,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+) -> Result<(Stream, Protocol, Option<SocketAddr>), DispatchError> {
+    let peer = socket.peer_addr().ok();
+    // Without it, answers may be late; they come all the same.
+    let _ = socket.set_nodelay(true);
+    let Some(tls) = tls else {
+        return Ok((Stream::new(Transport::Plain(socket), shared), Protocol::Http1, peer));
+    };
+    let greeting = tokio::time::timeout(shared.config.limits.header_time, tls.accept(socket));
+    let io = greeting.await.map_err(|_| DispatchError::SlowRequestTimeout)??;
+    let protocol = match io.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    Ok((Stream::new(Transport::Tls(Box::new(io)), shared), protocol, peer))
+}
+
 /// A socket that listens. What it accepts closes a connection whose client takes nothing of what is
 /// sent for too long.
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(config.limits.silence))?;
+    {
+        socket.set_tcp_user_timeout(Some(config.limits.silence))?;
+        // What waits in the kernel is what a slow client has not taken: little of it, so that we
+        // notice.
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -20,6 +20,7 @@ use super::meter::Meter;
 use super::pool::{MakeClient, Pool};
 use super::problem::{Code, Problem};
 use super::route::{self, Route};
+use super::stream::Requests;
 use super::watch::Feed;
 use crate::actors::{Client, Consistency};
 
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Pool,
     pub(super) feed: Rc<Feed>,
+    /// Asks other servers.
+    pub(super) others: awc::Client,
 }
 
 /// Bytes that one permit of memory stands for.
@@ -98,7 +101,14 @@ impl Shared {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, make: MakeClient) -> Self {
         let pool = Pool::new(make, shared.config.limits.patience);
-        Self { shared, pool, feed: Rc::default() }
+        let patience = shared.config.limits.patience;
+        let connector = awc::Connector::new().timeout(patience).handshake_timeout(patience);
+        let others = awc::Client::builder()
+            .connector(connector)
+            .timeout(patience)
+            .disable_redirects()
+            .finish();
+        Self { shared, pool, feed: Rc::default(), others }
     }
 
     /// Answers a request, whatever it is.
@@ -112,6 +122,7 @@ impl Worker {
         meter.under_way.fetch_add(1, Relaxed);
         // A client that goes away takes this future with it.
         let under_way = Leave(&self.shared);
+        let _connection = request.conn_data::<Rc<Requests>>().cloned().map(Requests::begin);
         let route = Route::parse(request.method(), request.uri().path());
         let place = route.as_ref().ok().map(Route::place);
         let visitor = Visitor::of(&request, &self.shared);

@@ -1,8 +1,10 @@
 //! The cluster as the facts tell it: its servers, its members, and what is committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::configurations::{Configurations, Placed, majority};
+use super::fact::Stamp;
 use super::server::{Server, Start};
 use crate::raft::{Configuration, Index, Position, ServerId, Term};
 
@@ -82,6 +84,40 @@ impl Cluster {
             self.servers.insert(place, Server::new(id, Arc::default()));
             place
         })
+    }
+
+    /// The cluster as it is found: with these entries committed, from index 1 on, and these
+    /// configurations among them.
+    pub(super) fn found(
+        founding: Configuration,
+        committed: &[Stamp],
+        configurations: &[(Index, Arc<Configuration>)],
+    ) -> Self {
+        let members = configurations.iter().flat_map(|(_, it)| it.members());
+        let members: BTreeSet<_> = founding.members().into_iter().chain(members).collect();
+        let mut cluster = Self::new(members);
+        let founding = Arc::new(founding);
+        cluster.servers.iter_mut().for_each(|it| *it = Server::new(it.id, founding.clone()));
+        (cluster.founding, cluster.configuration) = (founding.clone(), (Index(0), founding));
+        let mut before = Link::NOTHING;
+        cluster.committed.extend(committed.iter().map(|stamp| {
+            before = Link { term: stamp.term, chain: stamp.chain(before.chain) };
+            before
+        }));
+        let mut after = (Index(0), 0);
+        for (at, configuration) in configurations {
+            let Some(link) = cluster.committed_link(*at) else { continue };
+            let place = (*at, link.chain);
+            cluster.configurations.add(place, after, configuration.clone());
+            after = place;
+        }
+        cluster.configuration = cluster.configuration_at(cluster.commit_index());
+        cluster
+    }
+
+    /// Whether there is no server whose doings are not seen.
+    pub(super) fn sees_all(&self) -> bool {
+        self.servers.iter().all(|server| !server.unseen)
     }
 
     /// The lowest term that any server is in, but for those that are gone for good.

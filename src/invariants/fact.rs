@@ -28,6 +28,12 @@ pub enum Fact<'a> {
         /// It does not know what it promised in an earlier life.
         recovering: bool,
     },
+    /// What a server does from now on is not seen, until it [starts](Self::Started) again. Meanwhile
+    /// whatever depends on it is believed.
+    Unseen {
+        /// The server.
+        server: ServerId,
+    },
     /// A server ended, by a crash or in good order.
     Ended {
         /// The server.
@@ -134,8 +140,8 @@ pub enum Fact<'a> {
         server: ServerId,
         /// The last entry that it covers.
         index: Index,
-        /// The digest of the state.
-        digest: [u8; 32],
+        /// The digest of the state, if it is known.
+        digest: Option<[u8; 32]>,
     },
     /// The digest of a server's whole state, right after the entry at `index` was applied.
     Digest {
@@ -219,6 +225,7 @@ impl Fact<'_> {
     pub fn server(&self) -> ServerId {
         match *self {
             Self::Started { server, .. }
+            | Self::Unseen { server }
             | Self::Ended { server }
             | Self::WroteVote { server, .. }
             | Self::WroteEntries { server, .. }

@@ -1,5 +1,7 @@
 //! Checks every property after every fact.
 
+use std::sync::Arc;
+
 use super::acknowledged_is_kept::AcknowledgedIsKept;
 use super::cluster::{Cluster, Vote};
 use super::election_safety::ElectionSafety;
@@ -11,10 +13,10 @@ use super::sessions_apply_once::SessionsApplyOnce;
 use super::state_hash::StateHash;
 use super::violation::{Check, Violation};
 use super::{
-    Fact, committed_is_fixed, configuration, leader_append_only, log_matching, memory_bounds,
-    monotonic, stable_storage, state_machine_safety,
+    Fact, Stamp, committed_is_fixed, configuration, leader_append_only, log_matching,
+    memory_bounds, monotonic, stable_storage, state_machine_safety,
 };
-use crate::raft::{RoleKind, ServerId};
+use crate::raft::{Configuration, Index, RoleKind, ServerId};
 
 /// Watches a cluster from outside: it is told every [`Fact`] and answers at the first that breaks
 /// a property. A plain value, without time: whoever drives servers can carry one along.
@@ -50,6 +52,25 @@ impl Monitor {
             state_hash: StateHash::default(),
             over: false,
         }
+    }
+
+    /// A monitor of a cluster that is found at work, of which nobody has looked at anything yet:
+    /// these entries are committed, from index 1 on, with these configurations among them; before
+    /// the first of those `founding` holds. Then every server [starts](Fact::Started).
+    pub(crate) fn found(
+        founding: Configuration,
+        committed: &[Stamp],
+        configurations: &[(Index, Arc<Configuration>)],
+    ) -> Self {
+        let mut monitor = Self::new([]);
+        monitor.cluster = Cluster::found(founding, committed, configurations);
+        monitor.state_hash.assume(Index(committed.len() as u64));
+        monitor
+    }
+
+    /// The last entry that is known to be committed.
+    pub(crate) fn commit_index(&self) -> Index {
+        self.cluster.commit_index()
     }
 
     /// Takes a fact in. One about a server that has never started says nothing.
@@ -89,6 +110,11 @@ impl Monitor {
                 self.start(place, &Start { vote, snapshot, configuration, base, log, recovering })
             }
             Fact::Salvaged { .. } => Ok(()),
+            Fact::Unseen { .. } => {
+                (server.role, server.unseen) = (RoleKind::Follower, true);
+                self.election_safety.left(server.id);
+                Ok(())
+            }
             Fact::Ended { .. } => {
                 (server.role, server.runs) = (RoleKind::Follower, false);
                 self.election_safety.left(server.id);

@@ -14,6 +14,8 @@ use crate::raft::{Configuration, Index, Position, RoleKind, ServerId, Term};
 pub(super) struct Server {
     pub(super) id: ServerId,
     pub(super) runs: bool,
+    /// What it does is not seen.
+    pub(super) unseen: bool,
     /// As written.
     pub(super) vote: Vote,
     /// As its disk has it.
@@ -82,6 +84,7 @@ impl Server {
         Self {
             id,
             runs: false,
+            unseen: false,
             vote: Vote::default(),
             kept_vote: Vote::default(),
             role: RoleKind::Follower,
@@ -116,6 +119,7 @@ impl Server {
     /// that was lost, so that it votes for nobody who lacks the entry before it has it again.
     pub(super) fn keeps(&self, index: Index, chain: Option<u64>) -> bool {
         match self.recovering {
+            _ if self.unseen => true,
             false => self.on_disk >= index && self.has(index, chain),
             true => Link::find(&self.former, index).map(|link| link.chain) == chain,
         }

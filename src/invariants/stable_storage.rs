@@ -64,6 +64,8 @@ pub(super) fn started(cluster: &Cluster, server: &Server, start: &Start<'_>) -> 
     }
     let property = Property::StableStorage;
     let (id, kept, last) = (server.id, server.kept_vote, server.on_disk());
+    // What was not committed may have been replaced while nobody looked.
+    let last = if server.unseen { last.min(cluster.commit_index()) } else { last };
     let Start { vote, snapshot, base, .. } = *start;
     let logged = start.log.last().is_some_and(|entry| entry.term >= kept.term);
     property.holds(vote.term >= kept.term || logged, || {
@@ -78,14 +80,14 @@ pub(super) fn started(cluster: &Cluster, server: &Server, start: &Start<'_>) -> 
     })?;
     // What its log stands on is committed, and so the same.
     let chain = start.chain(cluster.committed(base.index), last);
-    let whole = start.last() >= last && (last <= base.index || server.has(last, chain));
+    let replaced = server.unseen && !server.has(last, cluster.committed(last));
+    let whole = replaced || start.last() >= last && (last <= base.index || server.has(last, chain));
     property.holds(whole, || {
         let entries = start.log.len();
         format!("{id} starts with {entries} entries, but its disk had others, up to {last}")
     })?;
-    property.holds(start.recovering || server.may_have_recovered(), || {
-        format!("{id} starts as if it had recovered, and has not")
-    })?;
+    let recovered = start.recovering || server.may_have_recovered() || server.unseen;
+    property.holds(recovered, || format!("{id} starts as if it had recovered, and has not"))?;
     property.holds(!start.recovering || server.recovering, || {
         format!("{id} starts as if it had lost its disk, and has not")
     })

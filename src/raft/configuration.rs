@@ -62,6 +62,21 @@ impl Configuration {
         }
     }
 
+    /// A configuration as a server tells it to others: who votes, who learns, and, while a change
+    /// is under way, who is to vote.
+    pub(crate) fn on_the_way(
+        voters: impl IntoIterator<Item = ServerId>,
+        learners: impl IntoIterator<Item = ServerId>,
+        target: impl IntoIterator<Item = ServerId>,
+    ) -> Self {
+        Self {
+            voters: sorted(voters),
+            learners: sorted(learners),
+            target: sorted(target),
+            ..Self::default()
+        }
+    }
+
     /// Whether `server` may vote and stand.
     pub fn is_voter(&self, server: ServerId) -> bool {
         self.voters.contains(&server) || self.outgoing.contains(&server)

@@ -43,7 +43,9 @@ pub struct Round(pub u64);
 
 /// A moment, in nanoseconds since some fixed one of the server's own (monotonic) clock.
 /// Moments of different servers are never compared.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Time(u64);
 
 impl Term {

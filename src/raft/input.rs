@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Configuration, EntryMeta, Fetched, Index, Message, Part, Position, RoleKind, ServerId,
     SnapshotMeta, Term, Ticket,
@@ -86,7 +88,7 @@ pub enum Input<'a> {
 }
 
 /// Another set of members, and the one that it is meant to change.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ChangeRequest {
     /// What is to change.
     pub change: Change,
@@ -95,7 +97,7 @@ pub struct ChangeRequest {
 }
 
 /// What may change about the members.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// One more voter: a learner until it has caught up.
     Add(ServerId),
@@ -113,7 +115,7 @@ pub enum Change {
 /// message listed after a [`SaveVote`](Effect::SaveVote) may leave only when that is on disk.
 /// Appended entries do not hold messages back: a follower answers for them, and a leader counts
 /// its own copy, when [`Input::Persisted`] says so.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
     /// Put `current_term` and `voted_for` on disk.
     SaveVote {
@@ -238,7 +240,7 @@ pub enum Effect {
 }
 
 /// Why a server changed its role, its term or its leader.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Why {
     /// It heard nothing from a leader for an election timeout.
     ElectionTimeout,
@@ -265,7 +267,7 @@ pub enum Why {
 }
 
 /// Why a leader hands over.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum HandoverReason {
     /// It was told to.
     Ordered,
@@ -281,7 +283,7 @@ pub enum HandoverReason {
 }
 
 /// Why a change of members is refused; nothing was changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum ChangeRefusal {
     /// Only the leader changes members.
     #[error("{0}")]
@@ -333,7 +335,7 @@ pub enum ChangeRefusal {
 }
 
 /// Why a leader does not hand over; it leads on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum HandoverRefusal {
     /// Only the leader can hand over.
     #[error("{0}")]
@@ -366,7 +368,7 @@ fn listed(servers: &[ServerId]) -> String {
 }
 
 /// Why a proposal or a read is refused; it did not happen and will not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// This server leads; ask it.
     NotLeader(ServerId),
@@ -389,7 +391,7 @@ pub enum Refusal {
 
 /// How patient a server is (section 5.6: broadcast time ≪ election timeout ≪ time between
 /// failures).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Timing {
     /// The shortest election timeout, and how long a server that heard from a leader refuses
     /// its vote to others.

@@ -9,11 +9,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Configuration, EntryMeta, Index, Position, SnapshotMeta, Term};
 use crate::museum::{Bug, on};
 
 /// Terms, sizes and configurations of a log.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(into = "Kept", try_from = "Kept")]
 pub(crate) struct Log {
     /// Where each term begins: its first entry's position, ascending. The first is the base.
     runs: Vec<Position>,
@@ -23,6 +26,53 @@ pub(crate) struct Log {
     bytes_before: u64,
     /// Every configuration that may still hold, with the place of its entry, ascending.
     configurations: Vec<(Index, Arc<Configuration>)>,
+}
+
+/// A log as it is written down: sizes, not where they end.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    runs: Vec<Position>,
+    sizes: Vec<u32>,
+    bytes_before: u64,
+    configurations: Vec<(Index, Arc<Configuration>)>,
+}
+
+impl From<Log> for Kept {
+    fn from(log: Log) -> Self {
+        let Log { runs, mut ends, bytes_before, configurations } = log;
+        let starts = std::iter::once(bytes_before).chain(ends.iter().copied());
+        let sizes = starts.zip(&ends).map(|(start, end)| (end - start) as u32).collect();
+        ends.clear();
+        Self { runs, sizes, bytes_before, configurations }
+    }
+}
+
+impl TryFrom<Kept> for Log {
+    type Error = &'static str;
+
+    fn try_from(kept: Kept) -> Result<Self, Self::Error> {
+        let Kept { runs, sizes, bytes_before, configurations } = kept;
+        let ascend =
+            |pair: &[Position]| pair[0].term < pair[1].term && pair[0].index < pair[1].index;
+        let (Some(base), Some(latest)) = (runs.first(), runs.last()) else {
+            return Err("a log stands on something");
+        };
+        let last = base.index.0.checked_add(sizes.len() as u64);
+        if last.is_none_or(|last| last > u64::MAX / 2 || latest.index.0 > last) {
+            return Err("a term begins in the log");
+        }
+        let ordered = configurations.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if configurations.is_empty() || !ordered || !runs.windows(2).all(ascend) {
+            return Err("terms and configurations of a log ascend");
+        }
+        if bytes_before > u64::MAX / 2 {
+            return Err("a log has been longer than any can be");
+        }
+        let mut log =
+            Self { runs, ends: Vec::with_capacity(sizes.len()), bytes_before, configurations };
+        log.append_sizes(sizes.into_iter());
+        Ok(log)
+    }
 }
 
 impl Log {
@@ -126,6 +176,11 @@ impl Log {
     /// Where the latest configuration stands.
     pub(crate) fn configured_at(&self) -> Index {
         self.configurations[self.configurations.len() - 1].0
+    }
+
+    /// All configurations that may still hold.
+    pub(crate) fn configurations(&self) -> &[(Index, Arc<Configuration>)] {
+        &self.configurations
     }
 
     /// The configuration that holds behind the entry at `index`, and where it stands.

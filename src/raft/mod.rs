@@ -80,6 +80,7 @@
 //! without that server. The term and the size of each entry of the log stay in memory, at 8 bytes
 //! an entry; where snapshots are taken the log is bounded by them.
 
+mod checkpoint;
 mod configuration;
 mod election;
 mod entry;

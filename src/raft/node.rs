@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::log::Log;
 use super::progress::{Flow, Progress};
 use super::promise::Promise;
@@ -17,7 +19,7 @@ use crate::museum::{Bug, on};
 
 /// One Raft server, as a plain value: no clock, no disk, no network, no randomness of its own.
 /// [`step`](Node::step) is the only way in; what it asks for comes out as [`Effect`]s.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Node {
     pub(super) id: ServerId,
     pub(super) options: Options,
@@ -50,7 +52,7 @@ pub struct Node {
 }
 
 /// How a server behaves. Equal on all servers of a cluster.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Options {
     /// Timeouts; may be changed while the server runs ([`Input::Retime`]).
     pub timing: Timing,
@@ -70,7 +72,7 @@ pub struct Options {
 }
 
 /// Bounds of what one server has under way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Most entries of one `AppendEntries`.
     pub message_entries: u64,

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     AppendEntriesReply, AppendOutcome, Fetched, Index, Position, Round, ServerId, Ticket, Time,
 };
@@ -10,7 +12,7 @@ use crate::museum::{Bug, on};
 
 /// A leader's view of one peer (`next_index` and `match_index` of figure 2). Always
 /// `match_index < next_index`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) id: ServerId,
     /// The next entry to send. Starts behind the leader's last.
@@ -35,7 +37,7 @@ pub(crate) struct Progress {
 }
 
 /// Whether what a peer answers proves anything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Standing {
     Counts,
     /// It does not know what it promised in an earlier life, and counts for nothing.
@@ -48,7 +50,7 @@ pub(crate) enum Standing {
 }
 
 /// How entries go to a peer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Flow {
     /// Where the logs agree is not known: one message, then an answer.
     Probe {
@@ -178,18 +180,18 @@ impl Progress {
         };
         match (reply.recovering, self.standing) {
             (true, Standing::Counts) => self.standing = Standing::Suspended,
-            (true, _) | (false, Standing::Counts) => {}
             // It cannot have this entry in its earlier life.
             (false, Standing::Given { entry, .. }) if matched >= Some(entry.index) => {
                 self.standing = Standing::Counts;
             }
-            // Maybe of its earlier life. Until it has the entry, nothing that it has counts.
-            (false, Standing::Given { .. }) => {}
             // Maybe of its earlier life: what it said in this one counted for nothing.
             (false, Standing::Suspended) => {
                 self.forget(last);
                 self.standing = Standing::Counts;
             }
+            // It is as it was; or it has not got its entry, and until then nothing that it has
+            // counts: maybe it is of its earlier life.
+            (true, _) | (false, Standing::Counts | Standing::Given { .. }) => {}
         }
         self.applied = self.applied.max(reply.applied);
     }

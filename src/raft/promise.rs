@@ -1,5 +1,7 @@
 //! What a server owes to the leaders that it has heard from: for a while, to elect nobody else.
 
+use serde::{Deserialize, Serialize};
+
 use super::node::Node;
 use super::role::{Follower, Role};
 use super::{Force, RequestVote, ServerId, Time, VoteRefusal};
@@ -7,7 +9,7 @@ use super::{Force, RequestVote, ServerId, Time, VoteRefusal};
 /// That a server elects nobody else for a while after it has heard from a leader (leader
 /// stickiness, thesis 4.2.3). The leader's lease rests on it, so it outlives a new term, and a
 /// restart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Promise {
     /// To whom; `None` if that was before it started, and is not known.
     pub(super) to: Option<ServerId>,

@@ -8,6 +8,8 @@
 //! - everything that was ever committed with the help of the earlier life stands before the entry,
 //!   and so, once it has the entry on its disk, on its disk.
 
+use serde::{Deserialize, Serialize};
+
 use super::node::{Context, Node};
 use super::progress::Standing;
 use super::role::{Follower, Role};
@@ -17,7 +19,7 @@ use super::{
 };
 
 /// How far the recovery of a server from a quorum is.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Recovery {
     /// This life, never used before.
     life: Ticket,

@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::progress::Progress;
 use super::{Force, HandoverReason, Index, Round, ServerId, Ticket, Time};
 use crate::museum::{Bug, on};
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Role {
     Follower(Follower),
     /// Asks whether it would be elected, without disturbing anyone (thesis 9.6).
@@ -19,7 +21,7 @@ pub(crate) enum Role {
 }
 
 /// A follower's volatile state.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Follower {
     pub(crate) election_deadline: Time,
     /// The leader of this term and what is known of it, once it has been heard.
@@ -27,7 +29,7 @@ pub(crate) struct Follower {
 }
 
 /// What a follower knows of the leader of its term.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Following {
     pub(crate) id: ServerId,
     /// When it was last heard.
@@ -45,7 +47,7 @@ pub(crate) struct Following {
 }
 
 /// A candidate's, or pre-candidate's, volatile state.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Campaign {
     pub(crate) election_deadline: Time,
     /// The answers so far, by voter; its own comes first.
@@ -60,7 +62,7 @@ pub(crate) struct Campaign {
 }
 
 /// A leader's volatile state, made anew after each election.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Leader {
     /// Every other member, and those that leave, in order of their numbers.
     pub(crate) peers: Vec<Progress>,
@@ -93,7 +95,7 @@ pub(crate) struct Leader {
 }
 
 /// A leader on its way to hand over (thesis 3.10).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Handover {
     pub(crate) to: ServerId,
     pub(crate) why: HandoverReason,
@@ -104,7 +106,7 @@ pub(crate) struct Handover {
 }
 
 /// How something that must keep up with the log gets on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Pace {
     /// How far it was when it last moved.
     reached: Index,
@@ -113,7 +115,7 @@ pub(crate) struct Pace {
 }
 
 /// A read that waits for a quorum to confirm the leader.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct PendingRead {
     pub(crate) ticket: Ticket,
     /// Who asked, if not the leader's own client.
@@ -123,7 +125,7 @@ pub(crate) struct PendingRead {
 }
 
 /// A role's name, without what it owns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum RoleKind {
     /// Answers leaders and candidates.
     Follower,

@@ -38,7 +38,7 @@ pub struct Stage {
 
 /// Who carries the steps out.
 enum Hands {
-    Free(Runner),
+    Free(Box<Runner>),
     Busy(UnderWay),
     /// Only while one of the others takes its place.
     Moving,
@@ -52,7 +52,7 @@ struct UnderWay {
 }
 
 /// The one who carried a step out, and what came of it.
-type Done = (Runner, Result<Flow, Failure>);
+type Done = (Box<Runner>, Result<Flow, Failure>);
 
 /// How far a stage is to go.
 #[derive(Clone, Copy)]
@@ -125,7 +125,7 @@ impl Stage {
         runner.set_writes(false);
         Ok(Self {
             observer: runner.twin(),
-            hands: Hands::Free(runner),
+            hands: Hands::Free(Box::new(runner)),
             clock,
             tap,
             curtain,

@@ -58,7 +58,9 @@ pub use error::ParseError;
 pub(crate) use help::usage;
 pub use help::{help, help_for};
 pub use parse::parse;
-pub use run::{Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, read_scenario};
+pub use run::{
+    Failure, Flow, HostError, Plain, Progress, Runner, Screen, Unmet, World, read_scenario,
+};
 pub use scenario::{Mistake, Scenario, ScenarioError, Step};
 pub use statement::{
     Binding, Clients, Content, Expectation, FileCall, FileCommand, Follow, Inquiry, Load, NoLeader,

@@ -327,6 +327,14 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_read_is_written_as_a_line_that_says_the_same(text in almost_a_line()) {
+        if let Ok(Some(statement)) = parse(&text, &Variables::new()) {
+            let written = statement.to_string();
+            prop_assert_eq!(parse(&written, &Variables::new()), Ok(Some(statement)), "{}", written);
+        }
+    }
+
+    #[test]
     fn no_text_makes_the_parser_panic(text in prop_oneof![any::<String>(), almost_a_line()]) {
         let variables = variables();
         if let Err(error) = parse(&text, &variables) {

@@ -98,6 +98,19 @@ impl Scenario {
         scenario
     }
 
+    /// Its steps with their statements, in which stand-ins are in the place of variables.
+    pub(crate) fn statements(&self) -> Vec<(&Step, Statement)> {
+        let mut variables = Variables::new();
+        let mut statements = Vec::new();
+        for step in &self.steps {
+            if let Ok(statement) = step.statement(&variables) {
+                stand_in(&mut variables, &statement, step.number);
+                statements.push((step, statement));
+            }
+        }
+        statements
+    }
+
     /// What it says about the cluster.
     pub(crate) fn settings(&self) -> Vec<Setting> {
         let servers = self.servers.map(Setting::Servers);
@@ -159,6 +172,20 @@ impl Step {
             Ok(None) => Err(mistake(ParseError::new(0..0, "there is no statement on this line"))),
             Err(error) => Err(mistake(error)),
         }
+    }
+}
+
+/// Gives stand-ins to the variables that a statement names. `number` is that of its line.
+fn stand_in(variables: &mut Variables, statement: &Statement, number: usize) {
+    if let Statement::Let { name, binding } = statement {
+        let value = match binding {
+            Binding::Load(_) => Value::File(Uuid::nil()),
+            // Different for each line, so that two variables never look like one server.
+            Binding::Leader | Binding::Follower => {
+                Value::Server(ServerId(u64::MAX - number as u64))
+            }
+        };
+        variables.insert(name.clone(), value);
     }
 }
 
@@ -232,18 +259,10 @@ impl Reader {
                     Some(_) => Err("`snapshots` is set twice"),
                 }
             }
-            Statement::Let { name, binding } => {
-                let value = match binding {
-                    Binding::Load(_) => Value::File(Uuid::nil()),
-                    // Different for each line, so that two variables never look like one server.
-                    Binding::Leader | Binding::Follower => {
-                        Value::Server(ServerId(u64::MAX - number as u64))
-                    }
-                };
-                self.variables.insert(name.clone(), value);
+            statement => {
+                stand_in(&mut self.variables, statement, number);
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 

@@ -88,6 +88,18 @@ pub(crate) trait DiskFiles {
     /// left unsynced first.
     fn read(&self, file: FileId) -> Result<Bytes, DiskError>;
 
+    /// The first `length` bytes of a file, fewer if it is shorter; as durable as [`read`](Self::read)
+    /// makes them.
+    fn read_start(&self, file: FileId, length: usize) -> Result<Bytes, DiskError> {
+        let bytes = self.read(file)?;
+        Ok(bytes.slice(..length.min(bytes.len())))
+    }
+
+    /// How many bytes a file has.
+    fn size(&self, file: FileId) -> Result<u64, DiskError> {
+        Ok(self.read(file)?.len() as u64)
+    }
+
     /// At most `length` bytes of a file from `at` on; fewer if it is shorter.
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError>;
 }

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use super::log::{Front, MemoryLog};
 use super::sandbox::Sizes;
 use super::snapshots::Snapshots;
-use super::{ChunkWrite, DiskSpeed, Durable, Recovered, Snapshot, Storage, StorageError, WriteId};
+use super::{
+    ChunkReader, ChunkWrite, DiskSpeed, Durable, Recovered, Snapshot, Storage, StorageError,
+    WriteId,
+};
 use crate::museum::{Bug, on};
 use crate::raft::{ChunkId, Entries, Index, Persistent, Position, ServerId, Term, Time};
 
@@ -260,6 +263,10 @@ impl Storage for MemoryDisk {
             DiskSpeed::Latency(latency) => Some(began + latency),
             DiskSpeed::Stalled => None,
         }
+    }
+
+    fn chunks(&self) -> Option<Box<dyn ChunkReader>> {
+        Some(Box::new(self.clone()))
     }
 }
 

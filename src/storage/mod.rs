@@ -139,6 +139,31 @@ pub trait Storage {
 
     /// When [`durable`](Storage::durable) has news, if the storage knows the moment beforehand.
     fn deadline(&self) -> Option<Time>;
+
+    /// What others than its server can read its chunks from. Without it, state machines keep all
+    /// that they hold in memory.
+    fn chunks(&self) -> Option<Box<dyn ChunkReader>> {
+        None
+    }
+}
+
+/// Reads the chunks of a storage.
+pub trait ChunkReader {
+    /// As [`Storage::chunk`].
+    fn fetch_chunk(&self, id: &ChunkId) -> Option<Bytes>;
+
+    /// As [`Storage::has_chunk`].
+    fn keeps_chunk(&self, id: &ChunkId) -> bool;
+}
+
+impl<S: Storage> ChunkReader for S {
+    fn fetch_chunk(&self, id: &ChunkId) -> Option<Bytes> {
+        self.chunk(id)
+    }
+
+    fn keeps_chunk(&self, id: &ChunkId) -> bool {
+        self.has_chunk(id)
+    }
 }
 
 /// What a disk kept of a server.
@@ -188,7 +213,7 @@ impl Default for DiskSpeed {
 }
 
 /// A storage that somebody else looks at, too.
-impl<S: Storage> Storage for Rc<RefCell<S>> {
+impl<S: Storage + 'static> Storage for Rc<RefCell<S>> {
     fn load(&self) -> Recovered {
         self.borrow().load()
     }
@@ -251,5 +276,9 @@ impl<S: Storage> Storage for Rc<RefCell<S>> {
 
     fn deadline(&self) -> Option<Time> {
         self.borrow().deadline()
+    }
+
+    fn chunks(&self) -> Option<Box<dyn ChunkReader>> {
+        Some(Box::new(Rc::clone(self)))
     }
 }

@@ -401,5 +401,6 @@ fn harm_of(fault: DiskFault) -> Option<Harm> {
 
 fn open(disk: &SimulatedDisk, identity: Identity) -> Opened {
     let log = SegmentLog::open(disk.clone(), identity, Options::default())?;
+    log.check_content()?;
     Ok(Rc::new(RefCell::new(log)))
 }

@@ -118,7 +118,8 @@ fn a_server_that_does_not_exist_is_named() {
         ];
         for order in orders {
             let error = sandbox.order(order.clone()).await.unwrap_err();
-            assert_eq!(error, OrderError::NoSuchServer { server: ABSENT, count: 5 }, "{order}");
+            let servers = (1..=5).map(ServerId).collect();
+            assert_eq!(error, OrderError::NoSuchServer { server: ABSENT, servers }, "{order}");
             assert_eq!(error.to_string(), "there is no S9: the servers are S1 to S5");
         }
         let refused = sandbox.log(ABSENT, Index(0), Index(1)).await;

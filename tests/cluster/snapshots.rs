@@ -58,6 +58,31 @@ fn logs_are_compacted_and_servers_restart_from_their_snapshots() {
 }
 
 #[test]
+fn content_that_is_not_in_memory_is_read_after_snapshots_and_restarts() {
+    cluster_of(often(), async |sandbox| {
+        let client = journal(sandbox).await;
+        let mut large: Bytes =
+            (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as u8).collect();
+        put(&client, "large", large.clone()).await.unwrap();
+        for round in 0..3_u8 {
+            order(sandbox, Order::Snapshot(jangada::actors::Servers::All)).await;
+            sleep(ms(500)).await;
+            assert!(get(&client, "large").await.unwrap() == large, "after snapshot {round}");
+            if round == 1 {
+                order(sandbox, Order::Crash(jangada::actors::Servers::All)).await;
+                order(sandbox, Order::Recover(jangada::actors::Servers::All)).await;
+                assert!(get(&client, "large").await.unwrap() == large, "after a restart");
+            }
+            let more = Bytes::from(vec![round; 70_000]);
+            client.append("large", 70_000, more.clone(), |_| {}).await.unwrap();
+            large = [large, more].concat().into();
+        }
+        assert!(get(&client, "large").await.unwrap() == large);
+        assert_converges(sandbox, 5).await;
+    });
+}
+
+#[test]
 fn a_server_that_was_down_too_long_is_sent_what_it_lacks_of_the_snapshot() {
     cluster_of(often(), async |sandbox| {
         let first = leader(sandbox).await;

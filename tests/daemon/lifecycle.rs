@@ -115,7 +115,7 @@ fn the_log_can_be_read_by_programs() {
     let (ended, _) = cluster.wait(1);
     assert_eq!(ended.code(), Some(0));
     let log = cluster.log(1);
-    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
     let lines: Vec<_> = lines.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("{log}"));
     let leads = lines.iter().find(|line| line["role"] == "leader").expect("it leads");
     assert!(leads["term"].is_u64() && leads["level"] == "info", "{leads}");

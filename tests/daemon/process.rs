@@ -19,11 +19,31 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Some servers of one cluster, in a folder of their own. Dropped, they are killed.
 pub(crate) struct Cluster {
+    /// Gone before the folder that it is in.
+    small_disk: Option<SmallDisk>,
     folder: TempDir,
     pub(crate) uuid: String,
     tls: bool,
+    /// What every server is started with.
+    flags: &'static [&'static str],
     servers: BTreeMap<u64, Server>,
 }
+
+/// How a cluster is founded.
+#[derive(Clone, Copy)]
+pub(crate) struct Founding {
+    /// How many servers.
+    pub(crate) servers: u64,
+    /// With certificates, or in plain text.
+    pub(crate) tls: bool,
+    /// What every server is started with.
+    pub(crate) flags: &'static [&'static str],
+    /// The server that gets a disk of so many MiB for itself, if whoever runs this may mount one.
+    pub(crate) small_disk: Option<(u64, u64)>,
+}
+
+/// A file system in memory, as long as this lives.
+struct SmallDisk(PathBuf);
 
 struct Server {
     running: Option<Child>,
@@ -66,18 +86,24 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 impl Cluster {
     /// Founds a cluster of so many servers with certificates, and starts them.
     pub(crate) fn start(count: u64) -> Self {
-        Self::found(count, true)
+        Self::found(Founding { servers: count, tls: true, flags: &[], small_disk: None })
     }
 
     /// The same in plain text.
     pub(crate) fn insecure(count: u64) -> Self {
-        Self::found(count, false)
+        Self::found(Founding { servers: count, tls: false, flags: &[], small_disk: None })
     }
 
-    fn found(count: u64, tls: bool) -> Self {
+    /// Founds a cluster, and starts it.
+    pub(crate) fn found(founding: Founding) -> Self {
+        let Founding { servers: count, tls, flags, small_disk } = founding;
         let uuid = uuid::Uuid::new_v4().to_string();
         let folder = tempfile::tempdir().expect("a folder");
-        let mut cluster = Self { folder, uuid, tls, servers: BTreeMap::new() };
+        let (small, servers) = (None, BTreeMap::new());
+        let mut cluster = Self { small_disk: small, folder, uuid, tls, flags, servers };
+        if let Some((id, mebibytes)) = small_disk {
+            cluster.small_disk = SmallDisk::mount(cluster.data(id), mebibytes);
+        }
         cluster.cert(&["ca", cluster.certs().to_str().unwrap(), "--cluster", &cluster.uuid]);
         cluster.cert(&["client", "test", "--dir", cluster.certs().to_str().unwrap()]);
         let voters: Vec<_> = (1..=count).map(|id| id.to_string()).collect();
@@ -94,11 +120,12 @@ impl Cluster {
     }
 
     /// Where the certificates are.
-    fn certs(&self) -> PathBuf {
+    pub(crate) fn certs(&self) -> PathBuf {
         self.folder.path().join("certs")
     }
 
-    fn cert(&self, arguments: &[&str]) {
+    /// Has a certificate made.
+    pub(crate) fn cert(&self, arguments: &[&str]) {
         let (code, _, error) = run(&[&["cert"], arguments].concat());
         assert_eq!((code, error.as_str()), (0, ""));
     }
@@ -130,8 +157,27 @@ impl Cluster {
         self.folder.path().join(format!("{id}.log"))
     }
 
+    /// Takes all room that the small disk has left, or gives it back; false without such a disk.
+    pub(crate) fn fill_small_disk(&self, full: bool) -> bool {
+        let Some(SmallDisk(path)) = &self.small_disk else { return false };
+        let ballast = path.join("ballast");
+        if !full {
+            fs::remove_file(ballast).expect("it can be removed");
+            return true;
+        }
+        let mut file = fs::File::create(ballast).expect("it can be made");
+        while file.write_all(&[0; 1 << 16]).is_ok() {}
+        true
+    }
+
     /// Starts a server, and waits until it serves.
     pub(crate) fn serve(&mut self, id: u64, more: &[&str]) {
+        self.spawn(id, more);
+        self.await_serving(id);
+    }
+
+    /// Begins to start a server.
+    pub(crate) fn spawn(&mut self, id: u64, more: &[&str]) {
         let (listen, http) = match self.servers.get(&id) {
             Some(before) => (before.peers.clone(), before.http.clone()),
             None => ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()),
@@ -145,16 +191,24 @@ impl Cluster {
         }
         let security = if self.tls { &["--tls", certs][..] } else { &["--insecure"] };
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path(id));
-        let mut child = jangada(&["serve", "--id", &number])
+        let child = jangada(&["serve", "--id", &number])
             .args(security)
             .arg("--data")
             .arg(self.data(id))
             .args(["--listen", &listen, "--http", &http, "--peers", &peers.join(",")])
+            .args(self.flags)
             .args(more)
             .stdout(Stdio::piped())
             .stderr(log.expect("a log"))
             .spawn()
             .expect("it starts");
+        self.servers.insert(id, Server { running: Some(child), peers: listen, http });
+    }
+
+    /// Waits until a server serves that begins to start.
+    pub(crate) fn await_serving(&mut self, id: u64) {
+        let child = self.servers.get_mut(&id).and_then(|server| server.running.as_mut());
+        let child = child.expect("it was spawned");
         let mut line = String::new();
         let out = child.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut line).expect("it can be read");
@@ -163,7 +217,13 @@ impl Cluster {
         assert_eq!((&said["event"], &said["id"]), (&"serving".into(), &id.into()));
         let peers = said["peers"].as_str().expect("an address").to_owned();
         let http = said["http"][0].as_str().expect("an address").to_owned();
-        self.servers.insert(id, Server { running: Some(child), peers, http });
+        let server = self.servers.get_mut(&id).expect("it was spawned");
+        (server.peers, server.http) = (peers, http);
+    }
+
+    /// Where a server serves HTTP.
+    pub(crate) fn http(&self, id: u64) -> String {
+        self.servers[&id].http.clone()
     }
 
     /// Where every server listens for others and for native clients.
@@ -186,8 +246,7 @@ impl Cluster {
 
     /// Sends a signal by its name, as in `TERM`.
     pub(crate) fn signal(&self, id: u64, signal: &str) {
-        let child = self.servers[&id].running.as_ref().expect("it runs");
-        let arguments = [format!("-{signal}"), child.id().to_string()];
+        let arguments = [format!("-{signal}"), self.process(id).to_string()];
         let status = Command::new("kill").args(arguments).status().expect("`kill` runs");
         assert!(status.success());
     }
@@ -204,19 +263,53 @@ impl Cluster {
         server.running.take().expect("it runs")
     }
 
+    /// The process of a server.
+    pub(crate) fn process(&self, id: u64) -> u32 {
+        self.servers[&id].running.as_ref().expect("it runs").id()
+    }
+
+    /// A path in the folder that goes with the cluster.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// What a server answers to a GET.
     pub(crate) fn get(&self, id: u64, path: &str) -> Option<(u16, String)> {
-        request(&self.servers[&id].http, "GET", path, "application/json", "")
+        request(&self.servers[&id].http, "GET", path, "application/json", "", PATIENCE)
     }
 
     /// What a server answers to a POST of JSON.
     pub(crate) fn post(&self, id: u64, path: &str, body: &Value) -> Option<(u16, String)> {
-        request(&self.servers[&id].http, "POST", path, "application/json", &body.to_string())
+        request(
+            &self.servers[&id].http,
+            "POST",
+            path,
+            "application/json",
+            &body.to_string(),
+            PATIENCE,
+        )
     }
 
     /// What a server answers to a POST of text.
     pub(crate) fn post_text(&self, id: u64, path: &str, body: &str) -> Option<(u16, String)> {
-        request(&self.servers[&id].http, "POST", path, "text/plain", body)
+        request(&self.servers[&id].http, "POST", path, "text/plain", body, PATIENCE)
+    }
+
+    /// How a server is, if it says so within a moment.
+    pub(crate) fn status_soon(&self, id: u64) -> Option<Value> {
+        let http = &self.servers[&id].http;
+        let moment = Duration::from_millis(200);
+        let (_, body) = request(http, "GET", "/v1/cluster", "application/json", "", moment)?;
+        serde_json::from_str(&body).ok()
+    }
+
+    /// Fails if a server has ended by itself.
+    pub(crate) fn assert_all_run(&mut self) {
+        for id in self.running() {
+            let child = self.servers.get_mut(&id).and_then(|server| server.running.as_mut());
+            let ended = child.expect("it runs").try_wait().expect("a process");
+            assert!(ended.is_none(), "S{id} has ended: {ended:?}");
+        }
     }
 
     /// How a server is.
@@ -252,6 +345,25 @@ impl Drop for Cluster {
     }
 }
 
+impl SmallDisk {
+    /// Not everybody may.
+    fn mount(path: PathBuf, mebibytes: u64) -> Option<Self> {
+        fs::create_dir_all(&path).expect("a folder");
+        let size = format!("size={mebibytes}M,mode=0700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(&path).stderr(Stdio::null());
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whatever may still have it open ends soon.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
 /// One HTTP request, by hand: status and body. `None` if nobody answers.
 fn request(
     address: &str,
@@ -259,9 +371,10 @@ fn request(
     path: &str,
     kind: &str,
     body: &str,
+    patience: Duration,
 ) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

@@ -1,15 +1,16 @@
 //! Membership, disks that were lost, and handing over: rows 31 to 45, 56 and 63, and what the
 //! actix-raft line and its neighbours got wrong of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jangada::raft::{
-    Change, ChangeRefusal, Configuration, Effect, Force, HandoverReason, Index, Input, Message,
-    Options, Persistent, RejoinReply, RequestVote, RoleKind, Round, ServerId, SnapshotMeta, Term,
-    TimeoutNow, VoteRefusal,
+    Change, ChangeRefusal, Configuration, Effect, Force, HandoverReason, Index, Input, Limits,
+    Message, Options, Persistent, RejoinReply, RequestVote, RoleKind, Round, ServerId,
+    SnapshotMeta, Term, TimeoutNow, VoteRefusal,
 };
 
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, Packet};
 use crate::support::node::*;
 
 const S6: ServerId = ServerId(6);
@@ -323,6 +324,47 @@ fn trap_45_a_server_recovers_with_the_entry_on_its_disk() {
         assert!(!recovered(&first), "{first:?}");
         assert!(recovered(&second), "{second:?}");
     }
+}
+
+/// 45: a server that recovers while nobody hears it never says again that it has the entry, if it is
+/// asked for what comes before: it goes on from there all the same.
+#[test]
+fn trap_45_a_server_recovers_unheard() {
+    let limits = Limits { message_entries: 1, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let mut cluster = Cluster::with(3, &options, &BTreeMap::new());
+    cluster.elect(S1);
+    cluster.propose(S1, &["x", "y"]);
+    cluster.deliver_all();
+    cluster.crash(S3);
+    cluster.join(S3);
+    let answers = |packet: &Packet| {
+        packet.from == S3 && matches!(packet.message, Message::AppendEntriesReply(_))
+    };
+    cluster.wake(S1);
+    while cluster.deliver_if(|packet| !answers(packet)) > 0 {}
+    assert_eq!(cluster.status(S1).commit_index, Index(4), "the entry that S3 waits for");
+    // It says that it has nothing, then that it has the first entry, and is sent the others. One of
+    // them is doubled and overtakes; that it does not fit is what S1 hears last.
+    cluster.deliver_if(answers);
+    cluster.deliver_if(|packet| packet.to == S3);
+    cluster.deliver_if(answers);
+    let [.., third, _] = &cluster.network[..] else {
+        panic!("entries 2, 3 and 4 are on their way")
+    };
+    cluster.inject(third.clone());
+    cluster.deliver(cluster.network.len() - 1);
+    let rejection = cluster.network.pop().expect("S3 lacks entry 2");
+    cluster.cut(S3, S1);
+    cluster.run(Duration::from_secs(1));
+    assert!(!cluster.status(S3).recovering && cluster.leader() == Some(S1));
+    cluster.heal();
+    cluster.inject(rejection);
+    cluster.run(milliseconds(500));
+    cluster.crash(S2);
+    cluster.propose(S1, &["z"]);
+    cluster.run(milliseconds(100));
+    assert_eq!(cluster.applied(S1), ["x", "y", "z"]);
 }
 
 /// 45: the entry that it waits for may come as a part of a snapshot.

@@ -32,6 +32,7 @@ use super::network::{Life, Network};
 use super::record::{Alarm, EventKind, Recorder};
 use super::state_machine::StateMachine;
 use super::supervisor::OrderError;
+use crate::blackbox::{BlackBox, Payloads};
 use crate::invariants::{Fact, Stamp};
 use crate::museum::{Bug, on};
 use crate::net::{CallError, Cargo, Consistency, Request};
@@ -87,6 +88,8 @@ pub(crate) struct Server {
     /// When the next wake-up comes, and the task that brings it.
     timer: Option<(Time, JoinHandle<()>)>,
     scratch: Scratch,
+    /// Records what enters the node.
+    black_box: Option<BlackBox>,
     _alarm: Alarm,
 }
 
@@ -104,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) machine: Addr<StateMachine>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) policy: SnapshotPolicy,
+    pub(crate) black_box: Option<BlackBox>,
 }
 
 /// Buffers that are used again and again.
@@ -144,10 +148,20 @@ const GATHERED: u64 = 16;
 /// Most messages that wait for the disk to keep a vote.
 const MAX_OUTBOX: usize = 1024;
 
+impl Source<'_> {
+    fn payloads(&self) -> Payloads<'_> {
+        match self {
+            Source::Nothing | Source::Part(_) => Payloads::None,
+            Source::Message(entries) => Payloads::Entries(entries),
+            Source::Proposals { commands, .. } => Payloads::Commands(commands),
+        }
+    }
+}
+
 impl Server {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { id, node, storage, network, recorder, clock, local, .. } = parts;
-        let Parts { life, mut luck, machine, inbox, policy, .. } = parts;
+        let Parts { life, mut luck, machine, inbox, policy, black_box, .. } = parts;
         life.set_role(node.role(), node.term());
         let handed_over = match on(Bug::LastAppliedSurvives) {
             true => node.last_log_index(),
@@ -185,6 +199,7 @@ impl Server {
             failure: None,
             timer: None,
             scratch: Scratch::default(),
+            black_box,
         }
     }
 
@@ -205,17 +220,27 @@ impl Server {
         let applied = self.life.applied();
         if applied > self.told_applied {
             self.told_applied = applied;
-            let (luck, mut effects) = (&mut self.luck, Vec::new());
+            let (at, luck, mut effects) = (self.local.at(now), &mut self.luck, Vec::new());
             let input = Input::Applied(applied);
-            self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
+            self.node.step(at, input, &mut || luck.next_u64(), &mut effects);
             debug_assert!(effects.is_empty(), "invariant: nothing follows from it at once");
+            if let Some(black_box) = &mut self.black_box {
+                black_box.applied(at, &self.node, |index| self.life.state_at(index));
+            }
         }
     }
 
     fn step_once(&mut self, now: Time, input: Input<'_>, mut source: Source<'_>) {
         let mut effects = std::mem::take(&mut self.scratch.effects);
-        let luck = &mut self.luck;
-        self.node.step(self.local.at(now), input, &mut || luck.next_u64(), &mut effects);
+        let (at, luck) = (self.local.at(now), &mut self.luck);
+        let mut luck = || luck.next_u64();
+        match &mut self.black_box {
+            None => self.node.step(at, input, &mut luck, &mut effects),
+            Some(black_box) => {
+                let payloads = source.payloads();
+                black_box.step(&mut self.node, at, input, &payloads, &mut luck, &mut effects);
+            }
+        }
         for effect in effects.drain(..) {
             if self.failure.is_none() {
                 self.perform(effect, now, &mut source);
@@ -242,7 +267,7 @@ impl Server {
             let news = durable != self.durable;
             if durable.write > self.durable.write {
                 self.durable = durable;
-                self.tell_durable(durable.write);
+                self.tell_durable(durable.write, now);
                 if self.gate.is_some_and(|vote| vote <= durable.write) {
                     self.gate = None;
                     for (to, message) in std::mem::take(&mut self.outbox) {
@@ -272,7 +297,7 @@ impl Server {
         self.storage.sync(now);
         match self.storage.durable(now) {
             Ok(durable) => {
-                self.tell_durable(durable.write);
+                self.tell_durable(durable.write, now);
                 if durable.write < write && !on(Bug::VoteToldBeforeDurable) {
                     self.gate = Some(write);
                 }
@@ -287,12 +312,14 @@ impl Server {
                 let vote = self.storage.save_vote(term, voted_for);
                 let (server, write) = (self.id, vote.0);
                 self.recorder.tell(&Fact::WroteVote { server, write, term, voted_for });
+                self.note_write(vote);
                 self.save(vote, now);
             }
             Effect::SaveRecovered => {
                 let write = self.storage.save_recovered();
                 let server = self.id;
                 self.recorder.tell(&Fact::WroteRecovered { server, write: write.0 });
+                self.note_write(write);
                 self.recorder.record(EventKind::Recovered { server });
                 self.save(write, now);
             }
@@ -401,13 +428,14 @@ impl Server {
     fn append(&mut self, first: Index, entries: Entries) {
         self.wrote = true;
         if !self.recorder.monitors() {
-            self.storage.append(first, entries);
-            return;
+            let write = self.storage.append(first, entries);
+            return self.note_write(write);
         }
         let stamps: SmallVec<[Stamp; 4]> = entries.iter().map(Stamp::of).collect();
         let configurations: SmallVec<[_; 1]> = configurations(first, &entries).collect();
-        let write = self.storage.append(first, entries).0;
-        let (server, entries) = (self.id, &stamps);
+        let write = self.storage.append(first, entries);
+        self.note_write(write);
+        let (server, write, entries) = (self.id, write.0, &stamps);
         self.recorder.tell(&Fact::WroteEntries { server, write, first, entries });
         for (at, configuration) in configurations {
             let configuration = &configuration;
@@ -422,8 +450,18 @@ impl Server {
         answer(reply, Err(CallError::Refused(refusal)));
     }
 
-    fn tell_durable(&self, write: WriteId) {
+    fn tell_durable(&mut self, write: WriteId, now: Time) {
         self.recorder.tell(&Fact::Durable { server: self.id, write: write.0 });
+        if let Some(black_box) = &mut self.black_box {
+            black_box.synced(self.local.at(now), &self.node, write.0);
+        }
+    }
+
+    /// The node has had something written.
+    fn note_write(&mut self, write: WriteId) {
+        if let Some(black_box) = &mut self.black_box {
+            black_box.wrote(write.0);
+        }
     }
 
     fn tell_holds(&self, what: &'static str, count: usize, limit: usize) {

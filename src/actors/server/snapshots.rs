@@ -197,10 +197,9 @@ impl Server {
         self.snapshots.saved(snapshot);
         let (server, last_included) = (self.id, meta.last_included);
         self.recorder.record(EventKind::Snapshotted { server, last_included });
-        // Whoever follows the changes may be a snapshot behind.
-        if let Some(before) = &self.snapshots.before {
-            self.machine.do_send(Picture::Outdated(before.meta.last_included.index));
-        }
+        let before = self.snapshots.before.as_ref();
+        let outdated = before.map(|before| before.meta.last_included.index);
+        self.machine.do_send(Picture::Saved { outdated });
         self.step_once(now, Input::Snapshotted(&meta), Source::Nothing);
     }
 
@@ -252,9 +251,10 @@ impl Server {
     pub(super) fn install(&mut self, meta: &SnapshotMeta) {
         let Some(fetching) = self.snapshots.fetching.take() else { return };
         let Some(snapshot) = fetching.fetch.complete() else { return };
-        let write = self.storage.save_snapshot(snapshot.clone(), false).0;
+        let write = self.storage.save_snapshot(snapshot.clone(), false);
+        self.note_write(write);
         self.wrote = true;
-        let (server, last_included) = (self.id, meta.last_included);
+        let (server, write, last_included) = (self.id, write.0, meta.last_included);
         let configuration = (meta.configured_at, &meta.configuration);
         self.recorder.tell(&Fact::WroteSnapshot { server, write, last_included, configuration });
         let chunks = fetching.fetch.counts();
@@ -320,11 +320,15 @@ impl Server {
                     taking.all = true;
                     return;
                 };
-                let size = bytes.len();
-                let write = self.storage.put_chunk(id, bytes);
                 taking.chunks.push(id);
-                taking.unsynced.push_back((write, size));
-                self.wrote = true;
+                if let Some(bytes) = bytes {
+                    let size = bytes.len();
+                    let write = self.storage.put_chunk(id, bytes);
+                    taking.unsynced.push_back((write, size));
+                    self.wrote = true;
+                } else if !self.storage.has_chunk(&id) {
+                    self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None });
+                }
             }
             Developed::Hungry => self.feed(),
             Developed::Restored => {
@@ -332,6 +336,9 @@ impl Server {
                 self.hand_over();
             }
             Developed::Inedible(reason) => self.failure = Some(StorageError::Snapshot(reason)),
+            Developed::Lost(chunk) => {
+                self.failure = Some(StorageError::ChunkLost { chunk, unreadable: None });
+            }
         }
     }
 
@@ -342,7 +349,7 @@ impl Server {
         restoring.next += 1;
         let Some(id) = id else { return self.machine.do_send(Picture::Feed(None)) };
         match self.storage.chunk(&id) {
-            Some(bytes) => self.machine.do_send(Picture::Feed(Some(bytes))),
+            Some(bytes) => self.machine.do_send(Picture::Feed(Some((id, bytes)))),
             None => self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None }),
         }
     }

@@ -62,6 +62,7 @@ fn start(hub: &Arc<Hub>, id: ServerId, founding: &Persistent) -> Standalone {
         storage: Box::new(MemoryDisk::new(founding)),
         machine: Rc::new(|| Box::new(FileStore::default())),
         meter: None,
+        black_box: None,
     });
     hub.0.lock().unwrap().insert(id, server.door());
     server.connect(Arc::new(Wire { from: id, hub: hub.clone() }));

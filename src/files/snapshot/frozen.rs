@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::super::content::Piece;
 use super::super::execute::Files;
 use super::super::file::{ContentHash, File};
 use super::super::keys::{self, Keys};
@@ -48,6 +49,10 @@ pub struct Frozen {
     owed: VecDeque<Pieces>,
     /// How many pieces of the first of them were.
     paid: usize,
+    /// The pieces that were handed out with their bytes, but for those ahead of a gap.
+    given: Vec<Weak<Piece>>,
+    /// Whether they are kept where the store can read them.
+    shelved: bool,
     end: Record<'static>,
 }
 
@@ -77,12 +82,17 @@ struct Block {
 }
 
 impl Pieces {
-    fn get(&self, number: usize) -> Option<(ContentHash, Bytes)> {
-        let piece = match self {
-            Self::File(file) => file.content().piece(number),
-            Self::Upload(upload) => upload.piece(number),
-        }?;
-        Some((piece.hash(), piece.bytes().clone()))
+    /// The piece of this number, and whether it is ahead of a gap.
+    fn get(&self, number: usize) -> Option<(&Arc<Piece>, bool)> {
+        let content = match self {
+            Self::File(file) => file.content(),
+            Self::Upload(upload) => upload.content(),
+        };
+        match (content.piece(number), self) {
+            (Some(piece), _) => Some((piece, false)),
+            (None, Self::Upload(upload)) => upload.piece(number).map(|piece| (piece, true)),
+            (None, Self::File(_)) => None,
+        }
     }
 }
 
@@ -109,7 +119,7 @@ impl Block {
 
 impl Frozen {
     pub(in super::super) fn new(files: &Files, sessions: &Sessions, keys: &Keys) -> Self {
-        let Files { catalogue, uploads, .. } = files;
+        let Files { catalogue, uploads, shelf, .. } = files;
         let sessions =
             if on(Bug::SnapshotWithoutSessions) { Sessions::default() } else { sessions.clone() };
         let uploads =
@@ -133,13 +143,16 @@ impl Frozen {
             kept: BTreeMap::new(),
             owed: VecDeque::new(),
             paid: 0,
+            given: Vec::new(),
+            shelved: shelf.has_any(),
             end,
         }
     }
 
-    /// The next chunk, at most 1 MiB, and the blake3 hash of its bytes; `None` behind the last.
-    /// Content is shared, not copied, and is hashed only if no snapshot did it before.
-    pub fn next_chunk(&mut self) -> Option<(ContentHash, Bytes)> {
+    /// The blake3 hash of the bytes of the next chunk, and these, at most 1 MiB; `None` behind the
+    /// last chunk. Content is shared, not copied, and is hashed only if no snapshot did it before.
+    /// There are no bytes with a piece that was [let go](Self::let_go): the chunk store has it.
+    pub fn next_chunk(&mut self) -> Option<(ContentHash, Option<Bytes>)> {
         if let Some(piece) = self.next_piece() {
             return Some(piece);
         }
@@ -162,16 +175,28 @@ impl Frozen {
             }
             if !block.bytes.is_empty() {
                 let bytes = Bytes::from(block.bytes);
-                return Some((blake3::hash(&bytes).into(), bytes));
+                return Some((blake3::hash(&bytes).into(), Some(bytes)));
             }
         }
     }
 
-    fn next_piece(&mut self) -> Option<(ContentHash, Bytes)> {
+    /// The snapshot is durable, and the chunk store of the live store has all its chunks: content
+    /// that was handed out goes from memory, wherever it is still in use, and is read from there.
+    pub fn let_go(self) {
+        if self.shelved {
+            self.given.iter().filter_map(Weak::upgrade).for_each(|piece| piece.let_go());
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<(ContentHash, Option<Bytes>)> {
         loop {
-            if let Some(piece) = self.owed.front()?.get(self.paid) {
+            if let Some((piece, ahead)) = self.owed.front()?.get(self.paid) {
                 self.paid += 1;
-                return Some(piece);
+                let bytes = piece.bytes();
+                if bytes.is_some() && !ahead {
+                    self.given.push(Arc::downgrade(piece));
+                }
+                return Some((piece.hash(), bytes));
             }
             self.owed.pop_front();
             self.paid = 0;

@@ -16,6 +16,8 @@
 //! hashes: each piece is hashed when its turn comes, once in its life.
 
 mod frozen;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod record;
 mod restore;
 
@@ -23,4 +25,6 @@ mod restore;
 mod tests;
 
 pub use frozen::Frozen;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzzing::snapshot;
 pub use restore::{Restore, RestoreError};

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::super::command::Key;
 use super::super::content::{Content, TAIL_BYTES};
 use super::super::execute::Files;
-use super::super::file::File;
+use super::super::file::{ContentHash, File};
 use super::super::keys::Keys;
 use super::super::limits::{HistoryLimits, Limits};
 use super::super::name::FileName;
 use super::super::session::{Session, Sessions};
+use super::super::shelf::Shelf;
 use super::super::store::{FileStore, state_hash};
 use super::super::upload::{self as uploads, Base, Upload};
 use super::record::{MAGIC, MAX_CHUNK, Parts, Record, VERSION};
@@ -131,27 +132,27 @@ impl Awaited {
         if as_announced { Ok(true) } else { Err("its content is not what was announced") }
     }
 
-    fn take(&mut self, piece: &Bytes) -> Result<(), Fault> {
+    fn take(&mut self, id: ContentHash, piece: &Bytes, shelf: &Shelf) -> Result<(), Fault> {
         let complete = self.complete()?;
         match &mut self.whose {
-            Whose::File { content, .. } => content.restore_piece(piece.clone()),
+            Whose::File { content, .. } => content.restore_piece(id, piece.clone(), shelf),
             Whose::Upload { upload, ahead, .. } if complete => {
                 let offset = ahead.pop_front().ok_or("nothing more was announced")?;
                 let end = offset.checked_add(piece.len() as u64);
                 end.ok_or("it lies beyond the end of what can be")?;
                 upload.restore_ahead(offset, piece);
             }
-            Whose::Upload { upload, .. } => upload.restore_piece(piece.clone()),
+            Whose::Upload { upload, .. } => upload.restore_piece(id, piece.clone(), shelf),
         }
         Ok(())
     }
 }
 
 impl Restore {
-    pub(in super::super) fn new(limits: Limits, history: HistoryLimits) -> Self {
+    pub(in super::super) fn new(limits: Limits, history: HistoryLimits, shelf: Shelf) -> Self {
         Self {
             history,
-            files: Files { limits, ..Files::default() },
+            files: Files { limits, shelf, ..Files::default() },
             sessions: Sessions::default(),
             keys: Keys::default(),
             chunks: 0,
@@ -161,12 +162,13 @@ impl Restore {
         }
     }
 
-    /// Takes the next chunk, which stays in memory if it is a piece of content. Costs as much as
+    /// Takes the next chunk, whose bytes hash to this name. If it is a piece of content, it stays in
+    /// memory unless the store has a chunk store, which then has the chunk. Costs as much as
     /// hashing it.
     ///
     /// # Errors
     /// It cannot be the next chunk of a snapshot.
-    pub fn feed(&mut self, chunk: &Bytes) -> Result<(), RestoreError> {
+    pub fn feed(&mut self, id: ContentHash, chunk: &Bytes) -> Result<(), RestoreError> {
         self.chunks += 1;
         let number = self.chunks;
         let bad = |reason| RestoreError::BadChunk { number, reason };
@@ -174,7 +176,7 @@ impl Restore {
             return Err(bad("no chunk has this length"));
         }
         if let Some(awaited) = self.awaited.front_mut() {
-            awaited.take(chunk).map_err(bad)?;
+            awaited.take(id, chunk, &self.files.shelf).map_err(bad)?;
             return self.settle().map_err(bad);
         }
         let mut rest = &chunk[..];

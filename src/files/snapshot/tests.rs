@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::testing::{Bench, cases, create, uuid};
+use super::super::testing::{Bench, Keeper, cases, create, uuid};
 use super::super::{
     Answer, Command, ContentHash, FileStore, Limits, MAX_DATA, Query, Request, close_session,
     open_session,
@@ -15,16 +15,21 @@ use super::*;
 
 fn chunks(mut frozen: Frozen) -> Vec<(ContentHash, Bytes)> {
     let mut chunks = Vec::new();
-    while let Some(chunk) = frozen.next_chunk() {
+    while let Some(chunk) = next_chunk(&mut frozen) {
         chunks.push(chunk);
     }
     chunks
 }
 
+/// The next chunk of a store that lets go of nothing.
+fn next_chunk(frozen: &mut Frozen) -> Option<(ContentHash, Bytes)> {
+    frozen.next_chunk().map(|(id, bytes)| (id, bytes.unwrap()))
+}
+
 fn restored(limits: Limits, chunks: &[(ContentHash, Bytes)], index: u64) -> FileStore {
     let mut restore = FileStore::new(limits).restore();
-    for (_, chunk) in chunks {
-        restore.feed(chunk).unwrap();
+    for (id, chunk) in chunks {
+        restore.feed(*id, chunk).unwrap();
     }
     restore.finish(index).unwrap()
 }
@@ -33,7 +38,7 @@ fn restored(limits: Limits, chunks: &[(ContentHash, Bytes)], index: u64) -> File
 fn outcome<'a>(chunks: impl IntoIterator<Item = &'a Bytes>) -> Result<FileStore, RestoreError> {
     let mut restore = FileStore::default().restore();
     for chunk in chunks {
-        restore.feed(chunk)?;
+        restore.feed(blake3::hash(chunk).into(), chunk)?;
     }
     restore.finish(100)
 }
@@ -105,7 +110,7 @@ fn what_is_applied_later_is_not_in_the_snapshot() {
     let mut bench = full();
     let before = chunks(bench.store.freeze());
     let mut frozen = bench.store.freeze();
-    let mut taken = vec![frozen.next_chunk().unwrap()];
+    let mut taken = vec![next_chunk(&mut frozen).unwrap()];
     for step in 0.. {
         bench.append("large", b"more").unwrap();
         bench.append("small", &pattern(20_000, step)).unwrap();
@@ -115,7 +120,7 @@ fn what_is_applied_later_is_not_in_the_snapshot() {
             bench.run(Command::Delete { file: "empty".into() }, b"").unwrap();
             bench.open();
         }
-        match frozen.next_chunk() {
+        match next_chunk(&mut frozen) {
             Some(chunk) => taken.push(chunk),
             None => break,
         }
@@ -401,6 +406,35 @@ proptest! {
         prop_assert_eq!(chunks(copy.freeze()), chunks(live.freeze()));
         let changes = Query::Changes { after: at as u64, limit: 1000 }.encode();
         prop_assert_eq!(copy.query(&changes), live.query(&changes));
+    }
+
+    /// Snapshots are taken, content is let go, and servers start again: nobody can tell.
+    #[test]
+    fn a_store_that_lets_go_cannot_be_told_from_one_that_keeps(
+        steps in prop::collection::vec(step(), 1..120),
+        taken in prop::collection::btree_set(0..120_usize, 0..6),
+        restored in prop::collection::btree_set(0..120_usize, 0..3),
+    ) {
+        let limits = || Limits { sessions: SESSIONS, unacknowledged: 6, ..Limits::default() };
+        let (mut one, mut other) = (FileStore::new(limits()), FileStore::new(limits()));
+        let keeper = Keeper::default();
+        other.keep_content_in(Box::new(keeper.clone()));
+        for (index, payload) in (1..).zip(&log(&steps)) {
+            prop_assert_eq!(one.apply(index, payload), other.apply(index, payload));
+            let (take, restore) = (index as usize, restored.contains(&(index as usize)));
+            if restore || taken.contains(&take) {
+                keeper.take(&other);
+            }
+            if restore {
+                other = keeper.restored(&other, index);
+            }
+            for file in 0..4 {
+                let file = format!("dir/{file}");
+                let fetch = Query::Fetch { file, offset: index * 100, limit: 40_000 }.encode();
+                prop_assert_eq!(one.query(&fetch), other.query(&fetch));
+            }
+        }
+        prop_assert_eq!((one.state_hash(), one.digest()), (other.state_hash(), other.digest()));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Run {
     }
 
     fn restore(&mut self, server: ServerId, index: u64, digest: u8) {
-        self.tell(Fact::Restored { server, index: Index(index), digest: [digest; 32] });
+        self.tell(Fact::Restored { server, index: Index(index), digest: Some([digest; 32]) });
     }
 
     fn sync(&mut self, server: ServerId) {

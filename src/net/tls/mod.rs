@@ -20,8 +20,10 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{
-    NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
+    WebPkiClientVerifier,
 };
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -49,7 +51,13 @@ struct Current {
     connector: TlsConnector,
     /// A client that has no certificate takes no connections.
     acceptor: Option<TlsAcceptor>,
+    /// Its own certificate.
+    own: Option<Arc<CertifiedKey>>,
 }
+
+/// Whoever asks is shown the certificate that was read last.
+#[derive(Debug)]
+struct Latest(Arc<Tls>);
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +129,16 @@ impl Tls {
         Ok(())
     }
 
+    /// Serves HTTPS to whoever believes the authority, with the same certificate. Clients need none.
+    pub fn https(self: &Arc<Self>) -> ServerConfig {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        builder
+            .with_safe_default_protocol_versions()
+            .expect("invariant: ring has the suites of TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Latest(self.clone())))
+    }
+
     fn current(&self) -> Arc<Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -169,7 +187,7 @@ impl Current {
             .with_root_certificates(roots.clone());
         let Some(own) = own else {
             let connector = connector(client.with_no_client_auth());
-            return Ok(Self { connector, acceptor: None });
+            return Ok(Self { connector, acceptor: None, own: None });
         };
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
             .allow_unauthenticated()
@@ -180,6 +198,7 @@ impl Current {
         let Own { path, certificates, key } = own;
         let unfit = |error| TlsError::Unfit { path: path.clone(), error };
         let client = client.with_client_auth_cert(certificates.clone(), key.clone_key());
+        let pair = CertifiedKey::from_der(certificates.clone(), key.clone_key(), &provider);
         let mut server = only_tls13(ServerConfig::builder_with_provider, &provider)
             .with_client_cert_verifier(verifier)
             .with_single_cert(certificates, key)
@@ -189,7 +208,14 @@ impl Current {
         Ok(Self {
             connector: connector(client.map_err(unfit)?),
             acceptor: Some(TlsAcceptor::from(Arc::new(server))),
+            own: Some(Arc::new(pair.map_err(unfit)?)),
         })
+    }
+}
+
+impl ResolvesServerCert for Latest {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.current().own.clone()
     }
 }
 

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Runner;
 use super::call::Caller;
 use super::failure::Failure;
+use super::{Runner, World};
 use crate::actors::{Clock, Consistency};
 use crate::files::{CHUNK_BYTES, Command};
 use crate::invariants::Operation;
@@ -40,16 +40,16 @@ struct Visitor {
     reading: Consistency,
 }
 
-impl Runner {
+impl<W: World> Runner<W> {
     /// Starts clients in the background.
     pub(super) fn start_clients(&mut self, clients: &Clients) -> Result<(), Failure> {
-        let (clock, servers) = (self.sandbox.clock(), self.founders);
+        let (clock, servers) = (self.world.clock(), self.founders);
         for _ in 0..clients.count {
             let number = self.jobs.begin()?;
-            let client = self.sandbox.client();
+            let client = self.world.client();
             client.set_patience(PATIENCE);
             client.repeat_itself();
-            let mut luck = ChaCha8Rng::seed_from_u64(!self.sandbox.seed());
+            let mut luck = ChaCha8Rng::seed_from_u64(!self.world.seed());
             luck.set_stream(number);
             let visitor = Visitor {
                 caller: Caller { client, number, ..self.caller(None)? },

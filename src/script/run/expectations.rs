@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Runner;
 use super::call::Seen;
 use super::failure::{Failure, Unmet};
 use super::host::{HostError, Input};
+use super::{Runner, World};
 use crate::actors::{
     ClientError, ClusterStatus, Consistency, LogLine, Membership, ServerStatus, Servers, Source,
 };
@@ -25,11 +25,11 @@ const LINEARIZABLE: Consistency = Consistency::Linearizable;
 /// What was there, if it is not what was expected.
 type Look = Result<Result<(), String>, Failure>;
 
-impl Runner {
+impl<W: World> Runner<W> {
     /// Fails unless the expectation holds, or comes to hold in time.
     pub(super) async fn expect(&self, expectation: &Expectation) -> Result<(), Failure> {
         let unmet = |found| {
-            let events = self.sandbox.events().latest(SHOWN_EVENTS);
+            let events = self.world.events().latest(SHOWN_EVENTS);
             Failure::Unmet(Unmet { expected: expectation.to_string(), found, events })
         };
         self.look(expectation).await?.map_err(unmet)
@@ -126,7 +126,7 @@ impl Runner {
                 Err(violation) => Ok(Err(violation.to_string())),
             },
             Expectation::Progress { within } => {
-                let client = self.sandbox.client();
+                let client = self.world.client();
                 client.set_patience(*within);
                 Ok(client.touch().await.map_err(|error| error.to_string()))
             }
@@ -169,12 +169,12 @@ impl Runner {
     }
 
     fn meant(&self, servers: &Servers) -> Result<Vec<ServerId>, String> {
-        self.sandbox.resolve(servers).map_err(|error| error.to_string())
+        self.world.resolve(servers).map_err(|error| error.to_string())
     }
 
     /// Looks again and again until it is as expected or the time is over.
     async fn until(&self, within: Duration, mut look: impl AsyncFnMut() -> Look) -> Look {
-        let clock = self.sandbox.clock();
+        let clock = self.world.clock();
         let deadline = clock.now() + within;
         loop {
             let found = look().await?;
@@ -191,14 +191,14 @@ impl Runner {
         within: Duration,
         holds: impl Fn(&ClusterStatus) -> Result<(), String>,
     ) -> Look {
-        self.until(within, async || Ok(holds(&self.sandbox.status().await?))).await
+        self.until(within, async || Ok(holds(&self.world.status().await?))).await
     }
 
     async fn no_leader_for(&self, time: Duration) -> Look {
-        let clock = self.sandbox.clock();
+        let clock = self.world.clock();
         let began = clock.now();
         loop {
-            let status = self.sandbox.status().await?;
+            let status = self.world.status().await?;
             let passed = status.at.since(began);
             if let Err(found) = leaderless(&status) {
                 let seconds = passed.as_secs_f64();
@@ -212,8 +212,8 @@ impl Runner {
     }
 
     async fn files_equal(&self) -> Look {
-        let status = self.sandbox.status().await?;
-        let mut states = self.sandbox.states().await?;
+        let status = self.world.status().await?;
+        let mut states = self.world.states().await?;
         states.retain(|(id, ..)| status.server(*id).is_some_and(ServerStatus::is_up));
         states.retain(|(id, ..)| status.membership(*id) != Membership::Outsider);
         if states.iter().all(|state| state.2 == states[0].2) {
@@ -227,7 +227,7 @@ impl Runner {
     }
 
     async fn logs_equal(&self) -> Look {
-        let status = self.sandbox.status().await?;
+        let status = self.world.status().await?;
         let up = status.servers.iter().filter(|server| server.is_up());
         let members = up.filter(|server| status.membership(server.id) != Membership::Outsider);
         let up: Vec<_> = members.collect();
@@ -246,10 +246,10 @@ impl Runner {
         let base = up.iter().filter_map(|server| server.raft.as_ref()).map(|raft| raft.log_base);
         let mut after = base.max().unwrap_or_default();
         while after < last {
-            let page = self.sandbox.log(first.id, after, last).await?;
+            let page = self.world.log(first.id, after, last).await?;
             let Some(end) = page.last().map(|line| line.index) else { break };
             for server in others {
-                let other = self.sandbox.log(server.id, after, end).await?;
+                let other = self.world.log(server.id, after, end).await?;
                 if let Some(place) = (0..page.len()).find(|&it| page.get(it) != other.get(it)) {
                     let (one, other) = (entry(page.get(place)), entry(other.get(place)));
                     let found = format!("{} has {one}, {} has {other}", first.id, server.id);

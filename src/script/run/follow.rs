@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Runner;
 use super::failure::Failure;
+use super::{Runner, World};
 use crate::actors::{ClientError, ClockKind};
 use crate::files::{Answer, Change, ChangeKind, MAX_PAGE, Query, Size};
 use crate::script::Follow;
@@ -11,7 +11,7 @@ use crate::script::Follow;
 /// The time between two questions for what is new.
 const POLL: Duration = Duration::from_millis(20);
 
-impl Runner {
+impl<W: World> Runner<W> {
     /// Shows the changes until the time is over. Who answers may change meanwhile, and nobody may
     /// for a while: what was shown is known by its index, so that nothing is left out and nothing
     /// comes twice.
@@ -20,7 +20,7 @@ impl Runner {
             let message = "say for how long: `watch files for 5s`; in virtual time nobody ends it";
             return Err(Failure::Other(message.to_owned()));
         }
-        let clock = self.sandbox.clock();
+        let clock = self.world.clock();
         let until = follow.time.map(|time| clock.now() + time);
         // What comes after the changes that are shown already.
         let mut after = follow.from.map(|from| from.0.saturating_sub(1));

@@ -1,4 +1,4 @@
-//! Carries statements out on a sandbox.
+//! Carries statements out on a cluster.
 //!
 //! Paths of the host in a scenario are relative to the directory that holds it; at the prompt, to
 //! the current one. A command that was refused fails its statement, unless `expect refused` asked
@@ -19,6 +19,7 @@ mod references;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use failure::{Failure, Unmet};
 pub use host::HostError;
 pub use plain::Plain;
 pub use screen::{Progress, Screen};
+pub use world::World;
 
 use self::call::Caller;
 pub(crate) use self::calls::CallTally;
@@ -50,9 +52,9 @@ use crate::invariants::History;
 use crate::raft::{Index, ServerId, Time};
 use crate::storage::DiskKind;
 
-/// Carries statements out, one after the other, on one sandbox.
-pub struct Runner {
-    sandbox: Rc<Sandbox>,
+/// Carries statements out, one after the other, on one cluster.
+pub struct Runner<W = Sandbox> {
+    world: Rc<W>,
     screen: Rc<dyn Screen>,
     clock_kind: ClockKind,
     /// The session of all file commands.
@@ -103,12 +105,23 @@ impl Runner {
         screen: Rc<dyn Screen>,
         clock_kind: ClockKind,
     ) -> Self {
-        let sandbox = sandbox.into();
-        let servers = sandbox.resolve(&Servers::All).map_or(0, |servers| servers.len());
+        Self::on(sandbox.into(), screen, clock_kind)
+    }
+
+    /// The sandbox.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.world
+    }
+}
+
+impl<W: World> Runner<W> {
+    /// A runner on this cluster. `clock_kind` is what [`run`](crate::actors::run) was given.
+    pub fn on(world: Rc<W>, screen: Rc<dyn Screen>, clock_kind: ClockKind) -> Self {
+        let servers = world.resolve(&Servers::All).map_or(0, |servers| servers.len());
         Self {
-            client: sandbox.client(),
+            client: world.client(),
             founders: servers as u64,
-            sandbox,
+            world,
             screen,
             clock_kind,
             variables: Variables::new(),
@@ -126,7 +139,7 @@ impl Runner {
     /// one carries something out. Its variables are those of now.
     pub(crate) fn twin(&self) -> Self {
         Self {
-            sandbox: self.sandbox.clone(),
+            world: self.world.clone(),
             screen: self.screen.clone(),
             clock_kind: self.clock_kind,
             client: self.client.clone(),
@@ -169,11 +182,6 @@ impl Runner {
         self.calls.borrow().known_files()
     }
 
-    /// The sandbox.
-    pub fn sandbox(&self) -> &Sandbox {
-        &self.sandbox
-    }
-
     /// What came of the clients' calls so far.
     pub(crate) fn tally_calls(&self) -> CallTally {
         self.calls.borrow().tally()
@@ -190,9 +198,14 @@ impl Runner {
         self.calls.borrow().history().0
     }
 
-    /// Ends the sandbox in good order.
+    /// The cluster.
+    pub fn world(&self) -> &W {
+        &self.world
+    }
+
+    /// Ends the cluster in good order.
     pub async fn end(self) {
-        self.sandbox.end().await;
+        self.world.end().await;
     }
 
     /// Carries out one line as it was typed; a blank one does nothing. The future may be dropped
@@ -251,7 +264,8 @@ impl Runner {
     /// If it could not be carried out, if what it expects does not hold, or, before all else and
     /// once, if something that must always hold was seen not to ([`Failure::Violated`]).
     pub async fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
-        let (began, leader) = (self.sandbox.clock().now(), self.sandbox.leader());
+        self.world.look().await;
+        let (began, leader) = (self.world.clock().now(), self.world.leader());
         // In another run a file has the same name, but another uuid.
         let mut portable = statement.clone();
         each_reference(&mut portable, &mut |reference| match reference {
@@ -264,18 +278,18 @@ impl Runner {
         let done = self.carry_out(statement, &fate).await;
         if let Some(statement) = recorded(portable, &done, &fate) {
             let recording = &mut *self.recording.borrow_mut();
-            recording.add(statement, leader, began, fate, self.sandbox.clock().now());
+            recording.add(statement, leader, began, fate, self.world.clock().now());
         }
         self.look_for_violation().and(done)
     }
 
     /// Fails once if something that must always hold was seen not to.
     fn look_for_violation(&mut self) -> Result<(), Failure> {
-        let Some(violation) = self.sandbox.violation().filter(|_| !self.told_violation) else {
+        let Some(violation) = self.world.violation().filter(|_| !self.told_violation) else {
             return Ok(());
         };
         self.told_violation = true;
-        let mut events = self.sandbox.events().latest(usize::MAX);
+        let mut events = self.world.events().latest(usize::MAX);
         let seen = |event: &Event| matches!(event.kind, EventKind::Violated(_));
         events.truncate(events.iter().position(seen).unwrap_or(events.len()));
         let skip = events.len().saturating_sub(SHOWN_EVENTS);
@@ -288,12 +302,12 @@ impl Runner {
         fate: &Rc<Cell<Fate>>,
     ) -> Result<Flow, Failure> {
         match statement {
-            Statement::Order(order) => self.sandbox.order(order.clone()).await?,
+            Statement::Order(order) => self.world.order(order.clone()).await?,
             Statement::BothWays { there, back } => {
-                self.sandbox.order(there.clone()).await?;
-                self.sandbox.order(back.clone()).await?;
+                self.world.order(there.clone()).await?;
+                self.world.order(back.clone()).await?;
             }
-            Statement::Try(order) => match self.sandbox.order(order.clone()).await {
+            Statement::Try(order) => match self.world.order(order.clone()).await {
                 Ok(()) | Err(OrderError::Ended) => {}
                 Err(refused) => self.screen.confirm(&format!("not done: {refused}")),
             },
@@ -313,12 +327,12 @@ impl Runner {
                 }
             }
             Statement::Submit(path) => self.submit(path).await?,
-            Statement::Status => self.screen.status(&self.sandbox.status().await?),
-            Statement::Members => self.screen.members(&self.sandbox.status().await?),
+            Statement::Status => self.screen.status(&self.world.status().await?),
+            Statement::Members => self.screen.members(&self.world.status().await?),
             Statement::Log(servers) => self.show_logs(servers).await?,
             Statement::Events(count) => {
                 let count = count.unwrap_or(SHOWN_EVENTS);
-                self.screen.events(&self.sandbox.events().latest(count));
+                self.screen.events(&self.world.events().latest(count));
             }
             Statement::Watch => {
                 let now = if self.screen.watch() { "on" } else { "off" };
@@ -345,7 +359,7 @@ impl Runner {
                     "`{inquiry}` is asked at a prompt; of a scenario, `jangada why` asks it"
                 )));
             }
-            Statement::Wait(Wait::Time(time)) => self.sandbox.clock().sleep(*time).await,
+            Statement::Wait(Wait::Time(time)) => self.world.clock().sleep(*time).await,
             Statement::Wait(Wait::Leader(within)) => self.wait_leader(*within).await?,
             Statement::Wait(Wait::Members { voters, within }) => {
                 self.wait_members(voters, *within).await?;
@@ -376,12 +390,12 @@ impl Runner {
                 Ok(Value::File(file.uuid))
             }
             Binding::Leader => {
-                let leader = self.sandbox.leader().ok_or(OrderError::NoLeader)?;
+                let leader = self.world.leader().ok_or(OrderError::NoLeader)?;
                 Ok(Value::Server(leader))
             }
             Binding::Follower => {
-                let status = self.sandbox.status().await?;
-                let leader = self.sandbox.leader();
+                let status = self.world.status().await?;
+                let leader = self.world.leader();
                 let follower = status.servers.iter().find(|it| it.is_up() && Some(it.id) != leader);
                 let none = || Failure::Other("no follower is up; `recover` some server".to_owned());
                 Ok(Value::Server(follower.ok_or_else(none)?.id))
@@ -394,14 +408,14 @@ impl Runner {
         let server = match at {
             None => None,
             Some(OneServer::Number(server)) => {
-                self.sandbox.resolve(&Servers::Only(vec![server]))?;
+                self.world.resolve(&Servers::Only(vec![server]))?;
                 Some(server)
             }
-            Some(OneServer::Leader) => Some(self.sandbox.leader().ok_or(OrderError::NoLeader)?),
+            Some(OneServer::Leader) => Some(self.world.leader().ok_or(OrderError::NoLeader)?),
         };
         Ok(Caller {
             client: server.map_or_else(|| self.client.clone(), |server| self.client.at(server)),
-            clock: self.sandbox.clock(),
+            clock: self.world.clock(),
             clock_kind: self.clock_kind,
             screen: self.screen.clone(),
             calls: self.calls.clone(),
@@ -422,11 +436,11 @@ impl Runner {
     }
 
     async fn wait_leader(&self, within: Option<Duration>) -> Result<(), Failure> {
-        let clock = self.sandbox.clock();
+        let clock = self.world.clock();
         let within = within.unwrap_or(LEADER_PATIENCE);
         let deadline = clock.now() + within;
         loop {
-            let status = self.sandbox.status().await?;
+            let status = self.world.status().await?;
             if let Some(leader) = followed_leader(&status) {
                 self.screen.confirm(&format!("{leader} leads"));
                 return Ok(());
@@ -462,7 +476,7 @@ impl Runner {
     }
 
     async fn wait_jobs(&self) -> Result<(), Failure> {
-        let clock = self.sandbox.clock();
+        let clock = self.world.clock();
         let deadline = clock.now() + JOBS_PATIENCE;
         while self.jobs.running() > 0 {
             if clock.now() >= deadline {
@@ -478,13 +492,13 @@ impl Runner {
     }
 
     async fn show_logs(&self, servers: &Servers) -> Result<(), Failure> {
-        let meant = self.sandbox.resolve(servers)?;
-        let status = self.sandbox.status().await?;
+        let meant = self.world.resolve(servers)?;
+        let status = self.world.status().await?;
         for server in meant.iter().filter_map(|id| status.server(*id)) {
             let last = server.last_log.index;
             let base = server.raft.as_ref().map_or(Index(0), |raft| raft.log_base);
             let after = base.max(Index(last.0.saturating_sub(SHOWN_ENTRIES)));
-            self.screen.log(server, &self.sandbox.log(server.id, after, last).await?);
+            self.screen.log(server, &self.world.log(server.id, after, last).await?);
         }
         Ok(())
     }
@@ -507,7 +521,7 @@ impl Runner {
                 path.display()
             )));
         }
-        let disks = self.sandbox.disks();
+        let disks = self.world.disks();
         if let Some(wanted) = scenario.disks.filter(|wanted| *wanted != disks) {
             let (wanted, disks) = (Setting::Disks(wanted), Setting::Disks(disks));
             return Err(Failure::Other(format!(
@@ -525,23 +539,22 @@ impl Runner {
                 path.display()
             )));
         }
-        if scenario.seed.is_some_and(|seed| seed != self.sandbox.seed()) {
-            let seed = self.sandbox.seed();
+        if scenario.seed.is_some_and(|seed| seed != self.world.seed()) {
+            let seed = self.world.seed();
             self.screen.confirm(&format!("its seed is not used: this cluster has seed {seed}"));
         }
         Box::pin(self.scenario(&scenario, &path)).await
     }
 
     fn snapshots(&self) -> Snapshots {
-        let (every, keep) = self.sandbox.snapshots();
+        let (every, keep) = self.world.snapshots();
         Snapshots { every, keep }
     }
 
     /// What is not as it is without settings, and how many servers of which seed there are.
     fn settings(&self) -> Vec<Setting> {
-        let mut settings =
-            vec![Setting::Servers(self.founders), Setting::Seed(self.sandbox.seed())];
-        let (disks, snapshots) = (self.sandbox.disks(), self.snapshots());
+        let mut settings = vec![Setting::Servers(self.founders), Setting::Seed(self.world.seed())];
+        let (disks, snapshots) = (self.world.disks(), self.snapshots());
         if disks != DiskKind::default() {
             settings.push(Setting::Disks(disks));
         }

@@ -352,6 +352,8 @@ fn members_come_and_go() {
     ] {
         assert_contains(&failure(directory.path(), &[line]), part);
     }
+    let gap = failure(directory.path(), &["wait leader", "add 6", "crash 4"]);
+    assert_contains(&gap, "there is no S4: the servers are S1 to S3, S6");
 }
 
 #[test]

@@ -81,6 +81,14 @@ impl DiskFiles for FileDisk {
         self.reader.read(file)
     }
 
+    fn read_start(&self, file: FileId, length: usize) -> Result<Bytes, DiskError> {
+        self.reader.read_start(file, length)
+    }
+
+    fn size(&self, file: FileId) -> Result<u64, DiskError> {
+        self.reader.size(file)
+    }
+
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         self.reader.read_part(file, at, length)
     }
@@ -132,6 +140,14 @@ impl DiskFiles for InlineDisk {
 
     fn read(&self, file: FileId) -> Result<Bytes, DiskError> {
         self.reader.read(file)
+    }
+
+    fn read_start(&self, file: FileId, length: usize) -> Result<Bytes, DiskError> {
+        self.reader.read_start(file, length)
+    }
+
+    fn size(&self, file: FileId) -> Result<u64, DiskError> {
+        self.reader.size(file)
     }
 
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {

@@ -47,6 +47,14 @@ impl DiskFiles for Looking {
         self.0.read(file)
     }
 
+    fn read_start(&self, file: FileId, length: usize) -> Result<Bytes, DiskError> {
+        self.0.read_start(file, length)
+    }
+
+    fn size(&self, file: FileId) -> Result<u64, DiskError> {
+        self.0.size(file)
+    }
+
     fn read_part(&self, file: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {
         self.0.read_part(file, at, length)
     }

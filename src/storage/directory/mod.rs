@@ -7,6 +7,7 @@
 //! | `log/00000001.log` ... | the segments of the log |
 //! | `log/00000001.pack` ... | the chunks of the snapshots |
 //! | `log/*.new` | files that are not in use yet; whoever opens the directory removes them |
+//! | `blackbox/00000001.box` ... | what entered the core, recorded (`blackbox/`) |
 //! | `damaged-1` ... | logs that were put aside, by [`DataDir::reformat_joining`] |
 //! | `log.new` | a log that is being made |
 //!
@@ -178,7 +179,7 @@ impl DataDir {
             let disk = InlineDisk::open(&folder, ON_FILES.segment_bytes);
             let opened = disk.map_err(StorageError::from);
             let opened = opened.and_then(|disk| SegmentLog::open(disk, identity, ON_FILES));
-            if opened.is_ok() {
+            if opened.and_then(|log| log.check_content()).is_ok() {
                 return Err(DirectoryError::Sound { path: path.to_owned() });
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,9 @@ use rustix::fs::{Advice, fadvise};
 
 use super::writer::NEW;
 use crate::storage::disk::{DiskError, FileId};
+
+/// A multiple of what the system keeps in memory as a whole.
+const PAGE: u64 = 64 << 10;
 
 /// Reads files in a folder.
 #[derive(Clone)]
@@ -49,16 +53,33 @@ impl Reader {
     /// it fail: then memory says one thing and the disk another. So it is synced, forgotten, and
     /// read from the disk.
     pub(super) fn read(&self, id: FileId) -> Result<Bytes, DiskError> {
+        self.read_start(id, usize::MAX)
+    }
+
+    /// The first `length` bytes of it.
+    pub(super) fn read_start(&self, id: FileId, length: usize) -> Result<Bytes, DiskError> {
         let path = self.path_of(id);
-        let mut file = open(id, &path)?;
+        let file = open(id, &path)?;
         if !self.looks {
             file.sync_data().map_err(|error| DiskError::io("sync", &path, &error))?;
-            // Not every file system can; then what it read is what it has.
-            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+            // Not every file system can; then what it read is what it has. Pages go as a whole.
+            let pages =
+                NonZeroU64::new((length as u64).checked_next_multiple_of(PAGE).unwrap_or_default());
+            let _ = fadvise(&file, 0, pages, Advice::DontNeed);
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| DiskError::io("read", &path, &error))?;
+        let mut start = file.take(length as u64);
+        start.read_to_end(&mut bytes).map_err(|error| DiskError::io("read", &path, &error))?;
         Ok(bytes.into())
+    }
+
+    pub(super) fn size(&self, id: FileId) -> Result<u64, DiskError> {
+        let path = self.path_of(id);
+        match fs::metadata(&path) {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DiskError::Gone(id)),
+            Err(error) => Err(DiskError::io("look at", &path, &error)),
+        }
     }
 
     pub(super) fn read_part(&self, id: FileId, at: u64, length: usize) -> Result<Bytes, DiskError> {

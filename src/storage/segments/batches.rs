@@ -93,6 +93,7 @@ impl<D: Disk> SegmentLog<D> {
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
                 self.protected = batch.protects;
                 self.packs.landed();
+                self.packs.log_synced(self.synced);
                 self.durable.chunks = self.packs.durable;
                 if let Some(age) = self.snapshots.settle(self.durable.write) {
                     self.drop_unnamed(age);
@@ -121,28 +122,38 @@ impl<D: Disk> SegmentLog<D> {
             self.begin_segment(0);
             self.wanted = true;
         }
-        let segments = self.segments.take_unneeded(self.synced);
-        self.unneeded.extend(segments.into_iter().map(FileId::Log));
+        for (segment, bytes) in self.segments.take_unneeded(self.synced) {
+            if !self.packs.take_over(segment, bytes) {
+                self.unneeded.push_back(FileId::Log(segment));
+            }
+        }
         match self.packs.tidy(&self.disk) {
-            Ok(dead) => self.unneeded.extend(dead.into_iter().map(FileId::Pack)),
+            Ok(dead) => self.unneeded.extend(dead),
             Err(error) => self.failure = Some(error),
         }
         self.wanted |= !self.unneeded.is_empty() || self.packs.is_waiting();
     }
 
-    /// Adds a record to the next batch.
-    pub(super) fn write(&mut self, kind: Kind, length: usize, payload: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a record to the next batch. Returns where in the segment it stands.
+    pub(super) fn write(
+        &mut self,
+        kind: Kind,
+        length: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
         if self.failure.is_some() {
-            return;
+            return 0;
         }
         self.mark = None;
         let size = record::size(length) as u64;
         if self.segment.at + size > self.segment.bytes {
             self.begin_segment(size);
         }
+        let at = self.segment.at;
         self.push(kind, payload);
         let waiting = self.queued_bytes + self.batch.as_ref().map_or(0, |batch| batch.bytes);
         self.check_backlog(waiting, self.options.backlog_bytes);
+        at
     }
 
     /// Goes on in a new segment, which has room for a record of this size.

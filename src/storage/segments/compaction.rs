@@ -84,6 +84,12 @@ impl Segments {
         Self { homes, snapshot, files: files.into(), stated, planned: None, header: 0 }
     }
 
+    /// The numbers of all files.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.files.iter().map(|file| file.number).collect()
+    }
+
     /// The bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
@@ -126,12 +132,13 @@ impl Segments {
         self.planned.is_some_and(worth)
     }
 
-    /// The files that are not needed any more and that no crash goes back to, each once.
-    pub(super) fn take_unneeded(&mut self, synced: u64) -> Vec<u64> {
+    /// The files that are not needed any more and that no crash goes back to, each once, with their
+    /// sizes.
+    pub(super) fn take_unneeded(&mut self, synced: u64) -> Vec<(u64, u64)> {
         let unneeded = match self.header <= synced {
             true => self.files.partition_point(|segment| segment.number < self.stated.file),
             false => 0,
         };
-        self.files.drain(..unneeded).map(|segment| segment.number).collect()
+        self.files.drain(..unneeded).map(|segment| (segment.number, segment.bytes)).collect()
     }
 }

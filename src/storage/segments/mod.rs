@@ -4,8 +4,8 @@
 //! A segment is a file of a fixed size, zeros at first, that is filled from the front and never
 //! written to twice in the same place. `record.rs` shows a record, byte by byte, and `payload.rs`
 //! what it carries; `recovery.rs` says how a log is read and how damage is told from what a crash
-//! tore; `compaction.rs`, how its beginning goes; `packs.rs`, where chunks are; `batches.rs`, what
-//! is given to the disk when.
+//! tore; `compaction.rs`, how its beginning goes; `packs.rs`, where chunks are, and `payloads.rs`,
+//! which of them stand in the log; `batches.rs`, what is given to the disk when.
 //!
 //! **What can be told.** Every record says how far the log was known to be synced when it was
 //! written. So record `n` is protected once a record that came after its sync is durable itself:
@@ -22,7 +22,8 @@
 //!
 //! **What there is.** The entries behind the base are in memory, too; of each chunk its name and
 //! place. On the disk, the log takes what the base leaves of it, and a few segments; the chunks at
-//! most twice their size, a pack or two more, and while a snapshot is made, that one's.
+//! most twice their size, in packs and in segments that the log does not need any more, a pack or
+//! two more, and while a snapshot is made, that one's.
 
 mod batches;
 mod compaction;
@@ -30,6 +31,7 @@ mod compaction;
 mod fuzzing;
 mod packs;
 mod payload;
+mod payloads;
 mod record;
 mod recovery;
 mod survey;
@@ -49,6 +51,7 @@ pub use fuzzing::log_recovery;
 use packs::Packs;
 pub(super) use packs::named_once;
 use payload::{Saved, Vote};
+use payloads::{Payloads, Stand};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
@@ -103,6 +106,7 @@ pub(crate) struct SegmentLog<D> {
     /// `current_term` when the log was changed last.
     appended_in: Term,
     log: MemoryLog,
+    payloads: Payloads,
     snapshots: Snapshots,
     segments: Segments,
     packs: Packs,
@@ -191,7 +195,7 @@ impl<D: Disk> SegmentLog<D> {
         let snapshot = Snapshot { meta: founding.snapshot.clone(), ..Snapshot::default() };
         let base = snapshot.meta.last_included;
         let vote = Vote { term, voted_for, recovering };
-        let saved = Saved { vote, keep_log: false, snapshot }.encode();
+        let saved = Saved { vote, keep_log: false, snapshot, in_log: Vec::new() }.encode();
         let needed = (HEADER_BYTES + record::size(saved.len())) as u64;
         let bytes = options.segment_bytes.max(needed);
         let (segment, create) = Segment::create(identity, 1, bytes);
@@ -223,7 +227,10 @@ impl<D: Disk> SegmentLog<D> {
         options: Options,
     ) -> Result<Self, StorageError> {
         let found = recovery::recover(&disk, &identity)?;
-        let packs = Packs::recover(&disk, &identity, &options, &found.snapshot)?;
+        let packs = found.packs(&disk, &identity, &options)?;
+        let left_over = found.left_over.into_iter();
+        let kept: BTreeSet<_> = packs.kept_segments().collect();
+        let unneeded = left_over.filter(|segment| !kept.contains(segment)).map(FileId::Log);
         // Entries are never written before their own term; to claim a later one, as that of a vote
         // written since, could speak for what replaces them in it.
         let Position { term: appended_in, index: last } = found.log.last;
@@ -248,6 +255,7 @@ impl<D: Disk> SegmentLog<D> {
             vote: found.vote,
             appended_in,
             log: found.log,
+            payloads: found.payloads,
             snapshots: Snapshots::new(found.snapshot),
             segments,
             packs,
@@ -261,7 +269,7 @@ impl<D: Disk> SegmentLog<D> {
             queue: Vec::new(),
             queued_bytes: 0,
             wanted: false,
-            unneeded: found.left_over.into_iter().map(FileId::Log).collect(),
+            unneeded: unneeded.collect(),
             batch: None,
             retry: None,
             full: false,
@@ -270,6 +278,15 @@ impl<D: Disk> SegmentLog<D> {
         };
         log.tidy();
         Ok(log)
+    }
+
+    /// Reads every chunk of the snapshot.
+    ///
+    /// # Errors
+    /// If one of them is lost.
+    pub(super) fn check_content(&self) -> Result<(), StorageError> {
+        let named: BTreeSet<_> = self.snapshots.latest().chunks.iter().copied().collect();
+        named.into_iter().try_for_each(|id| self.packs.check(&self.disk, id))
     }
 
     /// The term, the vote and the last entry, as written.
@@ -333,10 +350,12 @@ impl<D: Disk> Storage for SegmentLog<D> {
     }
 
     fn append(&mut self, first: Index, entries: Entries) -> WriteId {
-        self.write(Kind::Entries, payload::entries_length(&entries), |out| {
+        let at = self.write(Kind::Entries, payload::entries_length(&entries), |out| {
             payload::write_entries(out, first, &entries);
         });
         self.log.truncate(first);
+        let stand = Stand { segment: self.segment.number, at, sequence: self.sequence };
+        self.payloads.append(first, &entries, stand);
         self.log.append(first, entries);
         self.segments.homes.append(first, self.segment.number);
         self.appended_in = self.vote.term;
@@ -348,7 +367,9 @@ impl<D: Disk> Storage for SegmentLog<D> {
     }
 
     fn put_chunk(&mut self, id: ChunkId, bytes: Bytes) -> ChunkWrite {
-        let write = self.packs.put(id, bytes, self.snapshots.saved());
+        let stand = self.payloads.find(&bytes);
+        let write = self.packs.put(id, bytes, self.snapshots.saved(), stand);
+        self.packs.log_synced(self.synced);
         self.check_backlog(self.packs.waiting_bytes(), self.options.chunk_backlog_bytes);
         write
     }
@@ -369,13 +390,15 @@ impl<D: Disk> Storage for SegmentLog<D> {
         let last_included = snapshot.meta.last_included;
         let keep_log = self.log.keeps(last_included, keep_log);
         let snapshot = self.snapshots.next(snapshot);
-        let saved = Saved { vote: self.vote, keep_log, snapshot };
+        let in_log = self.packs.in_log(&snapshot);
+        let saved = Saved { vote: self.vote, keep_log, snapshot, in_log };
         let bytes = saved.encode();
-        self.write(Kind::Snapshot, bytes.len(), |out| out.extend(bytes));
+        self.write(saved.kind(), bytes.len(), |out| out.extend(bytes));
         self.snapshots.save(self.written, saved.snapshot);
         self.segments.snapshot = self.segment.number;
         if !keep_log {
             self.log = MemoryLog::behind(last_included);
+            self.payloads = Payloads::default();
             self.snapshots.expect(BTreeSet::new());
             self.appended_in = self.vote.term;
             self.tidy();
@@ -391,6 +414,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         assert!(self.snapshots.covers(to), "invariant: what is compacted is in the snapshot");
         if to > self.log.base.index {
             self.log.compact(to);
+            self.payloads.compact(to);
             self.tidy();
         }
     }

@@ -5,20 +5,26 @@
 //! need no sync marks: whether a chunk is needed is said by the snapshots that name it. One that
 //! is named and cannot be found is lost; anything else that cannot be read was torn.
 //!
+//! **What stands in the log is not written again.** Content of files comes in the log, and a chunk
+//! that is a slice of one of its payloads stays where it is: the record of each snapshot says where
+//! its chunks are that stand in the log. A segment that the log does not need any more is kept like
+//! a pack as long as it holds such chunks.
+//!
 //! A pack goes when none of its chunks is kept. When the packs that are done with hold more bytes
-//! of dropped chunks than of others, what is left of the worst one is written again elsewhere, and
-//! when that is durable the old pack goes; then the next.
+//! of other things than of chunks that are kept, what is left of the worst one is written again
+//! elsewhere, and when that is durable the old pack goes; then the next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::payload::{CHUNK_NAME, chunk_of, write_chunk};
+use super::payload::{CHUNK_NAME, InLog, chunk_of, write_chunk};
+use super::payloads::Stand;
 use super::record::{self, HEAD, Kind, Record, Seal};
 use super::recovery::recover;
 use super::{Identity, Options};
 use crate::raft::ChunkId;
-use crate::storage::disk::{Change, DiskFiles};
+use crate::storage::disk::{Change, DiskError, DiskFiles};
 use crate::storage::{ChunkWrite, FileId, Snapshot, StorageError};
 
 /// Most bytes of chunks in a batch, if there is more than one.
@@ -28,7 +34,8 @@ const BATCH_BYTES: u64 = 1 << 20;
 pub(super) struct Packs {
     identity: Identity,
     pack_bytes: u64,
-    packs: BTreeMap<u64, Pack>,
+    /// The packs, and the segments in which chunks stand.
+    packs: BTreeMap<FileId, Pack>,
     /// The chunks that are on the disk.
     places: BTreeMap<ChunkId, Place>,
     /// The chunks that are not, with their age; and those that are on their way to another pack.
@@ -36,22 +43,27 @@ pub(super) struct Packs {
     /// The order in which they are written.
     queue: VecDeque<(ChunkId, ChunkWrite)>,
     waiting_bytes: u64,
+    /// The chunks that stand in the log, with the record they are in, until that is durable.
+    standing: BTreeMap<ChunkId, (Bytes, u64)>,
     /// What the batch under way brings.
     under_way: Vec<(ChunkId, Place)>,
     under_way_to: ChunkWrite,
     /// The pack that is written to.
-    open: Option<u64>,
+    open: Option<FileId>,
     next_pack: u64,
     put: ChunkWrite,
     pub(super) durable: ChunkWrite,
     /// Chunks were dropped or moved since [`tidy`](Self::tidy) looked.
     untidy: bool,
+    /// Where something stands that is no chunk, and was one perhaps.
+    unreadable: Option<(FileId, u64)>,
 }
 
 /// Where a chunk is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place {
-    pack: u64,
+    pack: FileId,
+    /// Its first byte.
     at: u64,
     /// The bytes of the chunk.
     length: usize,
@@ -65,11 +77,20 @@ struct Pack {
     used: u64,
     /// The bytes of records whose chunks are kept.
     live: u64,
+    /// The log needs it, too.
+    in_log: bool,
 }
 
 impl Place {
     fn record_bytes(&self) -> u64 {
         record_bytes(self.length)
+    }
+}
+
+impl Pack {
+    /// A segment of the log.
+    fn of_log() -> Self {
+        Self { bytes: 0, used: 0, live: 0, in_log: true }
     }
 }
 
@@ -82,8 +103,8 @@ impl Packs {
     /// fit into `spare_bytes`.
     ///
     /// # Errors
-    /// If a chunk of the snapshot is not there.
-    pub(super) fn recover(
+    /// If they cannot be read.
+    pub(super) fn scan(
         disk: &impl DiskFiles,
         identity: &Identity,
         options: &Options,
@@ -97,6 +118,7 @@ impl Packs {
             waiting: BTreeMap::new(),
             queue: VecDeque::new(),
             waiting_bytes: 0,
+            standing: BTreeMap::new(),
             under_way: Vec::new(),
             under_way_to: ChunkWrite(0),
             open: None,
@@ -104,20 +126,22 @@ impl Packs {
             put: ChunkWrite(0),
             durable: ChunkWrite(0),
             untidy: true,
+            unreadable: None,
         };
         let named: BTreeSet<_> = snapshot.chunks.iter().copied().collect();
-        let (mut spare, mut unreadable) = (options.spare_bytes, None);
+        let mut spare = options.spare_bytes;
         for file in disk.files()? {
             let FileId::Pack(number) = file else { continue };
             let bytes = disk.read(file)?;
             let found = read_pack(identity, file, &bytes);
-            unreadable = unreadable.or(found.unreadable.map(|at| (file, at)));
-            let pack = Pack { bytes: bytes.len() as u64, used: found.end, live: 0 };
-            packs.packs.insert(number, pack);
+            packs.unreadable = packs.unreadable.or(found.unreadable.map(|at| (file, at)));
+            let bytes = bytes.len() as u64;
+            let pack = Pack { bytes, used: found.end, live: 0, in_log: false };
+            packs.packs.insert(file, pack);
             packs.next_pack = number + 1;
             for (id, record) in found.chunks {
-                let (at, length) = (record.at as u64, record.length - CHUNK_NAME);
-                let place = Place { pack: number, at, length, age: 0 };
+                let (at, length) = (record.at + HEAD + CHUNK_NAME, record.length - CHUNK_NAME);
+                let place = Place { pack: file, at: at as u64, length, age: 0 };
                 if !named.contains(&id) {
                     let Some(rest) = spare.checked_sub(place.record_bytes()) else { continue };
                     spare = rest;
@@ -125,10 +149,66 @@ impl Packs {
                 packs.land(id, place);
             }
         }
-        match named.iter().find(|id| !packs.places.contains_key(id)) {
-            Some(chunk) => Err(StorageError::ChunkLost { chunk: *chunk, unreadable }),
-            None => Ok(packs),
+        Ok(packs)
+    }
+
+    /// Finds the chunks of the snapshot that stand in the log, which begins with segment
+    /// `beginning`. Those are not here that have been written again and whose segment has gone, or
+    /// is shorter than it was. They are not read: how much there is decides nothing about how long a
+    /// server takes to start. What was not read is [checked](Self::check) whenever it is.
+    ///
+    /// # Errors
+    /// If a segment cannot be read.
+    pub(super) fn find_in_log(
+        &mut self,
+        disk: &impl DiskFiles,
+        snapshot: &Snapshot,
+        in_log: &[InLog],
+        beginning: u64,
+    ) -> Result<(), DiskError> {
+        let mut by_segment = BTreeMap::<_, Vec<_>>::new();
+        for chunk in in_log {
+            by_segment.entry(FileId::Log(chunk.segment)).or_default().push(chunk);
         }
+        let there: BTreeSet<_> = disk.files()?.into_iter().collect();
+        by_segment.retain(|file, _| there.contains(file));
+        for (file, chunks) in by_segment {
+            let bytes = disk.size(file)?;
+            let in_log = file >= FileId::Log(beginning);
+            // What the log needs counts as the log's.
+            let room = if in_log { 0 } else { bytes };
+            self.packs.insert(file, Pack { bytes: room, used: room, live: 0, in_log });
+            for InLog { chunk, at, length, .. } in chunks {
+                let id = snapshot.chunks[*chunk as usize];
+                if self.places.contains_key(&id) {
+                    continue;
+                }
+                if at.checked_add(*length).is_some_and(|end| end <= bytes) {
+                    let length = *length as usize;
+                    self.land(id, Place { pack: file, at: *at, length, age: 0 });
+                } else {
+                    self.unreadable.get_or_insert((file, *at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// If a chunk of the snapshot is not there.
+    pub(super) fn check_all(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        let lost = snapshot.chunks.iter().find(|id| !self.places.contains_key(id));
+        let unreadable = self.unreadable;
+        lost.map_or(Ok(()), |chunk| Err(StorageError::ChunkLost { chunk: *chunk, unreadable }))
+    }
+
+    /// The segments that are here for their chunks alone.
+    pub(super) fn kept_segments(&self) -> impl Iterator<Item = u64> {
+        let kept = self.packs.iter().filter(|(_, pack)| pack.live > 0 && !pack.in_log);
+        kept.filter_map(|(file, _)| match file {
+            FileId::Log(number) => Some(*number),
+            FileId::Pack(_) => None,
+        })
     }
 
     pub(super) fn has(&self, id: &ChunkId) -> bool {
@@ -160,34 +240,91 @@ impl Packs {
         if let Some((bytes, _)) = self.waiting.get(id) {
             return Some(bytes.clone());
         }
+        if let Some((bytes, _)) = self.standing.get(id) {
+            return Some(bytes.clone());
+        }
         let place = self.places.get(id)?;
-        let at = place.at + (HEAD + CHUNK_NAME) as u64;
-        let bytes = disk.read_part(FileId::Pack(place.pack), at, place.length).ok()?;
+        let bytes = disk.read_part(place.pack, place.at, place.length).ok()?;
         (blake3::hash(&bytes).as_bytes() == &id.0).then_some(bytes)
     }
 
     /// # Errors
     /// If the bytes of a chunk are not what its name says.
     pub(super) fn check(&self, disk: &impl DiskFiles, id: ChunkId) -> Result<(), StorageError> {
-        let place = self.places.get(&id).map(|place| (FileId::Pack(place.pack), place.at));
+        let place = self.places.get(&id).map(|place| (place.pack, place.at));
         match self.read(disk, &id) {
             Some(_) => Ok(()),
             None => Err(StorageError::ChunkLost { chunk: id, unreadable: place }),
         }
     }
 
-    pub(super) fn put(&mut self, id: ChunkId, bytes: Bytes, age: u64) -> ChunkWrite {
+    /// Keeps a chunk, where it stands in the log if it does. The record of the next snapshot comes
+    /// behind that, so that this is durable when that is.
+    pub(super) fn put(
+        &mut self,
+        id: ChunkId,
+        bytes: Bytes,
+        age: u64,
+        stand: Option<Stand>,
+    ) -> ChunkWrite {
         if let Some(place) = self.places.get_mut(&id) {
             place.age = age;
         }
         if let Some((_, waits)) = self.waiting.get_mut(&id) {
             *waits = age;
         }
-        if !self.has(&id) {
+        if self.has(&id) {
+            return self.put;
+        }
+        if let Some(Stand { segment, at, sequence }) = stand {
+            let (pack, length) = (FileId::Log(segment), bytes.len());
+            self.packs.entry(pack).or_insert_with(Pack::of_log);
+            self.standing.insert(id, (bytes, sequence));
+            self.land(id, Place { pack, at, length, age });
+        } else {
             self.put = ChunkWrite(self.put.0 + 1);
             self.enqueue(id, bytes, age);
         }
         self.put
+    }
+
+    /// Of a snapshot's chunks, those that stand in the log.
+    pub(super) fn in_log(&self, snapshot: &Snapshot) -> Vec<InLog> {
+        let chunks = (0..).zip(&*snapshot.chunks);
+        let placed = chunks.filter_map(|(chunk, id)| Some((chunk, self.places.get(id)?)));
+        let in_log = placed.filter_map(|(chunk, place)| match place.pack {
+            FileId::Log(segment) => {
+                Some(InLog { chunk, segment, at: place.at, length: place.length as u64 })
+            }
+            FileId::Pack(_) => None,
+        });
+        in_log.collect()
+    }
+
+    /// The log is durable up to this record.
+    pub(super) fn log_synced(&mut self, sequence: u64) {
+        if !self.standing.is_empty() {
+            self.standing.retain(|_, (_, record)| *record > sequence);
+        }
+    }
+
+    /// Whether no chunk is in memory because its record is not durable yet.
+    #[cfg(test)]
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.standing.is_empty()
+    }
+
+    /// The log does not need this segment any more. Returns whether it is kept for its chunks.
+    pub(super) fn take_over(&mut self, segment: u64, bytes: u64) -> bool {
+        let file = FileId::Log(segment);
+        let Some(pack) = self.packs.get_mut(&file) else { return false };
+        (pack.bytes, pack.used, pack.in_log) = (bytes, bytes, false);
+        self.untidy = true;
+        let kept = pack.live > 0;
+        if !kept {
+            self.packs.remove(&file);
+        }
+        kept
     }
 
     fn enqueue(&mut self, id: ChunkId, bytes: Bytes, age: u64) {
@@ -208,9 +345,9 @@ impl Packs {
                 break;
             }
             self.queue.pop_front();
-            let (number, at) = self.room_for(size, batch);
-            let file = FileId::Pack(number);
-            let place = Place { pack: number, at, length: chunk.len(), age };
+            let (file, at) = self.room_for(size, batch);
+            let first = at + (HEAD + CHUNK_NAME) as u64;
+            let place = Place { pack: file, at: first, length: chunk.len(), age };
             self.under_way.push((id, place));
             self.under_way_to = write;
             let seal = Seal::new(&self.identity, file);
@@ -231,19 +368,20 @@ impl Packs {
     }
 
     /// A place for a record of this size, in a new pack if it does not fit into the open one.
-    fn room_for(&mut self, size: u64, batch: &mut Vec<Change>) -> (u64, u64) {
-        if let Some(number) = self.open
-            && let Some(pack) = self.packs.get_mut(&number)
+    fn room_for(&mut self, size: u64, batch: &mut Vec<Change>) -> (FileId, u64) {
+        if let Some(file) = self.open
+            && let Some(pack) = self.packs.get_mut(&file)
             && pack.used + size <= pack.bytes
         {
             pack.used += size;
-            return (number, pack.used - size);
+            return (file, pack.used - size);
         }
-        let (number, bytes) = (self.next_pack, self.pack_bytes.max(size));
-        batch.push(Change::Create { file: FileId::Pack(number), bytes });
-        self.packs.insert(number, Pack { bytes, used: size, live: 0 });
-        (self.open, self.next_pack) = (Some(number), number + 1);
-        (number, 0)
+        let (file, bytes) = (FileId::Pack(self.next_pack), self.pack_bytes.max(size));
+        batch.push(Change::Create { file, bytes });
+        self.packs.insert(file, Pack { bytes, used: size, live: 0, in_log: false });
+        self.open = Some(file);
+        self.next_pack += 1;
+        (file, 0)
     }
 
     /// The batch under way is durable.
@@ -287,18 +425,18 @@ impl Packs {
         }
     }
 
-    /// The packs of which nothing is kept, each once. When more is dead than alive, some of it is
+    /// The files of which nothing is kept, each once. When more is dead than alive, some of it is
     /// written again.
     ///
     /// # Errors
     /// If that is damaged.
-    pub(super) fn tidy(&mut self, disk: &impl DiskFiles) -> Result<Vec<u64>, StorageError> {
+    pub(super) fn tidy(&mut self, disk: &impl DiskFiles) -> Result<Vec<FileId>, StorageError> {
         if !self.under_way.is_empty() || !std::mem::take(&mut self.untidy) {
             return Ok(Vec::new());
         }
-        let dead = self.packs.iter().filter(|(_, pack)| pack.live == 0);
-        let dead: Vec<_> = dead.map(|(number, _)| *number).collect();
-        self.packs.retain(|_, pack| pack.live > 0);
+        let dead = self.packs.iter().filter(|(_, pack)| pack.live == 0 && !pack.in_log);
+        let dead: Vec<_> = dead.map(|(file, _)| *file).collect();
+        self.packs.retain(|_, pack| pack.live > 0 || pack.in_log);
         self.open.take_if(|open| dead.contains(open));
         if self.waiting.is_empty() {
             self.rewrite_worst(disk)?;
@@ -312,17 +450,18 @@ impl Packs {
     /// Has the chunks of the worst pack written again, if more is dead than alive: that is no more
     /// than one pack holds.
     fn rewrite_worst(&mut self, disk: &impl DiskFiles) -> Result<(), StorageError> {
-        let closed = || self.packs.iter().filter(|(number, _)| Some(**number) != self.open);
+        let is_closed = |file: &FileId, pack: &Pack| Some(*file) != self.open && !pack.in_log;
+        let closed = || self.packs.iter().filter(|(file, pack)| is_closed(file, pack));
         let (mut dead, mut live) = (0, 0);
         for (_, pack) in closed() {
             (dead, live) = (dead + pack.used - pack.live, live + pack.live);
         }
         let worst = closed().max_by_key(|(_, pack)| pack.used - pack.live);
-        let (true, Some((&number, _))) = (dead > live, worst) else { return Ok(()) };
-        let in_worst = self.places.iter().filter(|(_, place)| place.pack == number);
+        let (true, Some((&file, _))) = (dead > live, worst) else { return Ok(()) };
+        let in_worst = self.places.iter().filter(|(_, place)| place.pack == file);
         let moving: Vec<_> = in_worst.map(|(id, place)| (*id, *place)).collect();
         for (chunk, place) in moving {
-            let unreadable = Some((FileId::Pack(number), place.at));
+            let unreadable = Some((file, place.at));
             let bytes = self.read(disk, &chunk);
             let bytes = bytes.ok_or(StorageError::ChunkLost { chunk, unreadable })?;
             self.enqueue(chunk, bytes, place.age);

@@ -7,6 +7,8 @@
 //! | entries | index of the first (8), how many (4), zeros (4), each |
 //! | an entry | term (8), length (4), kind (4), bytes |
 //! | snapshot | a vote, whether the log stays (4), length (4), what it covers, its chunks (32 each) |
+//! | snapshot on the log | how many of its chunks stand in the log (8), each, then as a snapshot |
+//! | a chunk in the log | which one of its chunks (8), number of the segment (8), where (8), length (8) |
 //! | chunk | its name (32), its bytes |
 //!
 //! Configurations, and what a snapshot covers, are in the wire format of postcard.
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::record::{Fields, Record};
+use super::record::{Fields, HEAD, Kind, Record};
 use crate::raft::{ChunkId, Entries, Entry, Index, Payload, ServerId, SnapshotMeta, Term};
 use crate::storage::Snapshot;
 
@@ -65,14 +67,40 @@ pub(super) struct Saved {
     pub(super) vote: Vote,
     pub(super) keep_log: bool,
     pub(super) snapshot: Snapshot,
+    /// The chunks that stand in the log and not in a pack.
+    pub(super) in_log: Vec<InLog>,
+}
+
+/// Where a chunk of a snapshot stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct InLog {
+    /// Which one of the snapshot's chunks, counted from 0.
+    pub(super) chunk: u64,
+    /// The number of the segment.
+    pub(super) segment: u64,
+    pub(super) at: u64,
+    pub(super) length: u64,
 }
 
 impl Saved {
+    /// Which kind of a record it is.
+    pub(super) fn kind(&self) -> Kind {
+        if self.in_log.is_empty() { Kind::Snapshot } else { Kind::SnapshotOnLog }
+    }
+
     /// Its bytes: unlike those of other payloads, their number is not known beforehand.
     pub(super) fn encode(&self) -> Vec<u8> {
         let meta = postcard(&self.snapshot.meta);
-        let chunks = self.snapshot.chunks.len() * CHUNK_NAME;
-        let mut out = Vec::with_capacity(VOTE_LENGTH + 8 + meta.len() + chunks);
+        let chunks = self.snapshot.chunks.len() * CHUNK_NAME + self.in_log.len() * 32;
+        let mut out = Vec::with_capacity(VOTE_LENGTH + 16 + meta.len() + chunks);
+        if !self.in_log.is_empty() {
+            out.extend((self.in_log.len() as u64).to_le_bytes());
+            for InLog { chunk, segment, at, length } in &self.in_log {
+                out.extend(
+                    [chunk, segment, at, length].into_iter().flat_map(|it| it.to_le_bytes()),
+                );
+            }
+        }
         self.vote.encode(&mut out);
         out.extend(u32::from(self.keep_log).to_le_bytes());
         out.extend((meta.len() as u32).to_le_bytes());
@@ -86,6 +114,14 @@ impl Saved {
     /// The snapshot of a record.
     pub(super) fn of(record: &Record, file: &[u8]) -> Option<Self> {
         let mut payload = Fields(record.payload(file));
+        let mut in_log = Vec::new();
+        if record.kind == Kind::SnapshotOnLog {
+            for _ in 0..payload.number()? {
+                let [chunk, segment] = [payload.number()?, payload.number()?];
+                let [at, length] = [payload.number()?, payload.number()?];
+                in_log.push(InLog { chunk, segment, at, length });
+            }
+        }
         let vote = Vote::decode(&mut payload)?;
         let keep_log = u32::from_le_bytes(payload.take()?) != 0;
         let length = u32::from_le_bytes(payload.take()?) as usize;
@@ -93,7 +129,8 @@ impl Saved {
         let meta: SnapshotMeta = postcard::from_bytes(meta).ok()?;
         let (chunks, rest) = chunks.as_chunks();
         let chunks: Arc<[ChunkId]> = chunks.iter().map(|name| ChunkId(*name)).collect();
-        rest.is_empty().then_some(Self { vote, keep_log, snapshot: Snapshot { meta, chunks } })
+        let sound = rest.is_empty() && in_log.iter().all(|it| it.chunk < chunks.len() as u64);
+        sound.then_some(Self { vote, keep_log, snapshot: Snapshot { meta, chunks }, in_log })
     }
 }
 
@@ -127,6 +164,15 @@ pub(super) fn entries_of(record: &Record, file: &Bytes) -> Option<(Index, Entrie
 pub(super) fn entries_length(entries: &Entries) -> usize {
     let length = |entry: &Entry| ENTRY_HEAD + bytes_of(entry).1.len();
     ENTRIES_HEAD + entries.iter().map(length).sum::<usize>()
+}
+
+/// Where the payload of each entry stands behind the beginning of its record.
+pub(super) fn places_of(entries: &Entries) -> impl Iterator<Item = usize> {
+    entries.iter().scan(HEAD + ENTRIES_HEAD, |at, entry| {
+        let place = *at + ENTRY_HEAD;
+        *at = place + bytes_of(entry).1.len();
+        Some(place)
+    })
 }
 
 /// Writes the payload of entries.

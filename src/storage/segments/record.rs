@@ -48,6 +48,8 @@ pub(in crate::storage) enum Kind {
     Snapshot = 5,
     /// A chunk, in a pack.
     Chunk = 6,
+    /// A snapshot of which some chunks stand in the log, with where they do.
+    SnapshotOnLog = 7,
 }
 
 /// Where in which file, and whose; part of a record's sum.
@@ -127,14 +129,15 @@ impl Seal {
 
 impl Kind {
     fn of(number: u32) -> Option<Self> {
-        [Self::Header, Self::Vote, Self::Entries, Self::Mark, Self::Snapshot, Self::Chunk]
+        use Kind::{Chunk, Entries, Header, Mark, Snapshot, SnapshotOnLog, Vote};
+        [Header, Vote, Entries, Mark, Snapshot, Chunk, SnapshotOnLog]
             .into_iter()
             .find(|kind| *kind as u32 == number)
     }
 
     /// Whether it says something that a server wrote.
     pub(in crate::storage) fn is_data(self) -> bool {
-        matches!(self, Self::Vote | Self::Entries | Self::Snapshot)
+        matches!(self, Self::Vote | Self::Entries | Self::Snapshot | Self::SnapshotOnLog)
     }
 }
 

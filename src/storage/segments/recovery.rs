@@ -16,10 +16,12 @@
 
 use bytes::Bytes;
 
-use super::Identity;
 use super::compaction::{Homes, SegmentFile};
-use super::payload::{Saved, Vote, entries_of};
-use super::record::{Beginning, First, Header, Kind, Record, Seal};
+use super::packs::Packs;
+use super::payload::{InLog, Saved, Vote, entries_of};
+use super::payloads::{Payloads, Stand};
+use super::record::{Beginning, First, HEADER_BYTES, Header, Kind, Record, Seal};
+use super::{Identity, Options};
 use crate::museum::{Bug, on};
 use crate::raft::{Entries, Index, Position, Term};
 use crate::storage::log::MemoryLog;
@@ -37,7 +39,10 @@ pub(in crate::storage) struct Files {
 pub(super) struct Found {
     pub(super) vote: Vote,
     pub(super) snapshot: Snapshot,
+    /// Its chunks that stand in the log.
+    pub(super) in_log: Vec<InLog>,
     pub(super) log: MemoryLog,
+    pub(super) payloads: Payloads,
     /// The number of the last record that says something.
     pub(super) written: u64,
     /// The end of the log.
@@ -76,11 +81,11 @@ impl Files {
         disk: &impl DiskFiles,
         identity: &Identity,
     ) -> Result<Self, StorageError> {
-        let mut files = Vec::new();
+        let mut numbers = Vec::new();
         let mut stated = None;
         for id in disk.files()? {
             let FileId::Log(number) = id else { continue };
-            let bytes = disk.read(id)?;
+            let bytes = disk.read_start(id, HEADER_BYTES)?;
             match Header::of(number, &bytes) {
                 First::Header(header, _) if header.identity == *identity => {
                     stated = stated.max(Some(header.beginning));
@@ -95,17 +100,18 @@ impl Files {
                 }
                 First::Nothing => {}
             }
-            files.push((number, bytes));
+            numbers.push(number);
         }
-        let Some((first, _)) = files.first() else { return Err(StorageError::NotFormatted) };
+        let Some(first) = numbers.first() else { return Err(StorageError::NotFormatted) };
         let founding = Beginning { file: *first, sequence: 1, base: Position::default() };
         let beginning = stated.unwrap_or(founding);
-        let place = files.partition_point(|(file, _)| *file < beginning.file);
-        let needed = files.split_off(place);
-        let left_over = files.into_iter().map(|(file, _)| file).collect();
+        let place = numbers.partition_point(|file| *file < beginning.file);
+        let needed = numbers.split_off(place);
         match needed.first() {
-            Some((first, _)) if *first == beginning.file => {
-                Ok(Self { files: needed, beginning, left_over })
+            Some(first) if *first == beginning.file => {
+                let read = |file| Ok((file, disk.read(FileId::Log(file))?));
+                let files = needed.into_iter().map(read).collect::<Result<_, StorageError>>()?;
+                Ok(Self { files, beginning, left_over: numbers })
             }
             _ => {
                 let Beginning { file, sequence, .. } = beginning;
@@ -212,11 +218,31 @@ fn seal(identity: &Identity, file: u64) -> Seal {
     Seal::new(identity, FileId::Log(file))
 }
 
+impl Found {
+    /// Where the chunks of the snapshot are.
+    ///
+    /// # Errors
+    /// If one of them is not there.
+    pub(super) fn packs(
+        &self,
+        disk: &impl DiskFiles,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<Packs, StorageError> {
+        let mut packs = Packs::scan(disk, identity, options, &self.snapshot)?;
+        packs.find_in_log(disk, &self.snapshot, &self.in_log, self.beginning.file)?;
+        packs.check_all(&self.snapshot)?;
+        Ok(packs)
+    }
+}
+
 /// What the records that were read so far amount to.
 struct State {
     vote: Vote,
     snapshot: Option<(Snapshot, u64)>,
+    in_log: Vec<InLog>,
     log: MemoryLog,
+    payloads: Payloads,
     homes: Homes,
     /// Entries were passed over that follow on others which are gone.
     gap: bool,
@@ -230,15 +256,17 @@ impl State {
             Kind::Vote => Vote::of(record, bytes).map(|vote| self.vote = vote),
             Kind::Entries => entries_of(record, bytes)
                 .filter(|(first, _)| *first > Index(0))
-                .map(|(first, entries)| self.append(file, first, &entries)),
-            Kind::Snapshot => Saved::of(record, bytes).map(|saved| self.save(file, saved)),
+                .map(|(first, entries)| self.append(file, record, first, &entries)),
+            Kind::Snapshot | Kind::SnapshotOnLog => {
+                Saved::of(record, bytes).map(|saved| self.save(file, saved))
+            }
             Kind::Chunk => None,
         };
         self.written = record.sequence;
         understood.is_some()
     }
 
-    fn append(&mut self, file: u64, first: Index, entries: &Entries) {
+    fn append(&mut self, file: u64, record: &Record, first: Index, entries: &Entries) {
         self.gap = first > self.log.last.index.next();
         if self.gap {
             return;
@@ -247,15 +275,17 @@ impl State {
         let known = (self.log.base.index.next() - first) as usize;
         let first = first.max(self.log.base.index.next());
         self.log.truncate(first);
+        let stand = Stand { segment: file, at: record.at as u64, sequence: record.sequence };
+        self.payloads.append(Index(first.0 - known as u64), entries, stand);
         self.log.append(first, entries.slice(known, entries.len()));
         self.homes.append(first, file);
     }
 
-    fn save(&mut self, file: u64, Saved { vote, keep_log, snapshot }: Saved) {
-        self.vote = vote;
+    fn save(&mut self, file: u64, Saved { vote, keep_log, snapshot, in_log }: Saved) {
+        (self.vote, self.in_log) = (vote, in_log);
         if !keep_log {
             self.log = MemoryLog::behind(snapshot.meta.last_included);
-            self.homes = Homes::default();
+            (self.homes, self.payloads) = Default::default();
             self.gap = false;
         }
         self.snapshot = Some((snapshot, file));
@@ -271,6 +301,8 @@ pub(super) fn recover(disk: &impl DiskFiles, identity: &Identity) -> Result<Foun
     let mut state = State {
         vote: Vote { term: Term(0), voted_for: None, recovering: false },
         snapshot: None,
+        in_log: Vec::new(),
+        payloads: Payloads::default(),
         log: MemoryLog::behind(files.beginning.base),
         homes: Homes::default(),
         gap: false,
@@ -286,17 +318,20 @@ pub(super) fn recover(disk: &impl DiskFiles, identity: &Identity) -> Result<Foun
         state.visit(number, bytes, record)
     })?;
     let torn = files.judge(identity, end)?;
-    let State { vote, snapshot, log, homes, gap, written } = state;
+    let State { vote, snapshot, in_log, log, mut payloads, homes, gap, written } = state;
     // Nothing is ever written to a disk that was not formatted to the end.
     let (snapshot, snapshot_file) = snapshot.ok_or(StorageError::NotFormatted)?;
     if gap || log.base.index > snapshot.meta.last_included.index {
         return Err(files.damaged(end));
     }
+    payloads.compact(log.base.index);
     let Files { beginning, left_over, .. } = files;
     Ok(Found {
         vote,
         snapshot,
+        in_log,
         log,
+        payloads,
         written,
         end,
         beginning,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::packs::Packs;
 use super::payload::{Saved, Vote, entries_of};
 use super::record::{FORMAT, Kind, Record};
 use super::recovery::{Files, recover};
@@ -43,6 +42,8 @@ pub struct Survey {
     records: u64,
     /// Each file of the log and its size.
     segments: Vec<(FileId, u64)>,
+    /// The segments that the log does not need any more, but the snapshot.
+    kept: Vec<u64>,
     packs: usize,
     /// The end of the log that is cut off when a server starts.
     pub torn: Option<TornTail>,
@@ -82,7 +83,8 @@ impl Survey {
         let Position { index: base, .. } = found.log.base;
         let last = found.log.last.index;
         self.entries = (last > base).then(|| base.0 + 1..=last.0);
-        let packs = Packs::recover(disk, identity, options, &found.snapshot)?;
+        let packs = found.packs(disk, identity, options)?;
+        self.kept = packs.kept_segments().collect();
         let named: BTreeSet<_> = found.snapshot.chunks.iter().copied().collect();
         named.into_iter().try_for_each(|id| packs.check(disk, id))
     }
@@ -113,11 +115,15 @@ impl Survey {
                 (line.kind, line.text) = ("vote", vote.to_string());
                 self.vote = Some(vote);
             }
-            Kind::Snapshot => {
-                let Saved { vote, keep_log, snapshot } = Saved::of(record, bytes)?;
+            Kind::Snapshot | Kind::SnapshotOnLog => {
+                let Saved { vote, keep_log, snapshot, in_log } = Saved::of(record, bytes)?;
                 line.kind = "snapshot";
                 let log = if keep_log { "" } else { ", in place of the log" };
-                line.text = format!("{}{log}; {vote}", describe(&snapshot));
+                let in_log = match in_log.len() {
+                    0 => String::new(),
+                    chunks => format!(", {chunks} of them in the log"),
+                };
+                line.text = format!("{}{in_log}{log}; {vote}", describe(&snapshot));
                 (self.vote, self.snapshot) = (Some(vote), Some(snapshot));
             }
             Kind::Entries => {
@@ -200,6 +206,9 @@ impl fmt::Display for Survey {
         writeln!(f, "records     {}", self.records)?;
         for (file, bytes) in &self.segments {
             writeln!(f, "segment     {file}, {bytes} bytes")?;
+        }
+        for number in &self.kept {
+            writeln!(f, "content     {}, kept for its chunks", FileId::Log(*number))?;
         }
         write!(f, "packs       {}", self.packs)?;
         match &self.torn {

@@ -1,6 +1,7 @@
 //! The log on a disk that does exactly what a test says.
 
 mod crashes;
+mod in_log;
 mod snapshots;
 
 use std::collections::BTreeMap;

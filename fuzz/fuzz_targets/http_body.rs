@@ -1,0 +1,4 @@
+//! `cargo +nightly fuzz run http_body`: see `src/http/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| jangada::http::http_body(data));

@@ -1,0 +1,302 @@
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::file::{Fault, HEADER_BYTES, Header, Records};
+use super::record::{Command, Given, Record, Step};
+use super::*;
+use crate::raft::{Input, Message, ServerId};
+use small::{SERVERS, Small, replayed};
+
+mod small;
+
+const LARGE: u64 = 64 << 20;
+/// A file of format 1, for ever.
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/blackbox/v1.box");
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn first_file(folder: &TempDir, server: ServerId) -> PathBuf {
+    files(&folder.path().join(server.to_string())).swap_remove(0)
+}
+
+/// All records of a file, and why there are no more.
+fn read(bytes: Vec<u8>) -> Result<(Header, Vec<Record>, Option<Fault>), Fault> {
+    let (header, mut records) = Records::of(bytes)?;
+    let mut all = Vec::new();
+    while let Some(next) = records.next() {
+        match next {
+            Ok((_, record)) => all.push(record),
+            Err(fault) => return Ok((header, all, Some(fault))),
+        }
+    }
+    Ok((header, all, None))
+}
+
+fn write(header: &Header, records: &[Record]) -> Vec<u8> {
+    let (mut bytes, seal) = header.encode();
+    for (number, record) in (0..).zip(records) {
+        seal.write(&mut bytes, number, record);
+    }
+    bytes
+}
+
+/// Changes the first record that `change` can change, and seals it again.
+fn tamper(path: &Path, mut change: impl FnMut(&mut Record) -> bool) -> usize {
+    let (header, mut records, _) = read(fs::read(path).unwrap()).unwrap();
+    let place = records.iter_mut().position(&mut change).unwrap();
+    fs::write(path, write(&header, &records)).unwrap();
+    place
+}
+
+fn some_work() -> TempDir {
+    let mut small = Small::start(LARGE);
+    small.propose(700);
+    let leader = small.leader();
+    small.restart(leader, true);
+    for _ in 0..30 {
+        small.go_on();
+    }
+    small.propose(200);
+    small.end()
+}
+
+#[test]
+fn what_was_recorded_happens_again() {
+    let folder = some_work();
+    let report = replayed(&folder);
+    assert!(report.is_equal(), "{report}");
+    assert!(report.notes.is_empty(), "{report}");
+    for track in &report.tracks {
+        assert!(track.steps > 900 && track.marks > 1, "{report}");
+        assert_eq!((track.from_the_dark, track.missing.len()), (0, 0), "{report}");
+    }
+    assert_eq!(report.tracks.iter().map(|track| track.lives).sum::<u64>(), 4);
+}
+
+#[test]
+fn the_ring_is_never_larger_and_what_is_left_of_it_can_be_replayed() {
+    const BYTES: u64 = 192 << 10;
+    let mut small = Small::start(BYTES);
+    for _ in 0..40 {
+        small.propose(100);
+        for id in SERVERS {
+            let size = |path: &PathBuf| fs::metadata(path).map_or(0, |it| it.len());
+            let bytes: u64 = files(&small.data(id)).iter().map(size).sum();
+            assert!(bytes <= BYTES, "{bytes} B");
+        }
+    }
+    let folder = small.end();
+    let report = replayed(&folder);
+    assert!(report.is_equal() && report.notes.is_empty(), "{report}");
+    for track in &report.tracks {
+        assert!(track.checkpoints > 1, "{report}");
+        assert_ne!(first_file(&folder, track.server).file_name().unwrap(), "00000001.box");
+    }
+}
+
+/// With the right checksum, too.
+#[test]
+fn a_changed_input_is_found_out() {
+    let one = ServerId(1);
+    let cases: [fn(&mut Record) -> bool; 3] = [
+        |record| match record {
+            Record::Step(Step { given: Given::Message { message, .. }, .. }) => match message {
+                Message::AppendEntries(append) => {
+                    append.leader_commit.0 += 1;
+                    true
+                }
+                Message::AppendEntriesReply(reply) => {
+                    reply.round.0 += 1;
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        },
+        |record| match record {
+            Record::Step(Step { given, .. }) if matches!(given, Given::Deadline) => {
+                *given = Given::Campaign;
+                true
+            }
+            _ => false,
+        },
+        |record| match record {
+            Record::Mark(mark) => {
+                mark.commit.0 += 1;
+                true
+            }
+            _ => false,
+        },
+    ];
+    for change in cases {
+        let folder = some_work();
+        let place = tamper(&first_file(&folder, one), change);
+        let report = replayed(&folder);
+        let found = report.differences.first().unwrap_or_else(|| panic!("{report}"));
+        assert_eq!((found.server, found.file), (one, 1), "{report}");
+        assert_eq!(found.record, place as u64, "{report}");
+        assert!(!report.is_equal());
+    }
+}
+
+/// The core never sees a payload; the monitor compares what the servers have.
+#[test]
+fn another_payload_is_found_out() {
+    let folder = some_work();
+    let other = |record: &mut Record| match record {
+        Record::Step(Step { given: Given::Message { entries, .. }, .. }) if !entries.is_empty() => {
+            let command = Command { bytes: 0, hash: 0 };
+            match &mut entries[0].what {
+                super::record::What::Command(it) => {
+                    *it = Command { bytes: it.bytes, hash: it.hash ^ 1 };
+                    *it != command
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    };
+    // One of them follows.
+    let changed = SERVERS.into_iter().find(|server| {
+        let path = first_file(&folder, *server);
+        let (header, mut records, _) = read(fs::read(&path).unwrap()).unwrap();
+        let found = records.iter_mut().any(other);
+        fs::write(&path, write(&header, &records)).unwrap();
+        found
+    });
+    let report = replayed(&folder);
+    let violation = report.violation.as_ref().unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(Some(violation.server), changed);
+    assert!(violation.text.contains("log_matching is violated"), "{report}");
+}
+
+/// A server that lost what it had and says nothing of it.
+#[test]
+fn a_broken_promise_is_found_out() {
+    let mut small = Small::start(LARGE);
+    small.propose(20);
+    let leader = small.leader();
+    let follower = SERVERS.into_iter().find(|id| *id != leader).unwrap();
+    small.restart(follower, false);
+    small.propose(5);
+    let report = replayed(&small.end());
+    let violation = report.violation.as_ref().unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(violation.server, follower);
+    assert!(violation.text.contains("stable_storage is violated"), "{report}");
+    assert!(report.differences.is_empty(), "the cores did what they did: {report}");
+}
+
+#[test]
+fn a_torn_end_is_the_end_and_a_damaged_record_is_named() {
+    let folder = some_work();
+    let last = files(&folder.path().join("S2")).pop().unwrap();
+    let whole = fs::read(&last).unwrap();
+    fs::write(&last, &whole[..whole.len() - 20]).unwrap();
+    let report = replayed(&folder);
+    assert!(report.is_equal(), "{report}");
+    assert!(report.to_string().contains("has no end: killed, or it still runs"), "{report}");
+
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x10;
+    fs::write(&last, damaged).unwrap();
+    let report = replayed(&folder);
+    assert!(!report.is_equal(), "{report}");
+    let damage = &report.tracks[1].damage[..];
+    assert!(matches!(damage, [it] if it.contains(".box: record ")), "{report}");
+    assert!(report.differences.is_empty() && report.violation.is_none(), "{report}");
+}
+
+#[test]
+fn the_input_that_the_core_panicked_at_is_the_last_record() {
+    let mut small = Small::start(LARGE);
+    small.propose(3);
+    let server = small.servers.get_mut(&SERVERS[0]).unwrap();
+    let now = server.node.deadline();
+    let stepped = catch_unwind(AssertUnwindSafe(|| {
+        let mut broken = || -> u64 { panic!("no luck") };
+        let (given, effects) = (Input::Campaign, &mut Vec::new());
+        server.black_box.step(&mut server.node, now, given, &Payloads::None, &mut broken, effects);
+    }));
+    assert!(stepped.is_err());
+    let folder = small.end();
+    let (_, records, _) = read(fs::read(first_file(&folder, SERVERS[0])).unwrap()).unwrap();
+    let last = records.last().unwrap();
+    assert!(
+        matches!(last, Record::Step(Step { given: Given::Campaign, digest: None, .. })),
+        "{last:?}"
+    );
+    let report = replayed(&folder);
+    let text = &report.differences[0].text;
+    assert_eq!(text, "the core panicked then, and does not now");
+}
+
+#[test]
+fn what_the_disk_does_not_take_is_counted_and_nobody_waits() {
+    let mut small = Small::start(150);
+    small.propose(50);
+    let counters = small.servers[&SERVERS[0]].black_box.counters();
+    drop(small.end());
+    assert!(counters.lost() > 50, "{}", counters.lost());
+    assert!(counters.bytes() <= 150);
+}
+
+#[test]
+fn recordings_that_do_not_belong_together_are_refused() {
+    let folder = some_work();
+    let path = folder.path().join("S1");
+    let open = || Recording::open(&path).unwrap();
+    let error = replay(&[open(), open()], None).unwrap_err();
+    assert_eq!(error.to_string(), "two of the recordings are of the same server");
+    let other = first_file(&folder, ServerId(2));
+    fs::copy(other, path.join("00000009.box")).unwrap();
+    let error = Recording::open(&path).unwrap_err().to_string();
+    assert!(error.contains("00000009.box is of S2"), "{error}");
+}
+
+#[test]
+fn format_1_is_read_for_ever() {
+    let (header, records, fault) = read(GOLDEN.to_vec()).unwrap();
+    assert_eq!((header.server, header.cluster), (ServerId(1), uuid::Uuid::from_u128(7)));
+    assert_eq!(fault, None);
+    let kinds = |wanted: fn(&Record) -> bool| records.iter().filter(|it| wanted(it)).count();
+    assert!(kinds(|it| matches!(it, Record::Step(_))) > 100);
+    assert!(kinds(|it| matches!(it, Record::Mark(_))) > 0);
+    assert!(kinds(|it| matches!(it, Record::State(..))) > 0);
+    assert_eq!(kinds(|it| matches!(it, Record::End)), 1);
+    assert!(write(&header, &records) == GOLDEN, "the same bytes again");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_read_with_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fuzz(&bytes);
+    }
+
+    /// Records whose sums are right, whatever they say.
+    #[test]
+    fn no_record_is_read_with_a_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = GOLDEN.to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(HEADER_BYTES + cut.index(bytes.len() - HEADER_BYTES));
+        fuzz(&bytes);
+        // The damaged record is the first that is not there.
+        if let Ok((header, records, _)) = read(bytes.clone()) {
+            prop_assert!(bytes.starts_with(&write(&header, &records)));
+        }
+    }
+}
