@@ -135,8 +135,8 @@ impl Schedule {
             kept_entries: below(4),
             ..Limits::default()
         };
-        let (pre_vote, check_quorum) = (below(4) > 0, below(4) > 0);
-        let options = Options { pre_vote, check_quorum, limits, ..Options::default() };
+        let (pre_vote, check_quorum, leases) = (below(4) > 0, below(4) > 0, below(2) > 0);
+        let options = Options { pre_vote, check_quorum, leases, limits, ..Options::default() };
         let voters: Vec<_> = (1..=3 + below(3)).map(ServerId).collect();
         let configuration = match below(4) {
             0 => Configuration::joint([], voters, [ServerId(9)]),
@@ -188,7 +188,7 @@ impl Schedule {
 
     fn event(&mut self) {
         let (one, other) = (self.anyone(), self.anyone());
-        let (up, kind) = (self.cluster.is_up(one), self.below(220));
+        let (up, kind) = (self.cluster.is_up(one), self.below(223));
         let leader = self.cluster.leader();
         match kind {
             // Mostly in order and most of it, or little would ever be done.
@@ -272,6 +272,10 @@ impl Schedule {
                 if !self.ids.contains(&new) {
                     self.join(new);
                 }
+            }
+            // It may be true, or not.
+            220..223 if up => {
+                self.cluster.gone(one, leader.filter(|_| kind < 222).unwrap_or(other));
             }
             _ => {}
         }

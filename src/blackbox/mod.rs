@@ -13,7 +13,7 @@
 //! servers.
 //!
 //! **What may be missing.** Old files go when the ring is full; records are left out when the disk
-//! does not keep up; the last moments of a process that was killed, up to a tenth of a second, were
+//! does not keep up; the last tenth of a second of a process that was killed, or so, was
 //! never written; a file may be damaged. While a server is out of sight, the monitor believes it
 //! ([`Fact::Unseen`](crate::invariants::Fact::Unseen)), and messages of it may come from nowhere.
 //! Each file begins with the whole state of the core, so that whatever is there can be used.

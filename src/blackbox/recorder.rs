@@ -66,9 +66,10 @@ struct Scratch {
     draws: Vec<u64>,
 }
 
-/// Records are handed over together: those of so much time, or so many bytes.
-const TOGETHER: Duration = Duration::from_millis(10);
-const TOGETHER_BYTES: usize = 64 << 10;
+/// Records are handed over together: those of so much time, or so many bytes. It is waking the
+/// writer that costs most; what a process that is killed has not handed over is lost.
+const TOGETHER: Duration = Duration::from_millis(100);
+const TOGETHER_BYTES: usize = 256 << 10;
 /// Records between two [`Mark`]s.
 const MARK_EVERY: u64 = 512;
 /// The hash of the state is recorded after entries whose index is a multiple of this.

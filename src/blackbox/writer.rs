@@ -73,9 +73,6 @@ pub(super) struct Ring {
 const QUEUE_BYTES: usize = 4 << 20;
 /// Most bytes that wait for the lock.
 const LOCAL_BYTES: usize = 1 << 20;
-/// The writer looks so often while there is something to do: what a process that is killed has
-/// recorded since is lost.
-const PACE: Duration = Duration::from_millis(50);
 /// How long a disk that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a recording waits for the disk.
@@ -209,15 +206,11 @@ impl Shared {
                 }
             }
             self.counters.bytes.store(ring.total, Ordering::Relaxed);
-            let mut queue = self.lock();
             if last {
-                queue.done = true;
-                drop(queue);
+                self.lock().done = true;
                 self.changed.notify_all();
                 return;
             }
-            // More comes together than one by one.
-            drop(self.changed.wait_timeout_while(queue, PACE, |queue| !queue.closed));
         }
     }
 }

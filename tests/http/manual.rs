@@ -20,7 +20,7 @@ fn the_commands_of_the_page_succeed() {
     let page: String = blocks.collect();
     assert!(page.matches("curl").count() >= 20, "the page has lost its commands");
     for id in cluster.running() {
-        let script = page.replace("127.0.0.1:3001", cluster.http(id));
+        let script = page.replace("127.0.0.1:3001", &cluster.http(id));
         let output = Command::new("bash")
             .args(["-euxo", "pipefail", "-c", &script])
             .current_dir(folder.path())

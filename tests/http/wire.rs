@@ -58,7 +58,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn to(cluster: &Cluster, id: u64) -> Self {
-        let address = cluster.http(id).to_owned();
+        let address = cluster.http(id);
         Self { stream: connect(&address), address, rest: Vec::new(), closed: false }
     }
 

@@ -455,6 +455,11 @@ impl Cluster {
         self.step(id, Input::Campaign, &[]);
     }
 
+    /// Tells the server that the process of another is gone.
+    pub(crate) fn gone(&mut self, id: ServerId, gone: ServerId) {
+        self.step(id, Input::Gone(gone), &[]);
+    }
+
     /// Has the server win an election that everybody it can reach takes part in, and lets all
     /// that follows settle: its no-op is committed if a majority is there.
     pub(crate) fn elect(&mut self, id: ServerId) {

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::files::{
-    Command, ContentHash, FileStore, Limits, Query, Request, Restore, RestoreError, open_session,
-};
+use super::RestoreError;
+use crate::files::{Command, FileStore, Limits, Query, Request, open_session};
 
 /// Has a store rebuilt from chunks: from sound ones with some of their bytes changed, or from bytes
 /// as they come. They are refused, or make a store that works; none makes it panic.
@@ -37,8 +36,8 @@ fn sound() -> Vec<Bytes> {
     ask(Command::Rename { file: "b/c".to_owned(), name: "d".to_owned() }, b"");
     ask(Command::Stage { upload: Uuid::from_u128(3), offset: 0, onto: None }, &[9; 50]);
     let mut frozen = store.freeze();
-    let bytes = |(_, chunk): (_, Option<Bytes>)| chunk.expect("nothing was let go");
-    std::iter::from_fn(|| frozen.next_chunk().map(bytes)).collect()
+    // Nothing was let go: there is no chunk store.
+    std::iter::from_fn(|| frozen.next_chunk()).filter_map(|(_, chunk)| chunk).collect()
 }
 
 /// Sound chunks, of which bytes were changed: which chunk, where, and to what, three bytes each.
@@ -64,16 +63,16 @@ fn cut(mut bytes: &[u8]) -> Vec<Bytes> {
     chunks
 }
 
-fn feed(restore: &mut Restore, chunks: &[Bytes]) -> Result<(), RestoreError> {
-    chunks.iter().try_for_each(|chunk| restore.feed(ContentHash(blake3::hash(chunk).into()), chunk))
+fn rebuilt(chunks: &[Bytes]) -> Result<FileStore, RestoreError> {
+    let mut restore = FileStore::default().restore();
+    for chunk in chunks {
+        restore.feed(blake3::hash(chunk).into(), chunk)?;
+    }
+    restore.finish(100)
 }
 
 fn restore(chunks: &[Bytes]) {
-    let mut restore = FileStore::default().restore();
-    if feed(&mut restore, chunks).is_err() {
-        return;
-    }
-    let Ok(mut store) = restore.finish(100) else { return };
+    let Ok(mut store) = rebuilt(chunks) else { return };
     store.query(&Query::List { after: None, limit: 10 }.encode());
     let command = Command::Append { file: "a".to_owned() };
     let request = Request { session: 1, serial: 1000, acknowledged: 1, command };
@@ -90,14 +89,9 @@ mod tests {
 
     #[test]
     fn sound_chunks_make_the_store_that_they_were_taken_of() {
-        let mut restore = FileStore::default().restore();
-        feed(&mut restore, &sound()).unwrap();
-        assert!(restore.finish(100).is_ok());
+        assert!(rebuilt(&sound()).is_ok());
         // One byte of one of them is enough to be noticed.
-        let mut restore = FileStore::default().restore();
-        let chunks = edited(&[1, 40, 0xee]);
-        let fed = feed(&mut restore, &chunks);
-        assert!(fed.is_err() || restore.finish(100).is_err());
+        assert!(rebuilt(&edited(&[1, 40, 0xee])).is_err());
     }
 
     proptest! {

@@ -47,7 +47,8 @@ impl Payloads {
     /// These entries stand in the record at `record`; those that were there from `first` on, and
     /// behind, are gone.
     pub(super) fn append(&mut self, first: Index, entries: &Entries, record: Stand) {
-        while let Some((index, address)) = self.order.pop_back_if(|(index, _)| *index >= first) {
+        while let Some((index, address)) = self.order.back().copied().filter(|it| it.0 >= first) {
+            self.order.pop_back();
             self.forget(index, address);
         }
         for ((index, entry), place) in (first.0..).zip(entries.iter()).zip(places_of(entries)) {
@@ -64,7 +65,8 @@ impl Payloads {
 
     /// The entries up to this one are gone.
     pub(super) fn compact(&mut self, to: Index) {
-        while let Some((index, address)) = self.order.pop_front_if(|(index, _)| *index <= to) {
+        while let Some((index, address)) = self.order.front().copied().filter(|it| it.0 <= to) {
+            self.order.pop_front();
             self.forget(index, address);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! `tests/golden/storage/v1` was written by the first version that had real disks. It is never
 //! written again: a format that changes gets a number and a folder of its own, and this one is
-//! still read, or refused as what it is. `v1-content` is of the same format; chunks of its snapshot
-//! stand in the log, one of them in a segment that the log does not need any more.
+//! still read, or refused as what it is. `v1-content` is of the same format; of the chunks of its
+//! snapshot, one stands in the log, and one did until its segment had little else in it.
 
 use super::*;
 use crate::raft::{ChunkId, Position, SnapshotMeta};
