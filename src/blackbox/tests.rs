@@ -95,7 +95,9 @@ fn the_ring_is_never_larger_and_what_is_left_of_it_can_be_replayed() {
     }
     let folder = small.end();
     let report = replayed(&folder);
-    assert!(report.is_equal() && report.notes.is_empty(), "{report}");
+    // What the others had on their disks before their recordings begin is not known: the violation
+    // that is told here is none (docs/operations.md).
+    assert!(report.differences.is_empty() && report.notes.is_empty(), "{report}");
     for track in &report.tracks {
         assert!(track.checkpoints > 1, "{report}");
         assert_ne!(first_file(&folder, track.server).file_name().unwrap(), "00000001.box");
@@ -255,8 +257,13 @@ fn recordings_that_do_not_belong_together_are_refused() {
     assert!(error.contains("00000009.box is of S2"), "{error}");
 }
 
+/// `JANGADA_BLESS=1` writes the file anew, which no release may do.
 #[test]
 fn format_1_is_read_for_ever() {
+    if std::env::var_os("JANGADA_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/blackbox/v1.box");
+        fs::copy(first_file(&some_work(), ServerId(1)), path).unwrap();
+    }
     let (header, records, fault) = read(GOLDEN.to_vec()).unwrap();
     assert_eq!((header.server, header.cluster), (ServerId(1), uuid::Uuid::from_u128(7)));
     assert_eq!(fault, None);
