@@ -175,33 +175,12 @@ impl Seal {
     fn seal(self, out: &mut Vec<u8>, number: u64, record: &impl Serialize) {
         let start = out.len();
         out.extend([0; HEAD]);
-        postcard::serialize_with_flavor(record, Behind(out))
+        postcard::to_io(record, &mut *out)
             .expect("invariant: numbers and lists can be written to memory");
         let length = (out.len() - start - HEAD) as u32;
         let sum = self.sum(number, length, &out[start + HEAD..]);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + HEAD].copy_from_slice(&sum.to_le_bytes());
-    }
-}
-
-/// Lets postcard write behind what is there.
-struct Behind<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Behind<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }
 

@@ -265,27 +265,5 @@ fn whole<T>(rest: &[u8], value: T) -> Result<T, PacketError> {
 }
 
 fn write(out: &mut Vec<u8>, value: &impl Serialize) {
-    postcard::serialize_with_flavor(value, Behind(out))
-        .expect("invariant: numbers and lists can be written to memory");
-}
-
-/// Lets postcard write behind what is there.
-struct Behind<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Behind<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
+    postcard::to_io(value, out).expect("invariant: numbers and lists can be written to memory");
 }
