@@ -206,6 +206,9 @@ impl Cluster {
                 command.args(["-cp", class_path, "-Dzookeeper.4lw.commands.whitelist=*"]);
                 command.arg(format!("-Dzookeeper.log.dir={}", self.dir.display()));
                 command.arg("-Dzookeeper.root.logger=ERROR,ROLLINGFILE");
+                // A thousand clients reach its limit of 1,000, where it stops reading, for good at
+                // times.
+                command.arg("-Dzookeeper.globalOutstandingLimit=10000");
                 command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
                 command.arg(self.dir.join(format!("{number}.cfg")));
             }

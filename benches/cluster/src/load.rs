@@ -14,6 +14,9 @@ use crate::usage;
 /// Keys that are written to and read.
 pub(crate) const KEYS: usize = 1000;
 
+/// How long a client waits for its last answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What clients do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Work {
@@ -125,7 +128,9 @@ pub(crate) async fn measure(
     let servers = usage::cpu_of(&pids) - servers;
     let own = usage::cpu(std::process::id()) - own;
     for task in tasks {
-        task.await?.with_context(|| format!("{} ({work:?}, {clients} clients)", port.title()))?;
+        let whose = || format!("{} ({work:?}, {clients} clients)", port.title());
+        let ended = tokio::time::timeout(PATIENCE, task).await;
+        ended.context("a client had no answer").with_context(whose)??.with_context(whose)?;
     }
     let mut latencies = shared.latencies.take();
     latencies.sort_unstable();
