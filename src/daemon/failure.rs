@@ -1,11 +1,13 @@
 //! Why a server's process ends, and the code that it ends with.
 
+use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
 use crate::net::PeersError;
 use crate::net::tls::TlsError;
-use crate::storage::{DirectoryError, StorageError};
+use crate::storage::{DirectoryError, Identity, StorageError};
 
 /// Why a server cannot start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum Failure {
     #[error("{0}")]
     Config(#[from] ConfigError),
     /// Its data directory cannot be used.
-    #[error("{0}")]
+    #[error("{error}{next}", error = .0, next = NextStep::of(.0))]
     Directory(#[from] DirectoryError),
     /// It cannot listen for other servers.
     #[error("{0}")]
@@ -32,10 +34,16 @@ pub enum Failure {
         error: io::Error,
     },
     /// Its storage failed while it ran.
-    #[error("the storage in {data} failed, and the server ends: {error}")]
+    #[error(
+        "the storage in {} failed, and the server ends: {error}{}",
+        data.display(),
+        NextStep(error.must_join_again().then_some((data, *identity)))
+    )]
     Storage {
         /// The data directory.
-        data: String,
+        data: PathBuf,
+        /// Whose it is.
+        identity: Identity,
         /// What is wrong.
         error: StorageError,
     },
@@ -62,7 +70,7 @@ impl Failure {
     /// | 2 | the settings make no sense, or the certificates | does not help |
     /// | 3 | the data directory cannot be used | does not help |
     /// | 4 | an address cannot be listened at | may help |
-    /// | 5 | the storage failed while the server ran | may help: it says whether it can start |
+    /// | 5 | the storage failed while the server ran | not if it must join again, which it says |
     /// | 128 + n | a second signal, of this number, ended it at once | |
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -72,5 +80,31 @@ impl Failure {
             Self::Peers(_) | Self::Http { .. } => 4,
             Self::Storage { .. } => 5,
         }
+    }
+}
+
+/// The command for the server of this directory, if it must join again; as the end of a message.
+struct NextStep<'a>(Option<(&'a Path, Identity)>);
+
+impl<'a> NextStep<'a> {
+    fn of(error: &'a DirectoryError) -> Self {
+        Self(match error {
+            DirectoryError::Storage { path, identity, error } if error.must_join_again() => {
+                path.parent().map(|data| (data, *identity))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for NextStep<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((data, Identity { cluster, server })) = self.0 else { return Ok(()) };
+        let (number, data) = (server.0, data.display());
+        write!(
+            f,
+            ". `jangada join --id {number} --data {data} --cluster {cluster} --damaged` puts its \
+             log aside and makes it a server that joins: then start it as before"
+        )
     }
 }

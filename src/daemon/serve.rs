@@ -150,7 +150,7 @@ impl Process {
         });
         logging::follow(server.events());
         counts.follow(server.events());
-        let failed = watch_failures(server.events(), data);
+        let failed = watch_failures(server.events(), &directory);
         let (disturber, disturbances) = mpsc::channel(chaos::MAX_WAITING);
         let (asker, askers) = mpsc::channel(why::MAX_WAITING);
         // Nobody else sets it.
@@ -259,13 +259,14 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 /// What ends the process of a server with these events.
-fn watch_failures(recorder: &Recorder, data: String) -> oneshot::Receiver<Failure> {
+fn watch_failures(recorder: &Recorder, directory: &DataDir) -> oneshot::Receiver<Failure> {
     let (fail, failed) = oneshot::channel();
     let mut fail = Some(fail);
+    let (data, identity) = (directory.path().to_owned(), directory.identity());
     recorder.watch(move |event| {
         let failure = match &event.kind {
             EventKind::Failed { error, .. } => {
-                Failure::Storage { data: data.clone(), error: error.clone() }
+                Failure::Storage { data: data.clone(), identity, error: error.clone() }
             }
             EventKind::Violated(violation) => Failure::Assertion(violation.to_string()),
             _ => return,

@@ -13,8 +13,8 @@ pub enum StorageError {
     /// There is no log.
     #[error(
         "its disk holds no log: it was never formatted, or all of it is lost. Without its log it \
-         could vote twice in one term and forget what it acknowledged; a new server, under a new \
-         number, must take its place"
+         could vote twice in one term and forget what it acknowledged: it must join again, empty, \
+         and get everything from the others"
     )]
     NotFormatted,
     /// There is a log already where one was to be made.
@@ -23,8 +23,8 @@ pub enum StorageError {
     /// What was durable cannot be read.
     #[error(
         "{file} is damaged at byte {at}: record {sequence} was synced, as a later record shows, \
-         and is not there any more. What it held may have been acknowledged; a new server, under \
-         a new number, must take its place and get the log from the others"
+         and is not there any more. What it held may have been acknowledged: the server must join \
+         again, empty, and get everything from the others"
     )]
     Damaged {
         /// The file.
@@ -37,14 +37,15 @@ pub enum StorageError {
     /// A chunk of the snapshot cannot be read.
     #[error(
         "chunk {chunk} of its snapshot is damaged or gone{}. The log that the snapshot took the \
-         place of is gone, too; `rejoin` the server, and it gets the snapshot from the others",
+         place of is gone, too: the server must join again, empty, and get everything from the \
+         others",
         Unreadable(*.unreadable)
     )]
     ChunkLost {
         /// The chunk.
         chunk: ChunkId,
-        /// The first place in a pack, in bytes, where something stands that is no chunk, if
-        /// there is one.
+        /// The chunk's place, in bytes; if that is not known, the first in a pack where something
+        /// stands that is no chunk, if there is one.
         unreadable: Option<(FileId, u64)>,
     },
     /// The chunks of the snapshot are what they were, and make no state.
@@ -100,6 +101,14 @@ pub enum StorageError {
     /// The disk failed.
     #[error("{0}. See to the disk, then start the server again")]
     Disk(#[from] DiskError),
+}
+
+impl StorageError {
+    /// Whether the server can serve again only if its log is made anew
+    /// ([`reformat_joining`](super::DataDir::reformat_joining)).
+    pub fn must_join_again(&self) -> bool {
+        matches!(self, Self::NotFormatted | Self::Damaged { .. } | Self::ChunkLost { .. })
+    }
 }
 
 /// Where a disk could not be read, as the end of a clause.

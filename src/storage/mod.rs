@@ -99,6 +99,12 @@ pub trait Storage {
     /// The bytes of a chunk. `None` if it is not kept, or if what the disk has of it is damaged.
     fn chunk(&self, id: &ChunkId) -> Option<Bytes>;
 
+    /// What is wrong if a chunk that must be there cannot be [read](Self::chunk): with its place, if
+    /// the storage has places.
+    fn chunk_lost(&self, id: ChunkId) -> StorageError {
+        StorageError::ChunkLost { chunk: id, unreadable: None }
+    }
+
     /// Has a snapshot take the place of the log up to its last entry, as one write. Its chunks
     /// must be durable: the caller has waited for them. With `keep_log`, its last entry is in the
     /// log, and all of the log stays until it is [compacted](Self::compact); without, the whole
@@ -244,6 +250,10 @@ impl<S: Storage + 'static> Storage for Rc<RefCell<S>> {
 
     fn chunk(&self, id: &ChunkId) -> Option<Bytes> {
         self.borrow().chunk(id)
+    }
+
+    fn chunk_lost(&self, id: ChunkId) -> StorageError {
+        self.borrow().chunk_lost(id)
     }
 
     fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {

@@ -12,6 +12,7 @@ mod blackbox;
 mod bootstrap;
 mod config;
 mod console;
+mod damage;
 mod lifecycle;
 mod load;
 #[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]

@@ -291,7 +291,7 @@ impl Server {
                 let bytes = self.storage.chunk(&id);
                 let latest = self.snapshots.latest.as_ref();
                 if bytes.is_none() && latest.is_some_and(|latest| latest.chunks.contains(&id)) {
-                    self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None });
+                    self.failure = Some(self.storage.chunk_lost(id));
                 }
                 bytes
             }
@@ -327,7 +327,7 @@ impl Server {
                     taking.unsynced.push_back((write, size));
                     self.wrote = true;
                 } else if !self.storage.has_chunk(&id) {
-                    self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None });
+                    self.failure = Some(self.storage.chunk_lost(id));
                 }
             }
             Developed::Hungry => self.feed(),
@@ -337,7 +337,7 @@ impl Server {
             }
             Developed::Inedible(reason) => self.failure = Some(StorageError::Snapshot(reason)),
             Developed::Lost(chunk) => {
-                self.failure = Some(StorageError::ChunkLost { chunk, unreadable: None });
+                self.failure = Some(self.storage.chunk_lost(chunk));
             }
         }
     }
@@ -350,7 +350,7 @@ impl Server {
         let Some(id) = id else { return self.machine.do_send(Picture::Feed(None)) };
         match self.storage.chunk(&id) {
             Some(bytes) => self.machine.do_send(Picture::Feed(Some((id, bytes)))),
-            None => self.failure = Some(StorageError::ChunkLost { chunk: id, unreadable: None }),
+            None => self.failure = Some(self.storage.chunk_lost(id)),
         }
     }
 }

@@ -101,6 +101,8 @@ pub enum DirectoryError {
     Storage {
         /// The folder of the log.
         path: PathBuf,
+        /// Whose it is.
+        identity: Identity,
         /// Why.
         error: StorageError,
     },
@@ -121,13 +123,13 @@ impl DirectoryError {
         Self::Refused { doing, path: path.to_owned(), error: error.to_string() }
     }
 
-    pub(super) fn storage(path: &Path, error: impl Into<StorageError>) -> Self {
+    pub(super) fn storage(path: &Path, identity: Identity, error: impl Into<StorageError>) -> Self {
         match error.into() {
             // It names a path itself.
             StorageError::Disk(DiskError::Refused { doing, path, error }) => {
                 Self::Refused { doing, path: path.into(), error }
             }
-            error => Self::Storage { path: path.to_owned(), error },
+            error => Self::Storage { path: path.to_owned(), identity, error },
         }
     }
 }

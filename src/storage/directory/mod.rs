@@ -145,7 +145,7 @@ impl DataDir {
             return Err(DirectoryError::Open { path: path.to_owned(), mode });
         }
         let folder = path.join(LOG);
-        let failed = |error: StorageError| DirectoryError::storage(&folder, error);
+        let failed = |error: StorageError| DirectoryError::storage(&folder, identity, error);
         if !folder.is_dir() {
             return Err(failed(StorageError::NotFormatted));
         }
@@ -239,7 +239,8 @@ impl DataDir {
         let mut log = self.log.borrow_mut();
         log.flush(Time::default());
         let durable = log.durable(Time::default());
-        durable.map_err(|error| DirectoryError::storage(&self.path.join(LOG), error))?;
+        let folder = self.path.join(LOG);
+        durable.map_err(|error| DirectoryError::storage(&folder, self.identity, error))?;
         Ok(())
     }
 }
@@ -261,7 +262,7 @@ fn make_log(
     let formatted = InlineDisk::open(&folder, options.segment_bytes)
         .map_err(StorageError::from)
         .and_then(|mut disk| SegmentLog::format(&mut disk, identity, founding, options));
-    formatted.map_err(|error| DirectoryError::storage(&folder, error))
+    formatted.map_err(|error| DirectoryError::storage(&folder, *identity, error))
 }
 
 /// Durably gives something in the directory another name.

@@ -382,6 +382,10 @@ impl<D: Disk> Storage for SegmentLog<D> {
         self.packs.read(&self.disk, id)
     }
 
+    fn chunk_lost(&self, id: ChunkId) -> StorageError {
+        self.packs.lost(id)
+    }
+
     fn save_snapshot(&mut self, snapshot: Snapshot, keep_log: bool) -> WriteId {
         assert!(
             snapshot.chunks.iter().all(|id| self.packs.has(id)),

@@ -198,8 +198,7 @@ impl Packs {
     /// If a chunk of the snapshot is not there.
     pub(super) fn check_all(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
         let lost = snapshot.chunks.iter().find(|id| !self.places.contains_key(id));
-        let unreadable = self.unreadable;
-        lost.map_or(Ok(()), |chunk| Err(StorageError::ChunkLost { chunk: *chunk, unreadable }))
+        lost.map_or(Ok(()), |chunk| Err(self.lost(*chunk)))
     }
 
     /// The segments that are here for their chunks alone.
@@ -251,11 +250,13 @@ impl Packs {
     /// # Errors
     /// If the bytes of a chunk are not what its name says.
     pub(super) fn check(&self, disk: &impl DiskFiles, id: ChunkId) -> Result<(), StorageError> {
-        let place = self.places.get(&id).map(|place| (place.pack, place.at));
-        match self.read(disk, &id) {
-            Some(_) => Ok(()),
-            None => Err(StorageError::ChunkLost { chunk: id, unreadable: place }),
-        }
+        self.read(disk, &id).map(drop).ok_or_else(|| self.lost(id))
+    }
+
+    /// That a chunk cannot be read, and where it was.
+    pub(super) fn lost(&self, chunk: ChunkId) -> StorageError {
+        let place = self.places.get(&chunk).map(|place| (place.pack, place.at));
+        StorageError::ChunkLost { chunk, unreadable: place.or(self.unreadable) }
     }
 
     /// Keeps a chunk, where it stands in the log if it does. The record of the next snapshot comes
@@ -461,9 +462,7 @@ impl Packs {
         let in_worst = self.places.iter().filter(|(_, place)| place.pack == file);
         let moving: Vec<_> = in_worst.map(|(id, place)| (*id, *place)).collect();
         for (chunk, place) in moving {
-            let unreadable = Some((file, place.at));
-            let bytes = self.read(disk, &chunk);
-            let bytes = bytes.ok_or(StorageError::ChunkLost { chunk, unreadable })?;
+            let bytes = self.read(disk, &chunk).ok_or_else(|| self.lost(chunk))?;
             self.enqueue(chunk, bytes, place.age);
         }
         Ok(())
