@@ -9,7 +9,6 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tokio_rustls::rustls::ServerConfig;
 use uuid::Uuid;
 
 use super::chaos::{self, Disturbance};
@@ -24,7 +23,7 @@ use super::why;
 use crate::actors::{ClockKind, Door, EventKind, Recorder, Standalone, StandaloneOptions, run};
 use crate::blackbox::{self, BlackBox};
 use crate::files::{FileStore, HistoryLimits};
-use crate::http::{self, Http, HttpError, Tokens};
+use crate::http::{self, Http, HttpError, Https, Tokens};
 use crate::net::tls::{Tls, name_of};
 use crate::net::{Advertise, Peers, PeersConfig, Role, Security};
 use crate::raft::Options;
@@ -169,9 +168,10 @@ impl Process {
             asker,
             stopping: stops,
         });
-        let https = tls.as_ref().filter(|_| settings.serving.secure).map(Tls::https);
+        let secure = tls.as_ref().filter(|_| settings.serving.secure);
+        let secure = secure.map(|tls| https(tls.clone(), cluster));
         let own_name = name_of(&Role::Server(id), cluster);
-        let http = start_http(&settings, (https, own_name), server.door(), control).await?;
+        let http = start_http(&settings, (secure, own_name), server.door(), control).await?;
         let own_http = http.addresses().first().map(ToString::to_string);
         let own_http = settings.advertise_http.clone().or(own_http).unwrap_or_default();
         let mut config = PeersConfig::new(cluster, Role::Server(id), security);
@@ -279,9 +279,17 @@ fn watch_failures(recorder: &Recorder, directory: &DataDir) -> oneshot::Receiver
     failed
 }
 
+fn https(tls: Arc<Tls>, cluster: Uuid) -> Https {
+    Https {
+        server: tls.https(),
+        client: Box::new(move || tls.https_client()),
+        name: Box::new(move |server| name_of(&Role::Server(server), cluster)),
+    }
+}
+
 async fn start_http(
     settings: &Settings,
-    (https, own_name): (Option<ServerConfig>, String),
+    (https, own_name): (Option<Https>, String),
     door: Door,
     control: Arc<Control>,
 ) -> Result<Http, Failure> {

@@ -1,9 +1,12 @@
 //! What operators see and ask: the cluster, and how the server is.
 
+use std::io;
+
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::error::SendRequestError;
+use awc::{ClientRequest, Connector};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +18,7 @@ use super::parameters::{self, Nothing, Why, Wish};
 use super::problem::{Code, Problem};
 use super::route::Route;
 use super::worker::Worker;
+use crate::raft::ServerId;
 
 /// To whom the leader is to hand over.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -153,14 +157,14 @@ impl Worker {
     ) -> Result<HttpResponse, Problem> {
         match &result {
             Err(error @ AdminError::NotLeader { leader: Some((id, Some(address))) }) => {
-                let location = self.location(request, address);
-                // Nothing here says which certificate of the leader's to believe.
-                let redirect = redirect || self.shared.config.tls.is_some();
                 match redirect {
-                    true => Err(Problem::of_admin(error).elsewhere(location)),
+                    true => {
+                        let location = self.location(request, address);
+                        Err(Problem::of_admin(error).elsewhere(location))
+                    }
                     // Whoever sent it here believes that we lead: it would go round in circles.
                     false if was_forwarded(request) => Err(Problem::of_admin(error)),
-                    false => self.forward(request, body, *id, location).await,
+                    false => self.forward(request, body, ServerId(*id), address).await,
                 }
             }
             _ => begun(result),
@@ -172,27 +176,28 @@ impl Worker {
         &self,
         request: &HttpRequest,
         body: Bytes,
-        leader: u64,
-        location: String,
+        leader: ServerId,
+        address: &str,
     ) -> Result<HttpResponse, Problem> {
-        let mut asked = self
-            .others
-            .post(location)
+        let unreachable = |error: &dyn std::fmt::Display| {
+            let detail = format!("{leader} leads, and does not answer: {error}");
+            Problem::new(Code::Unavailable, detail)
+        };
+        let asked = self.request_to(leader, address, request).await;
+        let mut asked = asked
+            .map_err(|error| unreachable(&error))?
             .insert_header((CONTENT_TYPE, "application/json"))
             .insert_header((FORWARDED, self.shared.config.server.0));
         if let Some(token) = request.headers().get(AUTHORIZATION) {
             asked = asked.insert_header((AUTHORIZATION, token.clone()));
         }
         let lost = |error: &dyn std::fmt::Display| {
-            let detail = format!("S{leader} leads, and was lost when it was asked: {error}");
+            let detail = format!("{leader} leads, and was lost when it was asked: {error}");
             Problem::new(Code::OutcomeUnknown, detail)
         };
         let mut answer = match asked.send_body(body).await {
             Ok(answer) => answer,
-            Err(SendRequestError::Connect(error)) => {
-                let detail = format!("S{leader} leads, and does not answer: {error}");
-                return Err(Problem::new(Code::Unavailable, detail));
-            }
+            Err(SendRequestError::Connect(error)) => return Err(unreachable(&error)),
             Err(error) => return Err(lost(&error)),
         };
         let told = answer.body().limit(SMALL).await.map_err(|error| lost(&error))?;
@@ -203,6 +208,29 @@ impl Worker {
             }
         }
         Ok(response.body(told))
+    }
+
+    /// What asks the same of another server: over HTTPS by the name in its certificate, wherever
+    /// it is.
+    async fn request_to(
+        &self,
+        server: ServerId,
+        address: &str,
+        request: &HttpRequest,
+    ) -> io::Result<ClientRequest> {
+        let config = &self.shared.config;
+        let patience = config.limits.patience;
+        let connector = Connector::new().timeout(patience).handshake_timeout(patience);
+        let client = awc::Client::builder().timeout(patience).disable_redirects();
+        let Some(https) = &config.tls else {
+            let location = self.location(request, address);
+            return Ok(client.connector(connector).finish().post(location));
+        };
+        let place = tokio::net::lookup_host(address).await?.next();
+        let place = place.ok_or_else(|| io::Error::other(format!("{address} is nowhere")))?;
+        let name = format!("{}:{}", (https.name)(server), place.port());
+        let client = client.connector(connector.rustls_0_23((https.client)())).finish();
+        Ok(client.post(self.location(request, &name)).address(place))
     }
 }
 

@@ -1,9 +1,10 @@
 //! How the HTTP server is to be.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 use super::access::Tokens;
 use crate::raft::ServerId;
@@ -15,8 +16,8 @@ pub struct Config {
     /// Where it listens. Port 0 is any free one; [`Http::addresses`](super::Http::addresses) says
     /// which.
     pub listen: Vec<SocketAddr>,
-    /// TLS, if it speaks that. The protocols that it offers are set by the HTTP server.
-    pub tls: Option<ServerConfig>,
+    /// TLS, if it speaks that.
+    pub tls: Option<Https>,
     /// Names by which it may be called, beside its addresses and `localhost`: without port, in any
     /// case. Others are refused, so that no page can reach it under a name of its own (DNS
     /// rebinding).
@@ -32,6 +33,16 @@ pub struct Config {
     pub workers: usize,
     /// Its bounds.
     pub limits: Limits,
+}
+
+/// How servers speak HTTPS, with clients and with each other.
+pub struct Https {
+    /// What this server shows. The protocols that it offers are set by the HTTP server.
+    pub server: ServerConfig,
+    /// Whom this server believes when it asks another; called for each time that it does.
+    pub client: Box<dyn Fn() -> Arc<ClientConfig> + Send + Sync>,
+    /// The name in another server's certificate.
+    pub name: Box<dyn Fn(ServerId) -> String + Send + Sync>,
 }
 
 /// The bounds of the HTTP server, over all its workers unless it is said.

@@ -39,7 +39,7 @@ pub use admin::{
     Admin, AdminError, Answer, ChangeMembers, Condition, Member, Membership, NewMember, Priority,
     Progress, Status,
 };
-pub use config::{Config, Limits};
+pub use config::{Config, Https, Limits};
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use fuzzing::{http_body, http_path};

@@ -76,7 +76,7 @@ pub fn start(
         listeners.push(listener.map_err(|error| HttpError::Listen { address: *address, error })?);
     }
     let (limits, workers) = (config.limits.clone(), config.workers.max(1));
-    let tls = config.tls.clone().map(acceptor);
+    let tls = config.tls.as_ref().map(|https| acceptor(https.server.clone()));
     let shared = Arc::new(Shared::new(config, admin));
     let make: super::pool::MakeClient = Arc::new(client);
     let mut server = Server::build()

@@ -42,8 +42,6 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Pool,
     pub(super) feed: Rc<Feed>,
-    /// Asks other servers.
-    pub(super) others: awc::Client,
 }
 
 /// Bytes that one permit of memory stands for.
@@ -101,14 +99,7 @@ impl Shared {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, make: MakeClient) -> Self {
         let pool = Pool::new(make, shared.config.limits.patience);
-        let patience = shared.config.limits.patience;
-        let connector = awc::Connector::new().timeout(patience).handshake_timeout(patience);
-        let others = awc::Client::builder()
-            .connector(connector)
-            .timeout(patience)
-            .disable_redirects()
-            .finish();
-        Self { shared, pool, feed: Rc::default(), others }
+        Self { shared, pool, feed: Rc::default() }
     }
 
     /// Answers a request, whatever it is.

@@ -1,7 +1,5 @@
 //! Who may: hosts, origins, tokens.
 
-use std::process::Command;
-
 use jangada::http::hash_token;
 
 use crate::process::Cluster;
@@ -66,55 +64,6 @@ fn a_page_asks_where_it_may() {
     assert_eq!(may.status, 204);
     assert!(may.header("access-control-allow-methods").unwrap().contains("PUT"));
     assert!(may.header("access-control-allow-headers").unwrap().contains("if-match"));
-}
-
-/// HTTPS, in both versions of HTTP, to whoever believes the cluster's authority.
-#[test]
-fn https_shows_the_certificate_of_the_cluster() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: there is no curl on this machine");
-        return;
-    }
-    let mut cluster = Cluster::start(1);
-    cluster.kill(1);
-    cluster.serve(1, &["--https"]);
-    let port = cluster.http(1).rsplit(':').next().unwrap().to_owned();
-    let name = format!("server1.{}.jangada", cluster.uuid);
-    let certs = cluster.path("certs");
-    let curl = |more: &[&str], path: &str| {
-        let output = Command::new("curl")
-            .args(["-sS", "-w", "\n%{http_version} %{http_code}"])
-            .args(["--resolve", &format!("{name}:{port}:127.0.0.1")])
-            .args(more)
-            .arg(format!("https://{name}:{port}{path}"))
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let authority = certs.join("ca.pem");
-    let trusting = ["--cacert", authority.to_str().unwrap()];
-    crate::process::until("it leads", || {
-        curl(&trusting, "/v1/cluster").contains("\"role\":\"leader\"").then_some(())
-    });
-    let large = cluster.path("large");
-    std::fs::write(&large, vec![b'x'; 3 << 20]).unwrap();
-    for version in ["1.1", "2"] {
-        let flag = format!("--http{version}");
-        let speaking = [&trusting[..], &[flag.as_str()]].concat();
-        let put = [&speaking[..], &["-T", large.to_str().unwrap()]].concat();
-        let told = curl(&put, "/v1/files/large");
-        assert!(told.ends_with("201") || told.ends_with("200"), "{told}");
-        let got = curl(&speaking, "/v1/files/large");
-        assert!(got.ends_with(&format!("x\n{version} 200")), "{}", &got[got.len() - 20..]);
-        assert_eq!(got.len(), (3 << 20) + 5 + version.len());
-        let told = curl(&speaking, "/v1/files/../x");
-        assert!(told.contains("no_such_route"), "{told}");
-    }
-    // Nobody else is believed, and nothing else is spoken.
-    assert!(curl(&["--cacert", "/dev/null"], "/livez").ends_with("000"));
-    let mut wire = Wire::to(&cluster, 1);
-    wire.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert!(wire.take(9).is_none_or(|bytes| bytes != b"HTTP/1.1 "));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod cluster;
 mod files;
 mod gate;
+mod https;
 mod limits;
 mod manual;
 #[path = "../daemon/process.rs"]

@@ -139,6 +139,12 @@ impl Tls {
             .with_cert_resolver(Arc::new(Latest(self.clone())))
     }
 
+    /// Believes the certificates of the authority's that were read last, as a client of the servers
+    /// that serve HTTPS.
+    pub fn https_client(&self) -> Arc<ClientConfig> {
+        self.current().connector.config().clone()
+    }
+
     fn current(&self) -> Arc<Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
