@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::process::{Cluster, until};
+use crate::process::{Cluster, Founding, until};
 use crate::wire::{Wire, ask, get};
 
 fn serving(more: &[&str]) -> Cluster {
@@ -192,4 +192,25 @@ fn many_uploads_at_once_take_little_memory() {
         (text.status == 200).then(|| memory(&cluster))
     });
     assert!(during - before < 8 * (16 << 20), "{} MiB", (during - before) >> 20);
+}
+
+/// A server that has not served anybody yet has no session: requests that come together are spread
+/// over several before the first is open, as none has room for the answers to all.
+#[test]
+fn a_burst_at_a_server_that_has_served_nobody_is_answered() {
+    let flags = &["--http-workers", "1"];
+    let cluster = Cluster::found(Founding { servers: 3, tls: true, flags, small_disk: None });
+    let follower = cluster.leader() % 3 + 1;
+    let mut wires: Vec<_> = (0..800).map(|_| Wire::to(&cluster, follower)).collect();
+    // While it stands still all of them get there.
+    cluster.signal(follower, "STOP");
+    for (number, wire) in wires.iter_mut().enumerate() {
+        let head = format!("PUT /v1/files/{number} HTTP/1.1\r\nHost: localhost\r\n");
+        wire.send(format!("{head}Content-Length: 5\r\n\r\nhello"));
+    }
+    cluster.signal(follower, "CONT");
+    for wire in &mut wires {
+        let answer = wire.answer().expect("an answer");
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    }
 }
