@@ -1,6 +1,7 @@
 //! One look after the other at the server, kept for those who must not wait for it: metrics, and
 //! whether it is alive and ready.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,11 +38,15 @@ impl Pulse {
     pub(super) async fn keep(self, door: Door, directory: &DataDir, beat: impl Fn()) {
         let mut turns = tokio::time::interval(EVERY);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut was_full = false;
         loop {
             turns.tick().await;
             let Some(seen) = door.observe().await else { return };
             let (sizes, syncs) = (directory.sizes(), directory.sync_times());
             let full = directory.is_full();
+            if full != std::mem::replace(&mut was_full, full) {
+                tell_of_room(full, directory.path());
+            }
             *self.lock() = Some(Look { at: Instant::now(), seen, sizes, syncs, full });
             beat();
         }
@@ -50,5 +55,18 @@ impl Pulse {
     fn lock(&self) -> MutexGuard<'_, Option<Look>> {
         // It is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that there is no room any more, or that there is again.
+fn tell_of_room(full: bool, data: &Path) {
+    let data = data.display();
+    match full {
+        true => log::warn!(
+            "the disk of {data} is full: what is written waits for room. Reads are answered; \
+             writes are refused as long as this server leads, and it hands over to one that has \
+             room. Make room there: nothing has to be started again"
+        ),
+        false => log::info!("the disk of {data} has room again: writes go on"),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::load::{Load, connect, with_runtime};
-use crate::process::{Cluster, until};
+use crate::process::{Cluster, Founding, until};
 
 /// Links are cut by the servers themselves, and no client is told anything wrong meanwhile.
 #[test]
@@ -77,6 +77,51 @@ fn a_disk_that_fails_ends_the_process_with_a_code_and_a_reason() {
     assert_eq!(ended.code(), Some(5), "{said}");
     let last = said.lines().last().expect("a line");
     assert!(last.starts_with("jangada serve: the storage in "), "{last}");
+}
+
+/// A full disk is said when it begins and when it has passed, and the server has everything then.
+#[test]
+fn a_disk_without_room_is_said_once_and_passes() {
+    let cluster =
+        Cluster::found(Founding { servers: 3, tls: false, flags: &[], small_disk: Some((1, 128)) });
+    // As the leader it would refuse what fills it.
+    until("another leads", || {
+        let leads = cluster.leader() == 1;
+        if leads {
+            cluster.post(1, "/v1/cluster/transfer", &json!({ "to": 2 }));
+        }
+        (!leads).then_some(())
+    });
+    if !cluster.fill_small_disk(true) {
+        println!("skipped: only root may mount a small disk");
+        return;
+    }
+    let said = |what: &str| cluster.log(1).matches(what).count();
+    let full = format!("the disk of {} is full: ", cluster.data(1).display());
+    let room = format!("the disk of {} has room again", cluster.data(1).display());
+    with_runtime(async {
+        let client = connect(&cluster).await.client();
+        client.set_patience(crate::process::PATIENCE);
+        // The segments that are there already take some.
+        for number in 0..64 {
+            let much = vec![b'x'; 1 << 20];
+            client.load_bytes(&format!("{number}"), much).await.expect("the others have room");
+            if said(&full) > 0 {
+                break;
+            }
+        }
+        until("it is said that there is no room", || (said(&full) == 1).then_some(()));
+        client.load_bytes("late", "while it was full").await.expect("the others have room");
+        assert_eq!((said(&full), said(&room)), (1, 0), "{}", cluster.log(1));
+        cluster.fill_small_disk(false);
+        until("it is said that there is room", || (said(&room) == 1).then_some(()));
+    });
+    until("the server has caught up", || {
+        let (_, body) = cluster.get(1, "/v1/files/late?consistency=stale")?;
+        (body == "while it was full").then_some(())
+    });
+    assert_eq!((said(&full), said(&room)), (1, 1), "{}", cluster.log(1));
+    assert!(cluster.log(1).contains("WARN  the disk of "), "{}", cluster.log(1));
 }
 
 /// Members are changed and the leader is moved by whoever may.
