@@ -77,6 +77,10 @@ impl Reach {
             [one] => Ok(one.0),
             _ => Err(OrderError::OneAtATime),
         };
+        let asked = || {
+            let leader = self.leader(up).ok_or(OrderError::NoLeader)?;
+            self.beginning_with(leader, up)
+        };
         let change = match order {
             Order::Add { server, learner } => {
                 let add = Some(NewMember { id: server.0, learner: *learner });
@@ -97,12 +101,12 @@ impl Reach {
                 if let Some(to) = to {
                     self.resolve(&Servers::Only(vec![*to]), up)?;
                 }
-                let leader = self.leader(up).ok_or(OrderError::NoLeader)?;
-                return self.transfer(leader, *to).await;
+                let done = asked()?.transfer(to.map(|to| to.0)).await;
+                return done.map_err(|error| OrderError::Process(error.to_string()));
             }
             _ => return Ok(()),
         };
-        let leader = self.leader(up).ok_or(OrderError::NoLeader)?;
-        self.change(leader, &change).await
+        let done = asked()?.change_members(&change).await;
+        done.map_err(|error| OrderError::Process(error.to_string()))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use crate::actors::Condition;
 use crate::raft::ServerId;
@@ -20,17 +21,19 @@ pub(super) struct Process {
     /// Where it listens, as `host:port`.
     pub(super) http: String,
     pub(super) peer: String,
+    /// Keep the addresses, also while it does not run.
+    _held: [Socket; 2],
 }
 
 impl Process {
-    /// One that has not been started yet, at addresses that nobody uses now.
+    /// One that has not been started yet, at addresses of its own.
     pub(super) fn new(cluster: &Path, id: ServerId) -> io::Result<Self> {
         let folder = cluster.join(id.0.to_string());
         fs::create_dir_all(&folder)?;
-        let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-        let address = |listener: TcpListener| listener.local_addr().map(|it| it.to_string());
-        let (http, peer) = (address(one)?, address(other)?);
-        Ok(Self { id, folder, child: None, condition: Condition::Stopped, http, peer })
+        let held = [hold_address()?, hold_address()?];
+        let [http, peer] = held.each_ref().map(address);
+        let (http, peer) = (http?, peer?);
+        Ok(Self { id, folder, child: None, condition: Condition::Stopped, http, peer, _held: held })
     }
 
     /// Its data directory.
@@ -123,6 +126,20 @@ impl Process {
     fn said(&self) -> PathBuf {
         self.folder.join("out")
     }
+}
+
+/// Keeps the system from giving an address of this machine to somebody else: whoever names it can
+/// listen there, as this socket does not.
+fn hold_address() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    Ok(socket)
+}
+
+fn address(socket: &Socket) -> io::Result<String> {
+    let address = socket.local_addr()?.as_socket();
+    address.map(|it| it.to_string()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 impl Drop for Process {

@@ -11,7 +11,7 @@ use super::view;
 use crate::actors::{
     Client, ClientError, Clock, Connection, Consistency, NotDone, OrderError, Recorder, Servers,
 };
-use crate::client::{self, ChangeMembers, Endpoint, Status};
+use crate::client::{self, Endpoint, Status};
 use crate::files::Query;
 use crate::net::{PeersConfig, PeersError, Role, Security};
 use crate::raft::{Index, ServerId};
@@ -37,6 +37,7 @@ pub struct Access {
 /// A server.
 #[derive(Clone)]
 struct Known {
+    http: Endpoint,
     client: Rc<client::Client>,
     said: Option<Status>,
 }
@@ -78,13 +79,15 @@ impl Reach {
         peer: &str,
     ) -> Result<(), client::SetupError> {
         self.connection.set_address(id, peer);
-        let Access { authority, token } = self.access.clone();
-        let options =
-            client::Options { endpoints: vec![http], authority, token, timeout: PATIENCE };
-        let client = Rc::new(client::Client::new(options)?);
+        let client = Rc::new(self.asking(vec![http.clone()])?);
         let said = self.said(id);
-        self.servers.borrow_mut().insert(id, Known { client, said });
+        self.servers.borrow_mut().insert(id, Known { http, client, said });
         Ok(())
+    }
+
+    fn asking(&self, endpoints: Vec<Endpoint>) -> Result<client::Client, client::SetupError> {
+        let Access { authority, token } = self.access.clone();
+        client::Client::new(client::Options { endpoints, authority, token, timeout: PATIENCE })
     }
 
     pub(super) fn knows(&self, id: ServerId) -> bool {
@@ -210,24 +213,20 @@ impl Reach {
         done.map_or(Ok(()), |(_, done)| done.map_err(|error| refused(id, &error)))
     }
 
-    /// Has the leader change the members.
-    pub(super) async fn change(
+    /// A client for what the leader has a say in. It asks the others, too: a leader that was
+    /// removed a moment ago does not know who leads now.
+    pub(super) fn beginning_with(
         &self,
         leader: ServerId,
-        change: &ChangeMembers,
-    ) -> Result<(), OrderError> {
-        let done = self.http(leader)?.change_members(change).await;
-        done.map_err(|error| refused(leader, &error))
-    }
-
-    /// Has the leader hand over.
-    pub(super) async fn transfer(
-        &self,
-        leader: ServerId,
-        to: Option<ServerId>,
-    ) -> Result<(), OrderError> {
-        let done = self.http(leader)?.transfer(to.map(|to| to.0)).await;
-        done.map_err(|error| refused(leader, &error))
+        up: &[ServerId],
+    ) -> Result<client::Client, OrderError> {
+        let others = up.iter().filter(|id| **id != leader);
+        let endpoints = {
+            let servers = self.servers.borrow();
+            let known = [&leader].into_iter().chain(others).filter_map(|id| servers.get(id));
+            known.map(|known| known.http.clone()).collect()
+        };
+        self.asking(endpoints).map_err(|error| OrderError::Process(error.to_string()))
     }
 
     fn http(&self, id: ServerId) -> Result<Rc<client::Client>, OrderError> {
