@@ -13,5 +13,6 @@ mod process;
 mod commands;
 mod failures;
 mod manual;
+mod program;
 mod shell;
 mod support;

@@ -15,9 +15,11 @@ mod console;
 mod damage;
 mod lifecycle;
 mod load;
+mod manual;
 #[allow(dead_code, reason = "the tests of the HTTP API use the rest of it")]
 mod process;
 mod readme;
+mod script;
 mod survival;
 mod torture;
 mod trouble;
