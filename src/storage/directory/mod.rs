@@ -6,7 +6,7 @@
 //! | `lock` | held locked by the process that uses the directory; its number as text |
 //! | `log/00000001.log` ... | the segments of the log |
 //! | `log/00000001.pack` ... | the chunks of the snapshots |
-//! | `log/*.new` | files that are not in use yet; whoever opens the directory removes them |
+//! | `log/*.new` | files that are not in use yet, and room in reserve; whoever opens the directory removes them |
 //! | `blackbox/00000001.box` ... | what entered the core, recorded (`blackbox/`) |
 //! | `damaged-1` ... | logs that were put aside, by [`DataDir::reformat_joining`] |
 //! | `log.new` | a log that is being made |

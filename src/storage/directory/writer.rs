@@ -8,6 +8,9 @@
 //!
 //! **Removals come first**: they make room, and no other change rests on them.
 //!
+//! **A reserve** is kept for files that are made short, which are those that make room
+//! (`segments/room.rs`): no whole one is made without it, and they take it when nothing else is left.
+//!
 //! **No room** is told apart from a disk that fails only where nothing can have been lost by it:
 //! the batch is then tried again from its first byte, new files included. A sync that fails is a
 //! failure, whatever it says.
@@ -23,6 +26,10 @@ use crate::storage::disk::{Change, DiskError, FileId, Outcome};
 const UNFINISHED: &str = "unfinished.new";
 /// The name of the file that is to be the next segment.
 const SPARE: &str = "spare.new";
+/// The name of the file whose room is for those that make room.
+const RESERVE: &str = "reserve.new";
+/// Its size, as a part of a segment's.
+const RESERVE_PART: u64 = 16;
 /// How a name ends that means nothing to a log.
 pub(super) const NEW: &str = ".new";
 /// Zeros that are written at a time: after a small batch, and when they are waited for.
@@ -40,6 +47,8 @@ pub(super) struct Writer<F: Folder> {
     /// The files that are written to.
     open: BTreeMap<FileId, F::File>,
     spare: Spare<F::File>,
+    /// The reserve is there.
+    has_reserve: bool,
 }
 
 /// The next segment.
@@ -71,13 +80,17 @@ impl Writer<RealFolder> {
     pub(super) fn open(path: &Path, segment_bytes: u64) -> Result<Self, DiskError> {
         let folder = RealFolder::open(path.to_owned());
         let folder = folder.map_err(|error| DiskError::io("open", path, &error))?;
-        Ok(Self::new(folder, path.to_owned(), segment_bytes))
+        let mut writer = Self::new(folder, path.to_owned(), segment_bytes);
+        // Before anybody else takes it. If there is no room, that comes up with the next file.
+        let _ = writer.keep_reserve();
+        Ok(writer)
     }
 }
 
 impl<F: Folder> Writer<F> {
     pub(super) fn new(folder: F, path: PathBuf, segment_bytes: u64) -> Self {
-        Self { folder, path, segment_bytes, open: BTreeMap::new(), spare: Spare::Wanted }
+        let (open, spare) = (BTreeMap::new(), Spare::Wanted);
+        Self { folder, path, segment_bytes, open, spare, has_reserve: false }
     }
 
     /// Carries out a batch and syncs it.
@@ -164,15 +177,26 @@ impl<F: Folder> Writer<F> {
     fn create(&mut self, id: FileId, bytes: u64, large: bool) -> Result<(), Fault> {
         let is_segment = matches!(id, FileId::Log(_)) && bytes == self.segment_bytes;
         let name = if is_segment { SPARE } else { UNFINISHED };
-        let made = (|| match is_segment {
-            true => {
+        let made = (|| {
+            let is_short = bytes <= self.reserve_bytes();
+            if !is_short {
+                self.keep_reserve()?;
+            }
+            if is_segment {
                 let (file, zeros) = self.spare()?;
                 if !large {
                     self.write_zeros(&file, zeros, bytes)?;
                 }
-                Ok(file)
+                return Ok(file);
             }
-            false => self.reserved(name, bytes).map(|(file, _)| file),
+            let made = match self.reserved(name, bytes) {
+                Err(error) if is_short => {
+                    self.give_reserve_up(error)?;
+                    self.reserved(name, bytes)
+                }
+                made => made,
+            };
+            made.map(|(file, _)| file)
         })();
         let made = made.and_then(|file| self.folder.rename(name, &id.to_string()).map(|()| file));
         let file = made.map_err(|error| self.fault("make", id, &error))?;
@@ -181,6 +205,27 @@ impl<F: Folder> Writer<F> {
         }
         self.open.insert(id, file);
         Ok(())
+    }
+
+    fn reserve_bytes(&self) -> u64 {
+        self.segment_bytes / RESERVE_PART
+    }
+
+    /// Sets the reserve aside, if it is not.
+    fn keep_reserve(&mut self) -> io::Result<()> {
+        if !self.has_reserve {
+            self.reserved(RESERVE, self.reserve_bytes())?;
+            self.has_reserve = true;
+        }
+        Ok(())
+    }
+
+    /// Gives the room of the reserve to whoever found none.
+    fn give_reserve_up(&mut self, error: io::Error) -> io::Result<()> {
+        if !(is_full(&error) && std::mem::take(&mut self.has_reserve)) {
+            return Err(error);
+        }
+        self.folder.remove(RESERVE)
     }
 
     /// The spare file, and how much of it is written zeros.
@@ -243,14 +288,16 @@ impl<F: Folder> Writer<F> {
     }
 
     fn fault(&self, doing: &'static str, id: FileId, error: &io::Error) -> Fault {
-        let full =
-            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let path = self.path.join(id.to_string());
-        Fault { error: DiskError::io(doing, &path, error), full }
+        Fault { error: DiskError::io(doing, &path, error), full: is_full(error) }
     }
 
     fn lost(&self, name: &str, error: &io::Error) -> Fault {
         let path = self.path.join(name);
         Fault { error: DiskError::io("sync", &path, error), full: false }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -63,7 +63,8 @@ impl<D: Disk> SegmentLog<D> {
         let sequence = self.sequence;
         // Chunks and removals alone protect nothing.
         let protects = if sequence > self.synced { self.synced } else { self.protected };
-        self.batch = Some(Batch { sequence, durable, protects, bytes });
+        let purpose = std::mem::take(&mut self.purpose);
+        self.batch = Some(Batch { sequence, durable, protects, bytes, purpose });
         if on(Bug::ReportsBeforeSync) {
             self.durable = durable;
         }
@@ -105,10 +106,13 @@ impl<D: Disk> SegmentLog<D> {
             }
             Outcome::Full(mut changes) => {
                 changes.append(&mut self.queue);
-                self.queue = changes;
                 self.queued_bytes += batch.bytes;
-                self.full = true;
-                (self.wanted, self.retry) = (true, Some(now + RETRY));
+                self.purpose = self.purpose.and(batch.purpose);
+                self.wanted = true;
+                if !self.shorten(&mut changes) {
+                    (self.full, self.retry) = (true, Some(now + RETRY));
+                }
+                self.queue = changes;
             }
             Outcome::Failed(error) => self.failure = Some(error.into()),
         }
@@ -120,7 +124,7 @@ impl<D: Disk> SegmentLog<D> {
         self.segments.need(base, last.index, self.sequence);
         if self.segments.is_worth_a_header(self.synced) {
             self.begin_segment(0);
-            self.wanted = true;
+            (self.wanted, self.purpose.makes_room) = (true, true);
         }
         for (segment, bytes) in self.segments.take_unneeded(self.synced) {
             if !self.packs.take_over(segment, bytes) {

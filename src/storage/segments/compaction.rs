@@ -110,6 +110,13 @@ impl Segments {
         self.stated
     }
 
+    /// A segment that is still to be made will have this size.
+    pub(super) fn shorten(&mut self, number: u64, bytes: u64) {
+        if let Some(file) = self.files.iter_mut().rfind(|file| file.number == number) {
+            file.bytes = bytes;
+        }
+    }
+
     /// The log from `base` to `last` and the snapshot are needed, and nothing else. `written` is
     /// the last record that was written.
     pub(super) fn need(&mut self, base: Position, last: Index, written: u64) {

@@ -5,7 +5,8 @@
 //! written to twice in the same place. `record.rs` shows a record, byte by byte, and `payload.rs`
 //! what it carries; `recovery.rs` says how a log is read and how damage is told from what a crash
 //! tore; `compaction.rs`, how its beginning goes; `packs.rs`, where chunks are, and `payloads.rs`,
-//! which of them stand in the log; `batches.rs`, what is given to the disk when.
+//! which of them stand in the log; `batches.rs`, what is given to the disk when, and `room.rs`, what
+//! becomes of that when there is no room.
 //!
 //! **What can be told.** Every record says how far the log was known to be synced when it was
 //! written. So record `n` is protected once a record that came after its sync is durable itself:
@@ -34,6 +35,7 @@ mod payload;
 mod payloads;
 mod record;
 mod recovery;
+mod room;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ use payloads::{Payloads, Stand};
 use record::{Beginning, HEADER_BYTES, Header, Seal};
 pub(super) use record::{Kind, Record};
 pub(super) use recovery::Files;
+use room::Purpose;
 pub(super) use survey::survey;
 pub use survey::{LogLine, Survey};
 
@@ -134,6 +137,8 @@ pub(crate) struct SegmentLog<D> {
     retry: Option<Time>,
     /// The last batch found no room.
     full: bool,
+    /// What the queue is for.
+    purpose: Purpose,
     /// When the mark is due, if one is.
     mark: Option<Time>,
     failure: Option<StorageError>,
@@ -155,6 +160,7 @@ struct Batch {
     /// The last record that was synced when it began.
     protects: u64,
     bytes: u64,
+    purpose: Purpose,
 }
 
 impl Default for Options {
@@ -235,7 +241,7 @@ impl<D: Disk> SegmentLog<D> {
         // written since, could speak for what replaces them in it.
         let Position { term: appended_in, index: last } = found.log.last;
         let sequence = found.end.next - 1;
-        let number = found.segments.last().map_or(1, |segment| segment.number);
+        let number = found.last_segment;
         let segment = Segment {
             number,
             seal: Seal::new(&identity, FileId::Log(number)),
@@ -273,6 +279,7 @@ impl<D: Disk> SegmentLog<D> {
             batch: None,
             retry: None,
             full: false,
+            purpose: Purpose::default(),
             mark: (protected < written.0).then_some(Time::default()),
             failure: None,
         };
@@ -353,6 +360,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         let at = self.write(Kind::Entries, payload::entries_length(&entries), |out| {
             payload::write_entries(out, first, &entries);
         });
+        self.purpose.has_entries = true;
         self.log.truncate(first);
         let stand = Stand { segment: self.segment.number, at, sequence: self.sequence };
         self.payloads.append(first, &entries, stand);
@@ -400,6 +408,7 @@ impl<D: Disk> Storage for SegmentLog<D> {
         self.write(saved.kind(), bytes.len(), |out| out.extend(bytes));
         self.snapshots.save(self.written, saved.snapshot);
         self.segments.snapshot = self.segment.number;
+        self.purpose.makes_room = true;
         if !keep_log {
             self.log = MemoryLog::behind(last_included);
             self.payloads = Payloads::default();

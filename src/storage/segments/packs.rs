@@ -385,6 +385,13 @@ impl Packs {
         (file, 0)
     }
 
+    /// A pack that is still to be made will have this size.
+    pub(super) fn shorten(&mut self, file: FileId, bytes: u64) {
+        if let Some(pack) = self.packs.get_mut(&file) {
+            pack.bytes = bytes;
+        }
+    }
+
     /// The batch under way is durable.
     pub(super) fn landed(&mut self) {
         for (id, place) in std::mem::take(&mut self.under_way) {

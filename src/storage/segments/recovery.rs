@@ -49,7 +49,9 @@ pub(super) struct Found {
     pub(super) end: End,
     pub(super) beginning: Beginning,
     pub(super) segments: Vec<SegmentFile>,
-    /// Files before the beginning.
+    /// The number of the last file, whatever it holds.
+    pub(super) last_segment: u64,
+    /// Files that are not needed: before the beginning, and made for what was never written.
     pub(super) left_over: Vec<u64>,
     pub(super) homes: Homes,
     /// The file with the snapshot.
@@ -325,7 +327,13 @@ pub(super) fn recover(disk: &impl DiskFiles, identity: &Identity) -> Result<Foun
         return Err(files.damaged(end));
     }
     payloads.compact(log.base.index);
-    let Files { beginning, left_over, .. } = files;
+    let Files { files, beginning, mut left_over } = files;
+    let last_segment = segments.last().map_or(1, |segment| segment.number);
+    // The others stay: one of them may be the only one that says where the log begins.
+    let blank = files[end.place + 1..].iter().filter(|(_, bytes)| is_blank(bytes));
+    let blank: Vec<_> = blank.map(|(number, _)| *number).collect();
+    segments.retain(|segment| !blank.contains(&segment.number));
+    left_over.extend(blank);
     Ok(Found {
         vote,
         snapshot,
@@ -336,6 +344,7 @@ pub(super) fn recover(disk: &impl DiskFiles, identity: &Identity) -> Result<Foun
         end,
         beginning,
         segments,
+        last_segment,
         left_over,
         homes,
         snapshot_file,

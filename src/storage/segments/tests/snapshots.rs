@@ -37,7 +37,7 @@ fn with_snapshot(count: u64, texts: &[&str]) -> Log {
     log
 }
 
-fn extend(log: &mut Log, count: u64) {
+pub(super) fn extend(log: &mut Log, count: u64) {
     for _ in 0..count {
         let next = log.log.last.index.next();
         log.append(next, entries(1, &[&format!("this is entry {next}")]));
@@ -45,7 +45,7 @@ fn extend(log: &mut Log, count: u64) {
     log.flush(ms(0));
 }
 
-fn save(log: &mut Log, index: u64, texts: &[&str]) {
+pub(super) fn save(log: &mut Log, index: u64, texts: &[&str]) {
     texts.iter().for_each(|text| {
         put(log, text);
     });

@@ -1,0 +1,93 @@
+//! What the log does where there is no room: files as short as what they hold.
+//!
+//! Only a new file makes room: the segments before a snapshot go when the header of a later one says
+//! that they may, and a snapshot takes a pack for its chunks. If that took a whole segment, a disk that
+//! the log has filled would stay full for ever. A disk may keep some room in reserve for short files.
+
+use super::SegmentLog;
+use super::record::{self, First, Header, Kind, Seal};
+use crate::storage::FileId;
+use crate::storage::disk::{Change, Disk};
+
+/// A file that is made short has a size that is a multiple of this part of a segment: what waits
+/// for room is not to end up in a file for each write.
+const PART: u64 = 64;
+
+/// What a batch is for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Purpose {
+    /// It has entries.
+    pub(super) has_entries: bool,
+    /// When it is durable, something else may go.
+    pub(super) makes_room: bool,
+}
+
+impl Purpose {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            has_entries: self.has_entries || other.has_entries,
+            makes_room: self.makes_room || other.makes_room,
+        }
+    }
+
+    /// Whether it may take what is left of a disk. Entries wait: they are what fills it.
+    fn is_urgent(self) -> bool {
+        self.makes_room || !self.has_entries
+    }
+}
+
+impl<D: Disk> SegmentLog<D> {
+    /// Makes the files of a batch that found no room as short as what waits for them, unless that is
+    /// entries and nothing that makes room. Returns whether any is shorter now.
+    pub(super) fn shorten(&mut self, changes: &mut [Change]) -> bool {
+        let mut saves = false;
+        for place in 0..changes.len() {
+            let Change::Create { file, bytes } = changes[place] else { continue };
+            let ends = changes[place..].iter().filter_map(|change| match change {
+                Change::Write { file: to, at, bytes } if *to == file => {
+                    Some(at + bytes.len() as u64)
+                }
+                _ => None,
+            });
+            if matches!(file, FileId::Log(_)) && !self.purpose.is_urgent() {
+                continue;
+            }
+            let part = (self.options.segment_bytes / PART).max(1);
+            let short = ends.max().unwrap_or(0).next_multiple_of(part);
+            if short >= bytes {
+                continue;
+            }
+            saves = true;
+            changes[place] = Change::Create { file, bytes: short };
+            match file {
+                FileId::Log(number) => {
+                    for change in &mut changes[place..] {
+                        match change {
+                            Change::Write { file: to, at: 0, bytes } if *to == file => {
+                                restate(number, bytes, short);
+                            }
+                            _ => {}
+                        }
+                    }
+                    self.segments.shorten(number, short);
+                    if self.segment.number == number {
+                        self.segment.bytes = short;
+                    }
+                }
+                FileId::Pack(_) => self.packs.shorten(file, short),
+            }
+        }
+        saves
+    }
+}
+
+/// Has the header at the beginning of what is to be written tell this size.
+fn restate(number: u64, written: &mut [u8], bytes: u64) {
+    let First::Header(header, record) = Header::of(number, written) else { return };
+    let mut again = Vec::with_capacity(record.end);
+    let seal = Seal::new(&header.identity, FileId::Log(number));
+    let numbers = (Kind::Header, record.sequence, record.synced);
+    let header = Header { bytes, ..header };
+    record::write(&mut again, seal, 0, numbers, |out| header.encode(out));
+    written[..again.len()].copy_from_slice(&again);
+}
