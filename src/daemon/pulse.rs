@@ -38,13 +38,13 @@ impl Pulse {
     pub(super) async fn keep(self, door: Door, directory: &DataDir, beat: impl Fn()) {
         let mut turns = tokio::time::interval(EVERY);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut was_full = false;
+        let mut room = Room::default();
         loop {
             turns.tick().await;
             let Some(seen) = door.observe().await else { return };
             let (sizes, syncs) = (directory.sizes(), directory.sync_times());
             let full = directory.is_full();
-            if full != std::mem::replace(&mut was_full, full) {
+            if let Some(full) = room.news(full, Instant::now()) {
                 tell_of_room(full, directory.path());
             }
             *self.lock() = Some(Look { at: Instant::now(), seen, sizes, syncs, full });
@@ -58,6 +58,30 @@ impl Pulse {
     }
 }
 
+/// What was said of the room on the disk.
+#[derive(Default)]
+struct Room {
+    /// It was said that there is none; when that was seen last.
+    lacking: Option<Instant>,
+}
+
+/// There must be room for so long until that is said: a disk that is full but for a little is told
+/// once.
+const CALM: Duration = Duration::from_secs(2);
+
+impl Room {
+    /// What is to be said now: whether the disk is full.
+    fn news(&mut self, full: bool, now: Instant) -> Option<bool> {
+        let before = self.lacking;
+        match before {
+            _ if full => self.lacking = Some(now),
+            Some(last) if now - last >= CALM => self.lacking = None,
+            _ => {}
+        }
+        (before.is_some() != self.lacking.is_some()).then_some(full)
+    }
+}
+
 /// Says that there is no room any more, or that there is again.
 fn tell_of_room(full: bool, data: &Path) {
     let data = data.display();
@@ -68,5 +92,23 @@ fn tell_of_room(full: bool, data: &Path) {
              room. Make room there: nothing has to be started again"
         ),
         false => log::info!("the disk of {data} has room again: writes go on"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_on_the_brink_is_told_once() {
+        let (began, mut room) = (Instant::now(), Room::default());
+        let mut news = |after, full| room.news(full, began + Duration::from_millis(after));
+        assert_eq!(news(0, false), None);
+        assert_eq!(news(200, true), Some(true));
+        for after in (400..10_000).step_by(400) {
+            assert_eq!((news(after, false), news(after + 200, true)), (None, None));
+        }
+        assert_eq!((news(11_600, false), news(12_000, false)), (None, Some(false)));
+        assert_eq!((news(12_200, false), news(12_400, true)), (None, Some(true)));
     }
 }
