@@ -46,22 +46,11 @@ impl Standalone {
     pub fn disturb(&self, order: &Order) -> Result<(), DisturbError> {
         match order {
             Order::Partition(groups) => self.partition(groups)?,
-            Order::Cut { from, to } => self.change_links(from, to, |rule| rule.cut = true)?,
-            Order::Delay { from, to, latency, jitter } => self.change_links(from, to, |rule| {
-                (rule.latency, rule.jitter) = (*latency, *jitter);
-            })?,
-            Order::Loss { from, to, probability } => {
-                let loss = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.loss = loss)?;
-            }
-            Order::Duplicate { from, to, probability } => {
-                let duplicate = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.duplicate = duplicate)?;
-            }
-            Order::Reorder { from, to, probability } => {
-                let reorder = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.reorder = reorder)?;
-            }
+            Order::Cut { .. }
+            | Order::Delay { .. }
+            | Order::Loss { .. }
+            | Order::Duplicate { .. }
+            | Order::Reorder { .. } => self.change_links(order)?,
             // What a slow server handles, all send it late.
             Order::Speed { servers, latency } => {
                 for id in self.meant(servers)? {
@@ -121,18 +110,13 @@ impl Standalone {
         Ok(())
     }
 
-    fn change_links(
-        &self,
-        from: &Servers,
-        to: &Servers,
-        change: impl Fn(&mut LinkRule),
-    ) -> Result<(), DisturbError> {
+    fn change_links(&self, order: &Order) -> Result<(), DisturbError> {
+        let Some((from, to)) = order.links() else { return Ok(()) };
+        let change = order.relinking().ok_or(DisturbError::Probability)?;
         let (from, to) = (self.meant(from)?, self.meant(to)?);
         if from.contains(&self.id()) {
             for to in to.into_iter().filter(|to| *to != self.id()) {
-                let mut rule = self.link(to);
-                change(&mut rule);
-                self.set_link(to, rule);
+                self.set_link(to, change(self.link(to)));
             }
         }
         Ok(())
@@ -151,8 +135,4 @@ impl Standalone {
             Servers::Only(ids) => Ok(ids.clone()),
         }
     }
-}
-
-fn possible(probability: f64) -> Result<f64, DisturbError> {
-    (0.0..=1.0).contains(&probability).then_some(probability).ok_or(DisturbError::Probability)
 }

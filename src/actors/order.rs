@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::net::LinkRule;
 use crate::raft::ServerId;
 use crate::storage::DiskFault;
 
@@ -196,6 +197,36 @@ pub enum Order {
 }
 
 impl Order {
+    /// The ends of the links that it changes one by one, if it does.
+    pub(super) fn links(&self) -> Option<(&Side, &Side)> {
+        match self {
+            Order::Cut { from, to }
+            | Order::Delay { from, to, .. }
+            | Order::Loss { from, to, .. }
+            | Order::Duplicate { from, to, .. }
+            | Order::Reorder { from, to, .. } => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// What it makes of the rule of each of those links; `None` if its probability is none.
+    pub(super) fn relinking(&self) -> Option<impl Fn(LinkRule) -> LinkRule> {
+        let probability = match *self {
+            Order::Loss { probability, .. }
+            | Order::Duplicate { probability, .. }
+            | Order::Reorder { probability, .. } => probability,
+            _ => 0.0,
+        };
+        (0.0..=1.0).contains(&probability).then_some(move |rule| match *self {
+            Order::Cut { .. } => LinkRule { cut: true, ..rule },
+            Order::Delay { latency, jitter, .. } => LinkRule { latency, jitter, ..rule },
+            Order::Loss { .. } => LinkRule { loss: probability, ..rule },
+            Order::Duplicate { .. } => LinkRule { duplicate: probability, ..rule },
+            Order::Reorder { .. } => LinkRule { reorder: probability, ..rule },
+            _ => rule,
+        })
+    }
+
     /// Whom it concerns, and the ends of its links.
     pub(crate) fn servers_mut(&mut self) -> Vec<&mut Servers> {
         match self {

@@ -23,7 +23,6 @@ use super::state_machine::Machine;
 use super::status::{ClusterStatus, Condition, LogLine, ServerStatus};
 use super::{Order, Servers, SnapshotPolicy};
 use crate::invariants::Fact;
-use crate::net::LinkRule;
 use crate::raft::{
     Change, ChangeRefusal, ChangeRequest, Configuration, Entry, HandoverRefusal, Index, Options,
     Payload, Persistent, ServerId, Time, Timing,
@@ -407,22 +406,11 @@ impl Supervisor {
                 }
             }
             Order::Partition(groups) => self.partition(groups)?,
-            Order::Cut { from, to } => self.change_links(from, to, |rule| rule.cut = true)?,
-            Order::Delay { from, to, latency, jitter } => self.change_links(from, to, |rule| {
-                (rule.latency, rule.jitter) = (*latency, *jitter);
-            })?,
-            Order::Loss { from, to, probability } => {
-                let loss = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.loss = loss)?;
-            }
-            Order::Duplicate { from, to, probability } => {
-                let duplicate = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.duplicate = duplicate)?;
-            }
-            Order::Reorder { from, to, probability } => {
-                let reorder = possible(*probability)?;
-                self.change_links(from, to, |rule| rule.reorder = reorder)?;
-            }
+            Order::Cut { .. }
+            | Order::Delay { .. }
+            | Order::Loss { .. }
+            | Order::Duplicate { .. }
+            | Order::Reorder { .. } => self.change_links(order)?,
             Order::Heal => self.network.heal(),
             Order::Timeout(servers) => {
                 for server in self.resolve_awake(servers)? {
@@ -582,18 +570,13 @@ impl Supervisor {
         Ok(())
     }
 
-    fn change_links(
-        &self,
-        from: &Servers,
-        to: &Servers,
-        change: impl Fn(&mut LinkRule),
-    ) -> Result<(), OrderError> {
+    fn change_links(&self, order: &Order) -> Result<(), OrderError> {
+        let Some((from, to)) = order.links() else { return Ok(()) };
+        let change = order.relinking().ok_or(OrderError::Probability)?;
         let (from, to) = (self.network.resolve(from)?, self.network.resolve(to)?);
         for from in &from {
             for to in to.iter().filter(|to| *to != from) {
-                let mut rule = self.network.rule(*from, *to);
-                change(&mut rule);
-                self.network.set_rule(*from, *to, rule);
+                self.network.set_rule(*from, *to, change(self.network.rule(*from, *to)));
             }
         }
         Ok(())
@@ -742,10 +725,6 @@ pub(super) fn check_timing(timing: Timing) -> Result<(), &'static str> {
                     and longer than nothing");
     }
     Ok(())
-}
-
-fn possible(probability: f64) -> Result<f64, OrderError> {
-    (0.0..=1.0).contains(&probability).then_some(probability).ok_or(OrderError::Probability)
 }
 
 impl Actor for Supervisor {

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::view;
 use crate::actors::{
-    Client, ClientError, Clock, Connection, Consistency, NotDone, OrderError, Recorder, Servers,
+    Client, ClientError, Clock, Connection, Consistency, EventKind, NotDone, Order, OrderError,
+    Recorder, Servers,
 };
 use crate::client::{self, Endpoint, Status};
 use crate::files::Query;
@@ -150,6 +151,20 @@ impl Reach {
                 None => Ok(ids.clone()),
             },
         }
+    }
+
+    /// Tells of an order, and of its end if it is refused.
+    pub(super) async fn recorded(
+        &self,
+        order: &Order,
+        carried_out: impl Future<Output = Result<(), OrderError>>,
+    ) -> Result<(), OrderError> {
+        self.recorder.record(EventKind::Ordered(order.clone()));
+        let done = carried_out.await;
+        if let Err(error) = &done {
+            self.recorder.record(EventKind::OrderRefused(error.clone()));
+        }
+        done
     }
 
     /// A client of the file store.

@@ -10,8 +10,7 @@ use super::orders::{Kind, kind};
 use super::reach::{Access, Reach};
 use super::view;
 use crate::actors::{
-    Client, Clock, ClusterStatus, Condition, EventKind, LogLine, Order, OrderError, Recorder,
-    Servers,
+    Client, Clock, ClusterStatus, Condition, LogLine, Order, OrderError, Recorder, Servers,
 };
 use crate::client::{self, Endpoint, Member, SetupError};
 use crate::invariants::Violation;
@@ -218,12 +217,7 @@ impl World for Remote {
 
     async fn order(&self, order: Order) -> Result<(), OrderError> {
         self.look().await;
-        self.reach.recorder.record(EventKind::Ordered(order.clone()));
-        let done = self.carry_out(&order).await;
-        if let Err(error) = &done {
-            self.reach.recorder.record(EventKind::OrderRefused(error.clone()));
-        }
-        done
+        self.reach.recorded(&order, self.carry_out(&order)).await
     }
 
     async fn status(&self) -> Result<ClusterStatus, OrderError> {

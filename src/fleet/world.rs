@@ -431,12 +431,7 @@ impl World for Fleet {
 
     async fn order(&self, order: Order) -> Result<(), OrderError> {
         self.look().await;
-        self.reach.recorder.record(EventKind::Ordered(order.clone()));
-        let done = self.carry_out(&order).await;
-        if let Err(error) = &done {
-            self.reach.recorder.record(EventKind::OrderRefused(error.clone()));
-        }
-        done
+        self.reach.recorded(&order, self.carry_out(&order)).await
     }
 
     async fn status(&self) -> Result<ClusterStatus, OrderError> {
