@@ -3,28 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::load::{Load, connect, with_runtime};
+use crate::load::{Load, with_runtime};
 use crate::process::{Cluster, run, until};
 
 /// Three servers under load; the leader is killed with -9 and started again.
 fn incident() -> Cluster {
     let mut cluster = Cluster::start(3);
     with_runtime(async {
-        let connection = connect(&cluster).await;
-        let client = connection.client();
-        client.set_patience(crate::process::PATIENCE);
-        let (load, workers) = Load::begin(&connection, 8);
-        load.create(&client, "f0").await;
-        load.create(&client, "f1").await;
-        for _ in 0..2 {
-            load.goes_on(300).await;
-            let leader = cluster.leader();
-            cluster.kill(leader);
-            load.goes_on(300).await;
-            cluster.serve(leader, &[]);
-        }
-        load.goes_on(300).await;
-        load.end(workers, &client).await;
+        let load = Load::begin(&cluster, 8).await;
+        load.kill_leaders(&mut cluster, 2, 300).await;
+        load.end().await;
     });
     // One of them ends in good order.
     cluster.signal(1, "TERM");

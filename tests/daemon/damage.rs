@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::load::{connect, with_runtime};
+use crate::load::{patient, with_runtime};
 use crate::process::{Cluster, Founding, run, until};
 
 /// Files of 1 MiB: more than the log keeps behind a snapshot, in several segments.
@@ -19,8 +19,7 @@ fn loaded() -> Cluster {
     let flags = &["--snapshot-bytes", "8MiB"];
     let cluster = Cluster::found(Founding { servers: 3, tls: true, flags, small_disk: None });
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         for file in 0..FILES {
             client.load_bytes(&format!("f{file}"), content(file)).await.expect("a write");
         }
@@ -121,8 +120,7 @@ fn a_server_with_a_damaged_chunk_ends_and_joins_again_as_it_says() {
     cluster.kill(leader);
     cluster.leader();
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         client.load_bytes("more", "and more").await.expect("a write");
         assert_eq!(client.read_bytes("more").await.expect("a read"), "and more");
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::{Load, connect, with_runtime};
+use crate::load::{Load, patient, with_runtime};
 use crate::process::{Cluster, run, until};
 
 /// The leader hands over, so that clients hardly notice, and ends in time.
@@ -10,12 +10,7 @@ use crate::process::{Cluster, run, until};
 fn sigterm_ends_a_leader_in_good_order_within_five_seconds() {
     let mut cluster = Cluster::start(3);
     with_runtime(async {
-        let connection = connect(&cluster).await;
-        let client = connection.client();
-        client.set_patience(crate::process::PATIENCE);
-        let (load, workers) = Load::begin(&connection, 4);
-        load.create(&client, "f0").await;
-        load.create(&client, "f1").await;
+        let load = Load::begin(&cluster, 4).await;
         load.goes_on(100).await;
         let leader = cluster.leader();
         let term = cluster.status(leader).expect("it answers")["term"].as_u64().expect("a term");
@@ -28,7 +23,7 @@ fn sigterm_ends_a_leader_in_good_order_within_five_seconds() {
         let now = cluster.status(next).expect("it answers")["term"].as_u64();
         assert_eq!(now, Some(term + 1), "one election is all that it took");
         load.goes_on(100).await;
-        load.end(workers, &client).await;
+        load.end().await;
     });
 }
 
@@ -54,8 +49,7 @@ fn a_server_tells_its_metrics() {
     let cluster = Cluster::start(3);
     let leader = cluster.leader();
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         client.load_bytes("notes.txt", "some").await.expect("a write");
     });
     until("the metrics tell of the leader", || {

@@ -9,10 +9,20 @@ use jangada::invariants::{Content, History, Operation, Outcome, check_linearizab
 use jangada::net::{PeersConfig, Role};
 use tokio::time::{Duration, Instant};
 
-use crate::process::Cluster;
+use crate::process::{Cluster, PATIENCE};
+
+/// The files of a load.
+const FILES: [&str; 2] = ["f0", "f1"];
+
+/// Clients that append to and read two files.
+pub(crate) struct Load {
+    record: Rc<Record>,
+    workers: Vec<tokio::task::JoinHandle<()>>,
+    client: Client,
+}
 
 /// What clients did, and what came of it.
-pub(crate) struct Load {
+struct Record {
     history: RefCell<History>,
     began: Instant,
     /// Operations that were answered.
@@ -29,16 +39,24 @@ pub(crate) async fn connect(cluster: &Cluster) -> Connection {
     Connection::open(config).await.expect("a client does not listen")
 }
 
+/// A client that waits for as long as anything may take.
+pub(crate) async fn patient(cluster: &Cluster) -> Client {
+    let client = connect(cluster).await.client();
+    client.set_patience(PATIENCE);
+    client
+}
+
 /// Runs a test in a runtime of its own.
 pub(crate) fn with_runtime<T>(test: impl Future<Output = T>) -> T {
     run(ClockKind::Real, test).expect("a runtime")
 }
 
 impl Load {
-    /// Has clients append to and read two files, until the load [`end`](Self::end)s. Every append is
-    /// of other bytes, so that each can be told from all others.
-    pub(crate) fn begin(connection: &Connection, clients: u64) -> (Rc<Self>, Vec<Worker>) {
-        let load = Rc::new(Self {
+    /// Makes the files, and has so many clients use them until the load [`end`](Self::end)s. Every
+    /// append is of other bytes, so that each can be told from all others.
+    pub(crate) async fn begin(cluster: &Cluster, clients: u64) -> Self {
+        let connection = connect(cluster).await;
+        let record = Rc::new(Record {
             history: RefCell::default(),
             began: Instant::now(),
             answered: Cell::new(0),
@@ -47,11 +65,58 @@ impl Load {
         let workers = (0..clients).map(|number| {
             let client = connection.client();
             client.set_patience(Duration::from_secs(10));
-            actix_rt::spawn(load.clone().work(number, client))
+            actix_rt::spawn(record.clone().work(number, client))
         });
-        (load.clone(), workers.collect())
+        let workers = workers.collect();
+        let client = connection.client();
+        client.set_patience(PATIENCE);
+        for name in FILES {
+            record.create(&client, name).await;
+        }
+        Self { record, workers, client }
     }
 
+    /// Waits until so many more operations were answered.
+    pub(crate) async fn goes_on(&self, more: u64) {
+        let answered = &self.record.answered;
+        let wanted = answered.get() + more;
+        let deadline = Instant::now() + PATIENCE;
+        while answered.get() < wanted {
+            assert!(Instant::now() < deadline, "clients are not answered any more");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Kills the leader with -9 and starts it again, so many times; so many operations are answered
+    /// before and after.
+    pub(crate) async fn kill_leaders(&self, cluster: &mut Cluster, times: usize, between: u64) {
+        for _ in 0..times {
+            self.goes_on(between).await;
+            let leader = cluster.leader();
+            cluster.kill(leader);
+            self.goes_on(between).await;
+            cluster.serve(leader, &[]);
+        }
+        self.goes_on(between).await;
+    }
+
+    /// Ends the load, reads what there is, and checks that all answers make one history: nothing
+    /// that was acknowledged is lost or doubled, no read saw anything else.
+    pub(crate) async fn end(self) -> String {
+        let Self { record, workers, client } = self;
+        record.ends.set(true);
+        for worker in workers {
+            worker.await.expect("the client did not panic");
+        }
+        for name in FILES {
+            record.read(1001, &client, name).await;
+        }
+        let checked = check_linearizable(&record.history.borrow());
+        checked.unwrap_or_else(|error| panic!("{error}")).to_string()
+    }
+}
+
+impl Record {
     async fn work(self: Rc<Self>, number: u64, client: Client) {
         let mut round = 0u64;
         while !self.ends.get() {
@@ -64,8 +129,7 @@ impl Load {
         }
     }
 
-    /// Makes a file.
-    pub(crate) async fn create(&self, client: &Client, name: &str) {
+    async fn create(&self, client: &Client, name: &str) {
         let operation = Operation::Create {
             name: name.to_owned(),
             content: Content::default(),
@@ -84,8 +148,7 @@ impl Load {
         self.told(call, outcome(done.map(|_| Outcome::Done)));
     }
 
-    /// Reads a file.
-    pub(crate) async fn read(&self, number: u64, client: &Client, name: &str) {
+    async fn read(&self, number: u64, client: &Client, name: &str) {
         let operation = Operation::Read { name: name.to_owned() };
         let call = self.history.borrow_mut().invoke(number, operation, self.now());
         let read = client.read_bytes(name).await;
@@ -102,33 +165,7 @@ impl Load {
     fn now(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
-
-    /// Waits until so many more operations were answered.
-    pub(crate) async fn goes_on(&self, more: u64) {
-        let wanted = self.answered.get() + more;
-        let deadline = Instant::now() + crate::process::PATIENCE;
-        while self.answered.get() < wanted {
-            assert!(Instant::now() < deadline, "clients are not answered any more");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// Ends the load, reads what there is, and checks that all answers make one history: nothing
-    /// that was acknowledged is lost or doubled, no read saw anything else.
-    pub(crate) async fn end(self: Rc<Self>, workers: Vec<Worker>, client: &Client) -> String {
-        self.ends.set(true);
-        for worker in workers {
-            worker.await.expect("the client did not panic");
-        }
-        for name in ["f0", "f1"] {
-            self.read(1001, client, name).await;
-        }
-        let checked = check_linearizable(&self.history.borrow());
-        checked.unwrap_or_else(|error| panic!("{error}")).to_string()
-    }
 }
-
-pub(crate) type Worker = tokio::task::JoinHandle<()>;
 
 fn outcome(result: Result<Outcome, ClientError>) -> Outcome {
     match result {

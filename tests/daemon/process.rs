@@ -94,6 +94,15 @@ impl Cluster {
         Self::found(Founding { servers: count, tls: false, flags: &[], small_disk: None })
     }
 
+    /// A server alone, in plain text, with such settings; it leads.
+    pub(crate) fn alone(flags: &[&str]) -> Self {
+        let mut cluster = Self::insecure(1);
+        cluster.kill(1);
+        cluster.serve(1, flags);
+        cluster.leader();
+        cluster
+    }
+
     /// Founds a cluster, and starts it.
     pub(crate) fn found(founding: Founding) -> Self {
         let Founding { servers: count, tls, flags, small_disk } = founding;

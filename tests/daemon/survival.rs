@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::load::{Load, connect, with_runtime};
+use crate::load::{Load, patient, with_runtime};
 use crate::process::{Cluster, run, until};
 
 /// The leader is killed with -9 again and again while eight clients write and read.
@@ -10,21 +10,9 @@ use crate::process::{Cluster, run, until};
 fn nothing_acknowledged_is_lost_when_leaders_are_killed_under_load() {
     let mut cluster = Cluster::start(3);
     with_runtime(async {
-        let connection = connect(&cluster).await;
-        let client = connection.client();
-        client.set_patience(crate::process::PATIENCE);
-        let (load, workers) = Load::begin(&connection, 8);
-        load.create(&client, "f0").await;
-        load.create(&client, "f1").await;
-        for _ in 0..3 {
-            load.goes_on(200).await;
-            let leader = cluster.leader();
-            cluster.kill(leader);
-            load.goes_on(200).await;
-            cluster.serve(leader, &[]);
-        }
-        load.goes_on(200).await;
-        let checked = load.end(workers, &client).await;
+        let load = Load::begin(&cluster, 8).await;
+        load.kill_leaders(&mut cluster, 3, 200).await;
+        let checked = load.end().await;
         assert!(checked.starts_with("linearizable: "), "{checked}");
     });
 }
@@ -33,12 +21,7 @@ fn nothing_acknowledged_is_lost_when_leaders_are_killed_under_load() {
 fn all_servers_killed_at_once_have_what_they_acknowledged() {
     let mut cluster = Cluster::insecure(3);
     with_runtime(async {
-        let connection = connect(&cluster).await;
-        let client = connection.client();
-        client.set_patience(crate::process::PATIENCE);
-        let (load, workers) = Load::begin(&connection, 4);
-        load.create(&client, "f0").await;
-        load.create(&client, "f1").await;
+        let load = Load::begin(&cluster, 4).await;
         load.goes_on(200).await;
         for id in [1, 2, 3] {
             cluster.kill(id);
@@ -47,7 +30,7 @@ fn all_servers_killed_at_once_have_what_they_acknowledged() {
             cluster.serve(id, &[]);
         }
         load.goes_on(200).await;
-        load.end(workers, &client).await;
+        load.end().await;
     });
 }
 
@@ -56,8 +39,7 @@ fn all_servers_killed_at_once_have_what_they_acknowledged() {
 fn a_fourth_server_joins_and_votes() {
     let mut cluster = Cluster::start(3);
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         client.load_bytes("notes.txt", "there before").await.expect("a write");
     });
     let (data, uuid) = (cluster.data(4), cluster.uuid.clone());
@@ -80,8 +62,7 @@ fn a_fourth_server_joins_and_votes() {
     let leader = cluster.leader();
     assert_ne!(leader, 1);
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         assert_eq!(client.read_bytes("notes.txt").await.expect("a read"), "there before");
         client.append_bytes("notes.txt", ", and after").await.expect("a write");
         let own = client.at(jangada::raft::ServerId(4)).with(jangada::actors::Consistency::Stale);

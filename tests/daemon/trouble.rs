@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::load::{Load, connect, with_runtime};
+use crate::load::{Load, connect, patient, with_runtime};
 use crate::process::{Cluster, Founding, until};
 
 /// Links are cut by the servers themselves, and no client is told anything wrong meanwhile.
@@ -17,12 +17,7 @@ fn a_leader_that_is_cut_off_is_deposed_and_comes_back() {
     }
     let cluster = cluster;
     with_runtime(async {
-        let connection = connect(&cluster).await;
-        let client = connection.client();
-        client.set_patience(crate::process::PATIENCE);
-        let (load, workers) = Load::begin(&connection, 4);
-        load.create(&client, "f0").await;
-        load.create(&client, "f1").await;
+        let load = Load::begin(&cluster, 4).await;
         load.goes_on(100).await;
         let old = cluster.leader();
         order(&cluster, &format!("cut {old} <-> all"));
@@ -35,7 +30,7 @@ fn a_leader_that_is_cut_off_is_deposed_and_comes_back() {
         order(&cluster, "heal");
         cluster.leader();
         load.goes_on(100).await;
-        load.end(workers, &client).await;
+        load.end().await;
     });
 }
 
@@ -100,8 +95,7 @@ fn a_disk_without_room_is_said_once_and_passes() {
     let full = format!("the disk of {} is full: ", cluster.data(1).display());
     let room = format!("the disk of {} has room again", cluster.data(1).display());
     with_runtime(async {
-        let client = connect(&cluster).await.client();
-        client.set_patience(crate::process::PATIENCE);
+        let client = patient(&cluster).await;
         // The segments that are there already take some.
         for number in 0..64 {
             let much = vec![b'x'; 1 << 20];

@@ -5,15 +5,6 @@ use jangada::http::hash_token;
 use crate::process::Cluster;
 use crate::wire::{Answer, Wire, ask};
 
-/// A server with other settings.
-fn serving(more: &[&str]) -> Cluster {
-    let mut cluster = Cluster::insecure(1);
-    cluster.kill(1);
-    cluster.serve(1, more);
-    cluster.leader();
-    cluster
-}
-
 /// What comes back for these headers alone.
 fn raw(cluster: &Cluster, headers: &str) -> Answer {
     let mut wire = Wire::to(cluster, 1);
@@ -23,7 +14,7 @@ fn raw(cluster: &Cluster, headers: &str) -> Answer {
 
 #[test]
 fn a_server_answers_to_its_own_names_alone() {
-    let cluster = serving(&["--http-hosts", "files.example.org, other.example"]);
+    let cluster = Cluster::alone(&["--http-hosts", "files.example.org, other.example"]);
     for own in ["localhost", "127.0.0.1:1", "[::1]", "FILES.example.org:80", "other.example."] {
         assert_eq!(raw(&cluster, &format!("Host: {own}\r\n")).status, 200, "{own}");
     }
@@ -47,7 +38,7 @@ fn a_server_answers_to_its_own_names_alone() {
 
 #[test]
 fn a_page_asks_where_it_may() {
-    let cluster = serving(&["--http-origins", "https://app.example"]);
+    let cluster = Cluster::alone(&["--http-origins", "https://app.example"]);
     let own = cluster.http(1);
     let with = |headers: &[&str]| ask(&cluster, 1, "GET", "/v1/files", headers, b"");
     with(&[&format!("Origin: http://{own}")]).good();

@@ -6,14 +6,6 @@ use std::time::{Duration, Instant};
 use crate::process::{Cluster, Founding, until};
 use crate::wire::{Wire, ask, get};
 
-fn serving(more: &[&str]) -> Cluster {
-    let mut cluster = Cluster::insecure(1);
-    cluster.kill(1);
-    cluster.serve(1, more);
-    cluster.leader();
-    cluster
-}
-
 /// Memory of a server that is not shared, in bytes.
 fn memory(cluster: &Cluster) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.process(1))).unwrap();
@@ -23,7 +15,7 @@ fn memory(cluster: &Cluster) -> u64 {
 
 #[test]
 fn a_body_that_is_too_large_is_refused_and_the_client_hears_it() {
-    let cluster = serving(&["--http-body", "1MiB"]);
+    let cluster = Cluster::alone(&["--http-body", "1MiB"]);
     let mut wire = Wire::to(&cluster, 1);
     wire.ask("PUT", "/v1/files/a", &[], &vec![7; 1 << 20]).good();
     let body = vec![7; (1 << 20) + 1];
@@ -48,7 +40,7 @@ fn a_body_that_is_too_large_is_refused_and_the_client_hears_it() {
 
 #[test]
 fn a_client_that_is_too_slow_is_not_waited_for() {
-    let cluster = serving(&["--http-silence", "500ms", "--http-headers-timeout", "500ms"]);
+    let cluster = Cluster::alone(&["--http-silence", "500ms", "--http-headers-timeout", "500ms"]);
     // Headers, of the first request and of a later one.
     let mut wire = Wire::to(&cluster, 1);
     wire.send("GET /v1/files HTTP/1.1\r\nHost: ");
@@ -82,7 +74,7 @@ fn a_client_that_is_too_slow_is_not_waited_for() {
 /// Whoever takes nothing of an answer, or next to nothing, is closed, and its memory is free again.
 #[test]
 fn a_client_that_does_not_read_is_closed() {
-    let cluster = serving(&["--http-silence", "700ms"]);
+    let cluster = Cluster::alone(&["--http-silence", "700ms"]);
     let size = 24 << 20;
     ask(&cluster, 1, "PUT", "/v1/files/large", &[], &vec![7; size]).good();
     let mut wires: Vec<_> = (0..4).map(|_| Wire::to(&cluster, 1)).collect();
@@ -114,7 +106,8 @@ fn a_client_that_does_not_read_is_closed() {
 
 #[test]
 fn connections_and_requests_are_bounded() {
-    let cluster = serving(&["--http-connections", "4", "--http-rate", "20", "--http-workers", "1"]);
+    let cluster =
+        Cluster::alone(&["--http-connections", "4", "--http-rate", "20", "--http-workers", "1"]);
     let mut wires: Vec<_> = (0..4).map(|_| Wire::to(&cluster, 1)).collect();
     for wire in &mut wires {
         wire.ask("GET", "/livez", &[], b"").good();
@@ -140,7 +133,7 @@ fn connections_and_requests_are_bounded() {
 
 #[test]
 fn what_is_no_http_is_told_so() {
-    let cluster = serving(&[]);
+    let cluster = Cluster::alone(&[]);
     for (sent, status, code) in [
         ("\r\n\r\n\r\nHELLO\r\n\r\n".to_owned(), 400, "bad_request"),
         ("GET / HTTP/9.9\r\nHost: localhost\r\n\r\n".to_owned(), 400, "bad_request"),
@@ -176,7 +169,7 @@ fn what_is_no_http_is_told_so() {
 /// Contents are in the store's memory for now, or on its disk; on their way they take a few MiB.
 #[test]
 fn many_uploads_at_once_take_little_memory() {
-    let cluster = serving(&[]);
+    let cluster = Cluster::alone(&[]);
     let before = memory(&cluster);
     let mut wires: Vec<_> = (0..8).map(|_| Wire::to(&cluster, 1)).collect();
     let size = 1 << 30;
