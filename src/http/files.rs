@@ -106,10 +106,16 @@ struct Deed<'a> {
     /// The word that tells it from others, and what else does.
     word: &'static str,
     file: String,
-    conditions: Preconditions,
-    caller: Option<Caller>,
+    terms: Terms,
     /// The new file's name, and whether it may take the place of another; none is appended.
     create: Option<(&'a FileName, bool)>,
+}
+
+/// What the headers of a request say of the change that it asks for.
+struct Terms {
+    conditions: Preconditions,
+    /// Whose key it is made under, if it has one.
+    caller: Option<Caller>,
 }
 
 /// Files of a page, unless it is said how many.
@@ -131,6 +137,14 @@ impl From<FileInfo> for File {
     }
 }
 
+impl Terms {
+    fn of(request: &HttpRequest, visitor: &Visitor<'_>) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let caller = Caller::of(headers, visitor.owner())?;
+        Ok(Self { conditions: Preconditions::of(headers)?, caller })
+    }
+}
+
 impl Deed<'_> {
     /// The command: from the upload, or with all data beside it.
     fn command(self, uuid: Uuid, size: u64, upload: Option<Uuid>) -> Command {
@@ -142,16 +156,16 @@ impl Deed<'_> {
             (None, Some(upload)) => Command::AppendStaged { file, upload, size },
             (None, None) => Command::Append { file },
         };
-        self.conditions.around(&self.file, command)
+        self.terms.conditions.around(&self.file, command)
     }
 
     /// The client, for this request under its key if it has one.
     fn client(&self, client: Client, content: &blake3::Hash) -> Client {
-        let Some(caller) = self.caller else { return client };
+        let Some(caller) = self.terms.caller else { return client };
         let mut fingerprint = Fingerprint::default();
         let replace = self.create.is_none_or(|(_, replace)| replace);
         fingerprint.add(self.word.as_bytes()).add(self.file.as_bytes()).add(&[u8::from(replace)]);
-        fingerprint.add(format!("{:?}", self.conditions).as_bytes()).add(content.as_bytes());
+        fingerprint.add(format!("{:?}", self.terms.conditions).as_bytes()).add(content.as_bytes());
         client.keyed(caller.key(&fingerprint))
     }
 }
@@ -165,13 +179,9 @@ impl Worker {
         name: &FileName,
     ) -> Result<HttpResponse, Problem> {
         let Put { replace, redirect } = parameters::of(request)?;
-        let deed = Deed {
-            word: "put",
-            file: reference(name, By::Name),
-            conditions: Preconditions::of(request.headers())?,
-            caller: Caller::of(request.headers(), visitor.owner())?,
-            create: Some((name, replace)),
-        };
+        let terms = Terms::of(request, visitor)?;
+        let (file, create) = (reference(name, By::Name), Some((name, replace)));
+        let deed = Deed { word: "put", file, terms, create };
         self.stay(request, redirect)?;
         let done = self.deliver(request, payload, deed).await?;
         let index = done.index.0;
@@ -193,13 +203,8 @@ impl Worker {
         name: &FileName,
     ) -> Result<HttpResponse, Problem> {
         let Change { by, redirect } = parameters::of(request)?;
-        let deed = Deed {
-            word: "append",
-            file: reference(name, by),
-            conditions: Preconditions::of(request.headers())?,
-            caller: Caller::of(request.headers(), visitor.owner())?,
-            create: None,
-        };
+        let terms = Terms::of(request, visitor)?;
+        let deed = Deed { word: "append", file: reference(name, by), terms, create: None };
         self.stay(request, redirect)?;
         let done = self.deliver(request, payload, deed).await?;
         let index = done.index.0;
@@ -226,21 +231,21 @@ impl Worker {
         let first = body.chunk(CHUNK_BYTES).await?;
         self.shared.meter.received.fetch_add(first.len() as u64, Relaxed);
         if first.len() < CHUNK_BYTES || body.is_over() {
-            let client = match deed.caller {
+            let client = match deed.terms.caller {
                 Some(_) => deed.client(client, &blake3::hash(&first)),
                 None => client,
             };
             let command = deed.command(client.draw_uuid(), first.len() as u64, None);
             return Ok(client.change(command, &first).await?);
         }
-        let Deed { word, file, conditions, caller, create } = deed;
+        let Deed { word, file, terms, create } = deed;
         let create = create.map(|(name, replace)| (name.clone(), replace));
         let shared = std::sync::Arc::clone(&self.shared);
         // The client may go away meanwhile: what was staged must be dropped then.
         let task = actix_web::rt::spawn(async move {
             let _memory = memory;
             let create = create.as_ref().map(|(name, replace)| (name, *replace));
-            let deed = Deed { word, file, conditions, caller, create };
+            let deed = Deed { word, file, terms, create };
             let onto = match deed.create {
                 Some(_) => None,
                 None => match client.query(Query::Stat { file: deed.file.clone() }).await?.answer {
@@ -311,10 +316,10 @@ impl Worker {
         file: &str,
         command: Command,
     ) -> Result<Done, Problem> {
-        let conditions = Preconditions::of(request.headers())?;
+        let Terms { conditions, caller } = Terms::of(request, visitor)?;
         let mut client = self.writer()?;
         let command = conditions.around(file, command);
-        if let Some(caller) = Caller::of(request.headers(), visitor.owner())? {
+        if let Some(caller) = caller {
             let mut fingerprint = Fingerprint::default();
             fingerprint.add(word.as_bytes()).add(format!("{command:?}").as_bytes());
             client = client.keyed(caller.key(&fingerprint));
