@@ -71,7 +71,12 @@ pub const KEYS: &[Key] = &[
         Some(""),
     ),
     key("http-origins", "URL,...", "Other sites whose pages may ask over HTTP", Some("")),
-    key("http-workers", "N", "Threads that serve HTTP", Some("2")),
+    key(
+        "http-workers",
+        "N",
+        "Threads that serve HTTP; auto: half the processors, 1 to 4",
+        Some("auto"),
+    ),
     key("http-connections", "N", "HTTP connections at once; more wait", Some("4096")),
     key("http-rate", "N", "Requests a second of a token, or of all without tokens", None),
     key("http-body", "SIZE", "The largest body of a request", Some("1GiB")),
@@ -522,6 +527,11 @@ fn some(text: &str) -> Result<u32, String> {
 fn workers(text: &str) -> Result<u32, String> {
     /// One for each processor of a large machine.
     const MOST: u32 = 256;
+    if text == "auto" {
+        // Every request has its turn on the server's own thread, too.
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        return Ok((processors / 2).clamp(1, 4) as u32);
+    }
     Some(some(text)?).filter(|it| *it <= MOST).ok_or_else(|| format!("{MOST} are the most"))
 }
 

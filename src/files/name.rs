@@ -2,9 +2,9 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 use thiserror::Error;
 
 /// A file's name: a canonical relative path such as `notes/today.txt`.
@@ -13,7 +13,7 @@ use thiserror::Error;
 /// no control characters. Names are compared byte by byte; cloning one is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct FileName(Arc<str>);
+pub struct FileName(SmolStr);
 
 /// Why a text is not a [`FileName`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error, Serialize, Deserialize)]
