@@ -45,7 +45,7 @@ pub enum Failure {
         /// Whose it is.
         identity: Identity,
         /// What is wrong.
-        error: StorageError,
+        error: Box<StorageError>,
     },
     /// One of its actors died.
     #[error("an assertion does not hold, and the server ends: {0}")]

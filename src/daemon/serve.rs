@@ -266,7 +266,8 @@ fn watch_failures(recorder: &Recorder, directory: &DataDir) -> oneshot::Receiver
     recorder.watch(move |event| {
         let failure = match &event.kind {
             EventKind::Failed { error, .. } => {
-                Failure::Storage { data: data.clone(), identity, error: error.clone() }
+                let (data, error) = (data.clone(), Box::new(error.clone()));
+                Failure::Storage { data, identity, error }
             }
             EventKind::Violated(violation) => Failure::Assertion(violation.to_string()),
             _ => return,

@@ -104,7 +104,7 @@ pub enum DirectoryError {
         /// Whose it is.
         identity: Identity,
         /// Why.
-        error: StorageError,
+        error: Box<StorageError>,
     },
     /// The system refused something.
     #[error("could not {doing} {path}: {error}")]
@@ -129,7 +129,7 @@ impl DirectoryError {
             StorageError::Disk(DiskError::Refused { doing, path, error }) => {
                 Self::Refused { doing, path: path.into(), error }
             }
-            error => Self::Storage { path: path.to_owned(), identity, error },
+            error => Self::Storage { path: path.to_owned(), identity, error: Box::new(error) },
         }
     }
 }
