@@ -95,7 +95,13 @@ pub enum OrderError {
     #[error("{0} is down; `recover {n}` starts it again", n = .0.0)]
     Down(ServerId),
     /// The server's disk does not let it start.
-    #[error("{0} cannot start: {1}")]
+    #[error(
+        "{0} cannot start: {1}{next}",
+        next = match .1.must_join_again() {
+            true => format!("; `rejoin {}` has it do so", .0.0),
+            false => String::new(),
+        }
+    )]
     Failed(ServerId, StorageError),
     /// Memory has none of the faults of a disk.
     #[error(

@@ -294,8 +294,10 @@ fn trap_45_a_lost_disk_is_not_an_empty_one() {
         assert_eq!(sandbox.order(destroy.clone()).await, Err(OrderError::MustBeDown(victim)));
         order(sandbox, Order::Crash(only(victim))).await;
         order(sandbox, destroy).await;
-        let lost = Err(OrderError::Failed(victim, StorageError::NotFormatted));
-        assert_eq!(sandbox.order(Order::Recover(only(victim))).await, lost);
+        let lost = OrderError::Failed(victim, StorageError::NotFormatted);
+        // It says what to do.
+        assert!(lost.to_string().ends_with(&format!("; `rejoin {}` has it do so", victim.0)));
+        assert_eq!(sandbox.order(Order::Recover(only(victim))).await, Err(lost));
     });
 }
 
