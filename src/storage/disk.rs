@@ -36,6 +36,15 @@ pub(crate) enum Change {
     Remove { file: FileId },
 }
 
+impl Change {
+    /// The file that it changes.
+    pub(crate) fn file(&self) -> FileId {
+        match self {
+            Self::Create { file, .. } | Self::Write { file, .. } | Self::Remove { file } => *file,
+        }
+    }
+}
+
 /// What became of a batch.
 #[derive(Debug)]
 pub(crate) enum Outcome {

@@ -26,10 +26,9 @@ use crate::storage::disk::{Change, DiskError, FileId, Outcome};
 const UNFINISHED: &str = "unfinished.new";
 /// The name of the file that is to be the next segment.
 const SPARE: &str = "spare.new";
-/// The name of the file whose room is for those that make room.
+/// The name of the file whose room is for those that make room. It has the size of a segment: what
+/// waits for room is what a leader sends before it has an answer, which is less.
 const RESERVE: &str = "reserve.new";
-/// Its size, as a part of a segment's.
-const RESERVE_PART: u64 = 16;
 /// How a name ends that means nothing to a log.
 pub(super) const NEW: &str = ".new";
 /// Zeros that are written at a time: after a small batch, and when they are waited for.
@@ -178,7 +177,7 @@ impl<F: Folder> Writer<F> {
         let is_segment = matches!(id, FileId::Log(_)) && bytes == self.segment_bytes;
         let name = if is_segment { SPARE } else { UNFINISHED };
         let made = (|| {
-            let is_short = bytes <= self.reserve_bytes();
+            let is_short = bytes < self.segment_bytes;
             if !is_short {
                 self.keep_reserve()?;
             }
@@ -207,14 +206,10 @@ impl<F: Folder> Writer<F> {
         Ok(())
     }
 
-    fn reserve_bytes(&self) -> u64 {
-        self.segment_bytes / RESERVE_PART
-    }
-
     /// Sets the reserve aside, if it is not.
     fn keep_reserve(&mut self) -> io::Result<()> {
         if !self.has_reserve {
-            self.reserved(RESERVE, self.reserve_bytes())?;
+            self.reserved(RESERVE, self.segment_bytes)?;
             self.has_reserve = true;
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! What is given to the disk when.
 
 use super::record::{self, HEADER_BYTES, Kind};
-use super::{Batch, MARK_DELAY, RETRY, Segment, SegmentLog};
+use super::room::Purpose;
+use super::{Batch, MARK_DELAY, Segment, SegmentLog};
 use crate::museum::{Bug, on};
 use crate::raft::Time;
 use crate::storage::disk::{Change, Disk, Outcome};
@@ -51,26 +52,51 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     fn begin(&mut self, now: Time) {
-        let mut changes = std::mem::take(&mut self.queue);
-        let removed = self.unneeded.len().min(REMOVALS);
-        changes.extend(self.unneeded.drain(..removed).map(|file| Change::Remove { file }));
+        // While there is no room the log may wait for a snapshot of these very chunks, so either is
+        // tried without the other.
+        let apart = self.full && !self.queue.is_empty();
+        let has_chunks = !self.held.is_empty() || self.packs.is_waiting();
+        self.chunks_alone = apart && has_chunks && !self.chunks_alone;
+        let mut changes = Vec::new();
+        let mut batch = self.nothing();
+        if !self.chunks_alone {
+            changes.append(&mut self.queue);
+            let removed = self.unneeded.len().min(REMOVALS);
+            changes.extend(self.unneeded.drain(..removed).map(|file| Change::Remove { file }));
+            batch.bytes = std::mem::take(&mut self.queued_bytes);
+            batch.purpose = std::mem::take(&mut self.purpose);
+            (batch.sequence, batch.durable) = (self.sequence, self.all_written());
+            // Chunks and removals alone protect nothing.
+            if self.sequence > self.synced {
+                batch.protects = self.synced;
+            }
+        }
         let chunks_last = on(Bug::SnapshotBeforeItsChunks) && !changes.is_empty();
-        if !chunks_last {
+        if (!apart || self.chunks_alone) && !chunks_last {
+            changes.append(&mut self.held);
             self.packs.fill(&mut changes);
+            batch.has_chunks = true;
         }
-        let durable = self.all_written();
-        let bytes = std::mem::take(&mut self.queued_bytes);
-        let sequence = self.sequence;
-        // Chunks and removals alone protect nothing.
-        let protects = if sequence > self.synced { self.synced } else { self.protected };
-        let purpose = std::mem::take(&mut self.purpose);
-        self.batch = Some(Batch { sequence, durable, protects, bytes, purpose });
         if on(Bug::ReportsBeforeSync) {
-            self.durable = durable;
+            self.durable = batch.durable;
         }
+        self.batch = Some(batch);
         self.wanted = self.packs.is_waiting() || !self.unneeded.is_empty();
+        self.wanted |= !self.queue.is_empty() || !self.held.is_empty();
         (self.retry, self.mark) = (None, None);
         self.disk.commit(changes, now);
+    }
+
+    /// A batch after which all is as it was.
+    fn nothing(&self) -> Batch {
+        Batch {
+            sequence: self.synced,
+            durable: self.durable,
+            protects: self.protected,
+            bytes: 0,
+            purpose: Purpose::default(),
+            has_chunks: false,
+        }
     }
 
     fn all_written(&self) -> Durable {
@@ -90,10 +116,12 @@ impl<D: Disk> SegmentLog<D> {
         };
         match outcome {
             Outcome::Done => {
-                self.full = false;
+                self.full &= self.chunks_alone;
                 (self.synced, self.durable) = (batch.sequence, batch.durable);
                 self.protected = batch.protects;
-                self.packs.landed();
+                if batch.has_chunks {
+                    self.packs.landed();
+                }
                 self.packs.log_synced(self.synced);
                 self.durable.chunks = self.packs.durable;
                 if let Some(age) = self.snapshots.settle(self.durable.write) {
@@ -104,16 +132,7 @@ impl<D: Disk> SegmentLog<D> {
                     self.mark = Some(now + MARK_DELAY);
                 }
             }
-            Outcome::Full(mut changes) => {
-                changes.append(&mut self.queue);
-                self.queued_bytes += batch.bytes;
-                self.purpose = self.purpose.and(batch.purpose);
-                self.wanted = true;
-                if !self.shorten(&mut changes) {
-                    (self.full, self.retry) = (true, Some(now + RETRY));
-                }
-                self.queue = changes;
-            }
+            Outcome::Full(changes) => self.found_no_room(changes, &batch, now),
             Outcome::Failed(error) => self.failure = Some(error.into()),
         }
     }

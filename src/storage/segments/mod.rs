@@ -127,6 +127,10 @@ pub(crate) struct SegmentLog<D> {
     protected: u64,
     /// What waits to be the next batch.
     queue: Vec<Change>,
+    /// Chunks that found no room.
+    held: Vec<Change>,
+    /// The last batch was of chunks alone, because there is no room for the log.
+    chunks_alone: bool,
     queued_bytes: u64,
     /// Files that are not needed any more.
     unneeded: VecDeque<FileId>,
@@ -161,6 +165,7 @@ struct Batch {
     protects: u64,
     bytes: u64,
     purpose: Purpose,
+    has_chunks: bool,
 }
 
 impl Default for Options {
@@ -273,6 +278,8 @@ impl<D: Disk> SegmentLog<D> {
             durable,
             protected,
             queue: Vec::new(),
+            held: Vec::new(),
+            chunks_alone: false,
             queued_bytes: 0,
             wanted: false,
             unneeded: unneeded.collect(),

@@ -4,8 +4,9 @@
 //! that they may, and a snapshot takes a pack for its chunks. If that took a whole segment, a disk that
 //! the log has filled would stay full for ever. A disk may keep some room in reserve for short files.
 
-use super::SegmentLog;
 use super::record::{self, First, Header, Kind, Seal};
+use super::{Batch, RETRY, SegmentLog};
+use crate::raft::Time;
 use crate::storage::FileId;
 use crate::storage::disk::{Change, Disk};
 
@@ -37,9 +38,27 @@ impl Purpose {
 }
 
 impl<D: Disk> SegmentLog<D> {
+    /// Has a batch that found no room tried again: at once if any of its files can be shorter, or its
+    /// chunks go without the log.
+    pub(super) fn found_no_room(&mut self, changes: Vec<Change>, batch: &Batch, now: Time) {
+        let (mut log, mut chunks): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| matches!(change.file(), FileId::Log(_)));
+        let can_part = !log.is_empty() && !chunks.is_empty();
+        log.append(&mut self.queue);
+        chunks.append(&mut self.held);
+        self.queued_bytes += batch.bytes;
+        self.purpose = self.purpose.and(batch.purpose);
+        let shorter = self.shorten(&mut log) | self.shorten(&mut chunks);
+        (self.queue, self.held, self.wanted) = (log, chunks, true);
+        if !shorter {
+            self.full = true;
+            self.retry = (!can_part).then_some(now + RETRY);
+        }
+    }
+
     /// Makes the files of a batch that found no room as short as what waits for them, unless that is
     /// entries and nothing that makes room. Returns whether any is shorter now.
-    pub(super) fn shorten(&mut self, changes: &mut [Change]) -> bool {
+    fn shorten(&mut self, changes: &mut [Change]) -> bool {
         let mut saves = false;
         for place in 0..changes.len() {
             let Change::Create { file, bytes } = changes[place] else { continue };

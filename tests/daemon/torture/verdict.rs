@@ -37,7 +37,9 @@ pub(super) fn judge(cluster: &mut Cluster, ledgers: &Ledgers) -> Kept {
                     break;
                 }
                 let late = std::time::Instant::now() > deadline;
-                assert!(!late, "S{id} has other files: {seen:?}, and not {files:?}");
+                let other = files.iter().find(|file| !seen.contains(file));
+                let count = (seen.len(), files.len());
+                assert!(!late, "S{id} has {count:?} files, and not all of them: {other:?}");
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             for file in &files {

@@ -1,6 +1,6 @@
 //! A disk with little room left.
 
-use super::snapshots::{chunk, extend, save, snapshot};
+use super::snapshots::{chunk, extend, put, save, snapshot};
 use super::*;
 
 fn segments(log: &Log) -> Vec<u64> {
@@ -58,6 +58,26 @@ fn entries_alone_take_nothing_of_the_reserve() {
     let again = reopened(&log).unwrap();
     assert_eq!(state(&again), state(&log));
     assert_eq!(again.sizes().log_bytes, segments(&log).iter().sum::<u64>());
+}
+
+/// A snapshot takes the place of the log though entries wait that find no room, and nobody would have
+/// let go of anything for them: its chunks do not wait for these.
+#[test]
+fn chunks_do_not_wait_for_entries_that_find_no_room() {
+    let mut log = filled(RESERVE + 150);
+    log.append(Index(21), entries(1, &["a line that does not fit into what is left of a segment"]));
+    let write = put(&mut log, "hold");
+    log.flush(ms(0));
+    assert!(log.is_full(), "the entry waits");
+    assert_eq!((log.durable.chunks, log.durable.last), (write, Index(20)));
+    log.save_snapshot(snapshot(20, 1, &["hold"]), true);
+    log.compact(Index(20));
+    log.flush(ms(1));
+    log.flush(ms(2));
+    assert!(!log.is_full() && log.durable.last == Index(21));
+    let again = reopened(&log).unwrap();
+    assert_eq!(again.snapshot(), Some(snapshot(20, 1, &["hold"])));
+    assert_eq!(state(&again), state(&log));
 }
 
 /// A crash between the making of a segment and its header leaves a file with nothing in it. A server
