@@ -27,6 +27,8 @@ pub struct BlackBox {
     settings: BoxSettings,
     cluster: Uuid,
     life: u64,
+    /// What Unix time is at this moment by the server's clock.
+    pub(super) wall: fn(Time) -> u64,
     /// The number of the next file, and which one it is of this life.
     next_file: u64,
     part: u64,
@@ -94,6 +96,7 @@ impl BlackBox {
             settings,
             cluster,
             life,
+            wall: |_| unix_time(),
             next_file,
             part: 0,
             seal: Seal::default(),
@@ -262,7 +265,7 @@ impl BlackBox {
             number: self.next_file,
             life: self.life,
             part: self.part,
-            wall: unix_time(),
+            wall: (self.wall)(now),
             local: now,
             lost: self.lost,
             version: env!("CARGO_PKG_VERSION").to_owned(),
