@@ -220,7 +220,7 @@ impl Player {
             }
             (Ok(()), Some(recorded)) => {
                 let drawn = !missing && draws.next().is_none();
-                if !drawn || digest(&effects) != recorded {
+                if !drawn || digest(&effects) != recorded.0 {
                     let given = step.given.with(|input| described(&input));
                     let all = effects.iter().map(|effect| format!("{effect:?}"));
                     let all = all.collect::<Vec<_>>().join(", ");
@@ -233,7 +233,7 @@ impl Player {
         for effect in &effects {
             self.perform(effect, &step.given, watcher);
         }
-        follow(&mut self.hashes, &effects, &step.given, &self.node);
+        follow(&mut self.hashes, &effects, &step.given.hashes(), &self.node);
         Ok(())
     }
 

@@ -72,7 +72,7 @@ fn put(folder: &Path, lives: Lives) {
     fs::create_dir(folder).unwrap();
     for (number, (mut header, records)) in (1..).zip(lives) {
         header.number = number;
-        fs::write(folder.join(format!("{number:08}.box")), write(&header, &records)).unwrap();
+        fs::write(folder.join(format!("{number:08}.box")), file_of(&header, &records)).unwrap();
     }
 }
 
