@@ -2,11 +2,13 @@
 //! cores.
 //!
 //! Two clusters of three processes on this machine, one that records and one that does not. Clients
-//! append 100 B each over the native port, to one cluster and to the other in turn. Medians of the
-//! rounds and their ratio, in writes a second, and in CPU time of the servers for a write: that is
-//! what can be told apart when the machine has other things to do.
-//! `BLACKBOX_BENCH` has `ROUNDS,SECONDS,CLIENTS`; without it 15,2,32. `JANGADA` names another build
-//! of the command to be measured.
+//! append 100 B each over the native port, to one cluster and to the other in turn; each round the
+//! other one begins. Printed are the medians of the rounds, and the median and the middle half of
+//! their ratios, in writes a second, and in CPU time of the servers for a write: that is what can
+//! be told apart when the machine has other things to do.
+//! `BLACKBOX_BENCH` has `ROUNDS,SECONDS,CLIENTS,SIZE`; without it 60,0.5,32,64MiB. The size `off`
+//! measures what two clusters differ by that do the same. `JANGADA` names another build of the
+//! command to be measured.
 
 #![expect(
     clippy::disallowed_types,
@@ -30,9 +32,6 @@ use jangada::raft::ServerId;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const WRITE: &[u8] = &[b'x'; 100];
-/// Clock ticks of a second in `/proc`.
-const TICKS: f64 = 100.0;
-
 /// What one round came to.
 struct Round {
     writes_a_second: f64,
@@ -41,12 +40,15 @@ struct Round {
 }
 
 fn main() -> Outcome<()> {
-    let given = std::env::var("BLACKBOX_BENCH").unwrap_or_else(|_| "15,2,32".to_owned());
-    let numbers: Vec<u64> = given.split(',').map(str::parse).collect::<Result<_, _>>()?;
-    let [rounds, seconds, clients] = numbers[..] else { return Err("three numbers".into()) };
+    let given = std::env::var("BLACKBOX_BENCH").unwrap_or_else(|_| "60,0.5,32,64MiB".to_owned());
+    let [rounds, seconds, clients, size] = given.split(',').collect::<Vec<_>>()[..] else {
+        return Err("BLACKBOX_BENCH is ROUNDS,SECONDS,CLIENTS,SIZE".into());
+    };
+    let (rounds, clients): (usize, usize) = (rounds.parse()?, clients.parse()?);
+    let time = Duration::from_secs_f64(seconds.parse()?);
     let folder = tempfile::tempdir()?;
     let plain = Cluster::start(&folder.path().join("plain"), "off")?;
-    let boxed = Cluster::start(&folder.path().join("boxed"), "64MiB")?;
+    let boxed = Cluster::start(&folder.path().join("boxed"), size)?;
     let bench = async {
         let mut sides = Vec::new();
         for cluster in [&plain, &boxed] {
@@ -60,8 +62,9 @@ fn main() -> Outcome<()> {
         }
         // The first round is to warm up.
         for round in 0..=rounds {
-            for (cluster, _, clients, results) in &mut sides {
-                let result = cluster.round(clients, Duration::from_secs(seconds)).await?;
+            for turn in 0..2 {
+                let (cluster, _, clients, results) = &mut sides[(round + turn) % 2];
+                let result = cluster.round(clients, time).await?;
                 if round > 0 {
                     results.push(result);
                 }
@@ -70,22 +73,30 @@ fn main() -> Outcome<()> {
         Outcome::Ok(sides.into_iter().map(|(.., results)| results).collect::<Vec<_>>())
     };
     let results = run(ClockKind::Real, bench)??;
-    println!("| | without | with | with / without |");
-    println!("|---|---|---|---|");
+    println!("| | without | with | with / without | half of the rounds |");
+    println!("|---|--:|--:|--:|--:|");
     for (name, value) in [
         ("writes/s", (|it| it.writes_a_second) as fn(&Round) -> f64),
         ("µs CPU of the servers for a write", |it| it.cpu),
     ] {
         let of = |results: &Vec<Round>| median(results.iter().map(value).collect());
         let (without, with) = (of(&results[0]), of(&results[1]));
-        println!("| {name} | {without:.0} | {with:.0} | {:.3} |", with / without);
+        let pairs = results[0].iter().zip(&results[1]);
+        let ratios: Vec<f64> = pairs.map(|(one, other)| value(other) / value(one)).collect();
+        let [low, middle, high] = [1, 2, 3].map(|quarter| quantile(ratios.clone(), quarter));
+        println!("| {name} | {without:.1} | {with:.1} | {middle:.3} | {low:.3} to {high:.3} |");
     }
     Ok(())
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+fn median(numbers: Vec<f64>) -> f64 {
+    quantile(numbers, 2)
+}
+
+/// The number that so many quarters are below.
+fn quantile(mut numbers: Vec<f64>, quarters: usize) -> f64 {
     numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
+    numbers[(numbers.len() - 1) * quarters / 4]
 }
 
 struct Cluster {
@@ -165,21 +176,20 @@ impl Cluster {
             writes += task.await?;
         }
         let taken = began.elapsed().as_secs_f64();
-        let cpu = (self.cpu()? - cpu) / TICKS * 1e6;
+        let cpu = self.cpu()? - cpu;
         Ok(Round { writes_a_second: writes as f64 / taken, cpu: cpu / writes as f64 })
     }
 
-    /// Ticks that the servers have taken.
+    /// Microseconds of CPU that the threads of the servers have taken.
     fn cpu(&self) -> Outcome<f64> {
-        let mut ticks = 0.0;
+        let mut nanos = 0.0;
         for process in &self.processes {
-            let text = std::fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
-            let fields = text.rsplit(')').next().ok_or("no fields")?.split_whitespace();
-            let times: Vec<f64> =
-                fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-            ticks += times.iter().sum::<f64>();
+            for thread in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
+                let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+                nanos += text.split(' ').next().ok_or("no fields")?.parse::<f64>()?;
+            }
         }
-        Ok(ticks)
+        Ok(nanos / 1e3)
     }
 }
 

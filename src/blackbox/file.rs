@@ -1,9 +1,9 @@
-//! A file of a recording, byte by byte: format 1. All numbers are little-endian.
+//! A file of a recording, byte by byte: format 2. All numbers are little-endian.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `jangabox` |
-//! | 4 | format: 1 |
+//! | 4 | format: 2 |
 //! | 4 | CRC-32 of the 88 bytes that follow |
 //! | 16 | cluster |
 //! | 8 | server |
@@ -15,27 +15,30 @@
 //! | 8 | records that were lost between the file before and this one |
 //! | 16 | the version that wrote it, and zeros |
 //!
-//! Then records, each of
+//! Then blocks, each of
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 4 | length |
-//! | 4 | CRC-32 of the record's number (8 bytes, from 0 on), the length and the record, begun with the file's own sum |
-//! | length | the record (`record.rs`); the first is a checkpoint |
+//! | 4 | CRC-32 of the block's number (8 bytes, from 0 on) and the length, begun with the file's own sum |
+//! | 4 | CRC-32 of the records, begun with the one before |
+//! | length | records (`record.rs`), one behind the other; the first block is a checkpoint |
+//!
+//! A block is what was handed to the disk together: its sums are made there, and not where the
+//! server runs.
 
 use crc32fast::Hasher;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::record::{Checkpoint, Record};
 use crate::raft::{ServerId, Time};
 
 const MAGIC: [u8; 8] = *b"jangabox";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const VERSION_BYTES: usize = 16;
 pub(super) const HEADER_BYTES: usize = 104;
-/// Before a record.
-const HEAD: usize = 8;
+/// Before the records of a block.
+const HEAD: usize = 12;
 
 /// How a file begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,22 +55,34 @@ pub(super) struct Header {
     pub(super) version: String,
 }
 
-/// What the records of one file are sealed with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What the blocks of one file are sealed with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Seal(u32);
+
+/// Records on their way into a file.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Begins with room for the head.
+    bytes: Vec<u8>,
+    /// How many records there are.
+    pub(super) count: u64,
+}
 
 /// Why a file, or a part of it, cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it is no recording of jangada's")]
     Foreign,
-    #[error("its format is {0}; this version reads format {FORMAT}")]
+    #[error(
+        "its format is {0}, and this version reads format {FORMAT} alone: replay it with the version \
+         that recorded it"
+    )]
     Format(u32),
     #[error("its header is damaged")]
     Header,
-    #[error("it ends in the middle of record {0}")]
+    #[error("it ends in the middle of record {0} or of one soon after it")]
     Torn(u64),
-    #[error("record {0} is damaged: its checksum is wrong")]
+    #[error("record {0} or one soon after it is damaged: the checksum is wrong")]
     Sum(u64),
     #[error("record {0} makes no sense")]
     Senseless(u64),
@@ -151,44 +166,92 @@ impl Fields<'_> {
     }
 }
 
+impl Default for Block {
+    fn default() -> Self {
+        Self { bytes: vec![0; HEAD], count: 0 }
+    }
+}
+
+impl Block {
+    /// Where records go.
+    pub(super) fn records(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Its bytes, with the head.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.len() == HEAD
+    }
+
+    /// Takes back what was written since it was so long.
+    pub(super) fn cut(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    /// Empties it, and keeps its memory. Returns how many records there were.
+    pub(super) fn clear(&mut self) -> u64 {
+        self.bytes.truncate(HEAD);
+        std::mem::take(&mut self.count)
+    }
+
+    /// Memory that it holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
 impl Seal {
-    fn sum(self, number: u64, length: u32, record: &[u8]) -> u32 {
+    /// The sums of the length and of the records.
+    fn sums(self, number: u64, length: [u8; 4], records: &[u8]) -> [u32; 2] {
         let mut sum = Hasher::new_with_initial(self.0);
-        let mut head = [0; 12];
-        head[..8].copy_from_slice(&number.to_le_bytes());
-        head[8..].copy_from_slice(&length.to_le_bytes());
-        sum.update(&head);
-        sum.update(record);
-        sum.finalize()
+        sum.update(&number.to_le_bytes());
+        sum.update(&length);
+        let of_length = sum.finalize();
+        let mut sum = Hasher::new_with_initial(of_length);
+        sum.update(records);
+        [of_length, sum.finalize()]
     }
 
-    /// Adds a record, the file's `number`th, to the end of `out`.
-    pub(super) fn write(self, out: &mut Vec<u8>, number: u64, record: &Record) {
-        self.seal(out, number, record);
+    /// The bytes of a block, the file's `number`th.
+    pub(super) fn seal(self, number: u64, block: &mut Block) -> &[u8] {
+        let (head, records) = block.bytes.split_at_mut(HEAD);
+        let length = (records.len() as u32).to_le_bytes();
+        let [of_length, of_records] = self.sums(number, length, records);
+        head[..4].copy_from_slice(&length);
+        head[4..8].copy_from_slice(&of_length.to_le_bytes());
+        head[8..].copy_from_slice(&of_records.to_le_bytes());
+        &block.bytes
     }
+}
 
-    /// Adds the checkpoint that a file begins with.
-    pub(super) fn write_checkpoint(self, out: &mut Vec<u8>, checkpoint: Box<Checkpoint>) {
-        self.seal(out, 0, &Record::Checkpoint(checkpoint));
+/// A file of these records, the first of which has a block of its own.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn file_of(header: &Header, records: &[Record]) -> Vec<u8> {
+    let (mut bytes, seal) = header.encode();
+    let (first, others) = records.split_at(records.len().min(1));
+    for (number, records) in (0..).zip([first, others]) {
+        let mut block = Block::default();
+        records.iter().for_each(|it| super::encode::record(block.records(), it));
+        if !block.is_empty() {
+            bytes.extend(seal.seal(number, &mut block));
+        }
     }
-
-    fn seal(self, out: &mut Vec<u8>, number: u64, record: &impl Serialize) {
-        let start = out.len();
-        out.extend([0; HEAD]);
-        postcard::to_io(record, &mut *out)
-            .expect("invariant: numbers and lists can be written to memory");
-        let length = (out.len() - start - HEAD) as u32;
-        let sum = self.sum(number, length, &out[start + HEAD..]);
-        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + HEAD].copy_from_slice(&sum.to_le_bytes());
-    }
+    bytes
 }
 
 /// The records of a file, up to the first that cannot be used.
 pub(super) struct Records {
     bytes: Vec<u8>,
     at: usize,
-    /// The number of the next.
+    /// Where the block ends that is read.
+    end: usize,
+    /// The number of the next block.
+    block: u64,
+    /// The number of the next record.
     number: u64,
     seal: Seal,
 }
@@ -200,7 +263,8 @@ impl Records {
     /// If it has no header.
     pub(super) fn of(bytes: Vec<u8>) -> Result<(Header, Self), Fault> {
         let (header, seal) = Header::decode(&bytes)?;
-        Ok((header, Self { bytes, at: HEADER_BYTES, number: 0, seal }))
+        let (at, end) = (HEADER_BYTES, HEADER_BYTES);
+        Ok((header, Self { bytes, at, end, block: 0, number: 0, seal }))
     }
 
     /// The next one, with its number; `None` at the end.
@@ -208,42 +272,59 @@ impl Records {
     /// # Errors
     /// If it cannot be used; then neither can what is behind it.
     pub(super) fn next(&mut self) -> Option<Result<(u64, Record), Fault>> {
-        let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let number = self.number;
-        match self.read(rest) {
-            Ok((record, length)) => {
-                self.at += HEAD + length;
-                self.number += 1;
-                Some(Ok((number, record)))
-            }
-            Err(fault) => {
-                self.at = self.bytes.len();
-                Some(Err(fault))
-            }
+        if self.at == self.bytes.len() {
+            return None;
         }
+        let read = self.read();
+        if read.is_err() {
+            self.at = self.bytes.len();
+        }
+        Some(read)
     }
 
-    fn read(&self, rest: &[u8]) -> Result<(Record, usize), Fault> {
+    fn read(&mut self) -> Result<(u64, Record), Fault> {
+        if self.at == self.end {
+            let length = self.open(&self.bytes[self.at..])?;
+            self.at += HEAD;
+            self.end = self.at + length;
+            self.block += 1;
+        }
         let number = self.number;
-        let torn = || Fault::Torn(number);
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(torn)?;
-        let (sum, rest) = rest.split_first_chunk::<4>().ok_or_else(torn)?;
-        let length = u32::from_le_bytes(*length);
-        let record = rest.get(..length as usize).ok_or_else(torn)?;
-        if self.seal.sum(number, length, record) != u32::from_le_bytes(*sum) {
+        let (record, rest) = postcard::take_from_bytes::<Record>(&self.bytes[self.at..self.end])
+            .map_err(|_| Fault::Senseless(number))?;
+        // A file begins with a checkpoint, and has no other.
+        let makes_sense = match &record {
+            Record::Checkpoint(checkpoint) => number == 0 && checkpoint.is_sound(),
+            _ => number > 0,
+        };
+        if !makes_sense {
+            return Err(Fault::Senseless(number));
+        }
+        self.at = self.end - rest.len();
+        self.number += 1;
+        Ok((number, record))
+    }
+
+    /// The length of the block that begins here.
+    fn open(&self, rest: &[u8]) -> Result<usize, Fault> {
+        let number = self.number;
+        let Some((head, rest)) = rest.split_first_chunk::<HEAD>() else {
+            return Err(Fault::Torn(number));
+        };
+        let mut fields = Fields(head);
+        let length: [u8; 4] = fields.take();
+        let [of_length, of_records] = [(); 2].map(|()| u32::from_le_bytes(fields.take()));
+        let records = rest.get(..u32::from_le_bytes(length) as usize);
+        let sums = self.seal.sums(self.block, length, records.unwrap_or_default());
+        if sums[0] != of_length {
             return Err(Fault::Sum(number));
         }
-        let senseless = Fault::Senseless(number);
-        match postcard::take_from_bytes::<Record>(record) {
-            Ok((Record::Checkpoint(it), [])) if !it.is_sound() => Err(senseless),
-            Ok((Record::Checkpoint(it), [])) if number == 0 => {
-                Ok((Record::Checkpoint(it), length as usize))
-            }
-            // A file begins with the one that it has.
-            Ok((Record::Checkpoint(_), _)) => Err(senseless),
-            Ok((record, [])) if number > 0 => Ok((record, length as usize)),
-            _ => Err(senseless),
+        let records = records.ok_or(Fault::Torn(number))?;
+        // Of no records nothing can be read.
+        if sums[1] != of_records || records.is_empty() {
+            return Err(Fault::Sum(number));
         }
+        Ok(records.len())
     }
 }
 

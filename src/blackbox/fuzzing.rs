@@ -1,6 +1,6 @@
 //! Bytes that nobody meant, as a file of a recording: for `fuzz/` and for the properties.
 
-use super::file::{Header, Records};
+use super::file::{Header, Records, file_of};
 use super::player::{Player, Watcher};
 use super::record::Record;
 use crate::invariants::Fact;
@@ -22,9 +22,7 @@ pub fn fuzz(bytes: &[u8]) {
             lost: 0,
             version: String::new(),
         };
-        let (mut file, seal) = header.encode();
-        seal.write(&mut file, 0, &record);
-        play(file);
+        play(file_of(&header, &[record]));
     }
 }
 

@@ -21,9 +21,9 @@ impl Hashes {
     }
 
     /// The log has these from `first` on.
-    pub(super) fn replace(&mut self, first: Index, hashes: impl Iterator<Item = u32>) {
+    pub(super) fn replace(&mut self, first: Index, hashes: &[u32]) {
         self.hashes.truncate((first.previous() - self.base) as usize);
-        self.hashes.extend(hashes);
+        hashes.iter().for_each(|hash| self.hashes.push_back(*hash));
     }
 
     /// Forgets what the log of the node has forgotten.

@@ -7,20 +7,18 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use super::file::Header;
 use super::player::{Differs, Player, Watcher};
 use super::reader::{Dark, Event, Recording, Stream, Unreadable};
 use super::record::{Given, Record, Step};
 use super::report::{Difference, Report, Track};
-use super::scene::{Scene, listed};
+use super::scene::{SKEW, Scene, listed};
 use crate::invariants::Fact;
-use crate::raft::{Index, Message, ServerId, Term};
+use crate::raft::{Index, Message, Node, ServerId, Term};
 
 /// For so long after a server came out of the dark, messages may come of it that its recording
-/// does not have, in nanoseconds.
-const LATE: u64 = 1_000_000_000;
-/// By how much clocks may differ, in nanoseconds, for what such a server sends then to be waited
-/// for.
-const SKEW: u64 = 1_000_000_000;
+/// does not have, in nanoseconds: they take up to a second, and clocks differ.
+const LATE: u64 = 1_000_000_000 + SKEW;
 /// The report names no more differences than this; they are counted.
 const MAX_DIFFERENCES: usize = 20;
 
@@ -60,15 +58,23 @@ pub fn replay(
         let text = "the recordings are of servers of different clusters".to_owned();
         return Err(Unreadable::Together(text));
     }
-    let performers = recordings.iter().map(Performer::new).collect::<Result<Vec<_>, _>>()?;
+    let mut performers = recordings.iter().map(Performer::new).collect::<Result<Vec<_>, _>>()?;
     let begun = performers.iter().map(|performer| performer.due).min().unwrap_or_default();
-    let waiting = performers.iter().filter(|performer| !performer.is_born());
+    let waiting = performers.iter().filter(|performer| performer.birth().is_none());
     let waiting = waiting.map(|performer| performer.server).collect();
+    // A disk that a server has lost was empty, too; whoever founded the cluster had no other.
+    let founds = |node: &&Node| !node.is_recovering();
+    let mut newborn = BTreeSet::new();
+    for performer in performers.iter_mut().filter(|it| it.birth().filter(founds).is_some()) {
+        newborn.insert(performer.server);
+        performer.seen_since = Some(0);
+    }
     let scene = Scene::new(trace, begun);
     let mut join = Join {
         performers,
         servers,
         waiting,
+        newborn,
         scene,
         differences: Vec::new(),
         more: 0,
@@ -86,6 +92,8 @@ struct Join<'a> {
     /// Their recordings begin in the middle of a life, and have not begun yet: until then the
     /// monitor would not know enough.
     waiting: BTreeSet<ServerId>,
+    /// Those of which there is nothing before their recordings.
+    newborn: BTreeSet<ServerId>,
     scene: Scene<'a>,
     differences: Vec<Difference>,
     /// Differences that are not named.
@@ -120,15 +128,15 @@ impl Performer {
         Ok(())
     }
 
-    /// Whether its recording begins with the first moment of a new server.
-    fn is_born(&self) -> bool {
+    /// The first moment of a server with an empty disk, if its recording begins with that.
+    fn birth(&self) -> Option<&Node> {
         match &self.next {
             Some(Event::Begin { header, checkpoint, .. }) => {
                 let node = &checkpoint.node;
                 let nothing = (node.term(), node.last_log().index) == (Term(0), Index(0));
-                header.part == 0 && nothing
+                (header.part == 0 && nothing).then_some(node)
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -143,13 +151,15 @@ impl Performer {
 
 impl Join<'_> {
     /// Whose turn it is: the earliest who does not wait for a message to be sent; if all do, the
-    /// earliest of all.
+    /// earliest of those whose message may come from the dark; or else of all.
     fn choose(&self) -> Option<usize> {
         let there = || self.performers.iter().enumerate().filter(|(_, it)| it.next.is_some());
         let free = there().filter(|(_, performer)| !self.waits(performer));
         let earliest = |(_, performer): &(usize, &Performer)| (performer.due, performer.server);
-        let first = free.min_by_key(earliest).or_else(|| there().min_by_key(earliest));
-        first.map(|(place, _)| place)
+        let may_be_dark = || there().filter(|(_, performer)| !self.never_sent(performer));
+        let first = free.min_by_key(earliest);
+        let first = first.or_else(|| may_be_dark().min_by_key(earliest));
+        first.or_else(|| there().min_by_key(earliest)).map(|(place, _)| place)
     }
 
     /// Whether it takes in what has not been sent yet. What comes of somebody who was in the dark a
@@ -157,7 +167,11 @@ impl Join<'_> {
     fn waits(&self, performer: &Performer) -> bool {
         let Some((from, _)) = performer.awaits() else { return false };
         let sender = self.performers.iter().find(|performer| performer.server == from);
-        let sees = |sender: &&Performer| sender.next.is_some() && sender.seen_since.is_some();
+        let sees = |sender: &&Performer| match sender.next {
+            Some(Event::Begin { .. }) => true,
+            Some(_) => sender.seen_since.is_some(),
+            None => false,
+        };
         let may = sender.filter(sees).is_some_and(|it| it.due <= performer.due + SKEW);
         (may && !self.has_been_sent(performer)) || self.never_sent(performer)
     }
@@ -184,7 +198,15 @@ impl Join<'_> {
         let unsent = self.never_sent(&self.performers[place]);
         let performer = &mut self.performers[place];
         let Some(event) = performer.next.take() else { return Ok(()) };
-        self.scene.wall = self.scene.wall.max(performer.due);
+        let due = performer.due;
+        self.scene.wall = self.scene.wall.max(due);
+        let others = self.performers.iter().filter(|performer| performer.next.is_some());
+        let all_at = others.fold(due, |earliest, it| earliest.min(it.due));
+        if self.scene.all_at(all_at) && self.scene.mutes_any() {
+            // What was missing may be there by now.
+            self.look();
+        }
+        let performer = &mut self.performers[place];
         match event {
             Event::Begin { header, checkpoint, continues } => {
                 performer.track.began(&header);
@@ -198,6 +220,8 @@ impl Join<'_> {
                     if let Err(Differs(text)) = met {
                         self.differs(place, 0, text);
                         self.begin(place, &header, *checkpoint);
+                    } else if self.scene.mutes_any() {
+                        self.look();
                     }
                 } else {
                     self.begin(place, &header, *checkpoint);
@@ -212,27 +236,30 @@ impl Join<'_> {
     }
 
     /// A server comes into sight.
-    fn begin(
-        &mut self,
-        place: usize,
-        header: &super::file::Header,
-        checkpoint: super::record::Checkpoint,
-    ) {
+    fn begin(&mut self, place: usize, header: &Header, checkpoint: super::record::Checkpoint) {
         let performer = &mut self.performers[place];
         let player = Player::new(header, checkpoint);
         let starts = header.part == 0;
-        let born = starts && performer.player.is_none() && player.node.last_log().index == Index(0);
-        let after_the_end = performer.track.ended_well;
-        performer.track.ended_well = false;
+        let born = performer.player.is_none() && self.newborn.contains(&performer.server);
+        let ended_well = std::mem::take(&mut performer.track.ended_well);
+        // What its disk had then; if it has more, it has lived without a recording.
+        let before = performer.player.as_ref().filter(|_| starts && ended_well);
+        let continues = before.is_some_and(|it| it.promised() == player.promised());
         performer.lost = false;
         // Nothing that it sent before is missing, if there is no before.
-        let complete = starts && (after_the_end || born);
+        let complete = starts && (continues || born);
         performer.seen_since =
             Some(if complete && performer.track.is_complete { 0 } else { header.wall });
         performer.track.is_complete &= complete;
+        if !complete {
+            self.scene.is_unclear_at(header.wall);
+        }
         let server = performer.server;
         performer.player = Some(player);
         self.waiting.remove(&server);
+        if ended_well && !complete {
+            self.scene.tell(&Fact::Unseen { server });
+        }
         self.scene.line(format_args!("{server} started"));
         if !self.waiting.is_empty() {
             return;
@@ -250,7 +277,7 @@ impl Join<'_> {
             Some((performer.player.as_ref()?, performer.seen_since.is_some()))
         });
         let players: Vec<_> = players.collect();
-        self.scene.look(&players, &self.servers);
+        self.scene.look(&players, &self.newborn);
     }
 
     fn play(&mut self, place: usize, number: u64, record: &Record, unsent: bool) {
@@ -266,6 +293,7 @@ impl Join<'_> {
             }
             if !self.scene.was_sent(from, server, message) {
                 performer.track.from_the_dark += 1;
+                self.scene.is_unclear_at(performer.due);
             }
         }
         let Some(player) = &mut performer.player else { return };
@@ -287,13 +315,13 @@ impl Join<'_> {
         let performer = &mut self.performers[place];
         let server = performer.server;
         performer.track.darkened(why);
+        // If it starts again without a recording, nobody can tell.
+        performer.seen_since = None;
         if *why == Dark::Ended {
-            // All that it sent is known, for ever.
             performer.track.ended_well = true;
             self.scene.line(format_args!("{server} stopped"));
             self.scene.tell(&Fact::Ended { server });
         } else {
-            performer.seen_since = None;
             self.scene.line(format_args!("{server} crashed"));
             self.scene.tell(&Fact::Unseen { server });
         }

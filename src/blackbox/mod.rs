@@ -21,6 +21,7 @@
 //! `file.rs` and `record.rs` are the format, byte by byte; `tests/golden/blackbox/` holds one.
 
 mod digest;
+mod encode;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;

@@ -11,7 +11,9 @@ use super::hashes::Hashes;
 use super::record::{Checkpoint, Given, Mark, Record, Step, What, moved, of_configuration, stamp};
 use super::recorder::follow;
 use crate::invariants::{Fact, Stamp};
-use crate::raft::{Configuration, Effect, Index, Input, Message, Node, ServerId, Term, Time};
+use crate::raft::{
+    Configuration, Effect, Index, Input, Message, Node, Position, ServerId, Term, Time,
+};
 
 /// Who is told what a server does.
 pub(super) trait Watcher {
@@ -53,6 +55,25 @@ impl Player {
         let (gate, outbox, restoring) = (None, Vec::new(), None);
         let (now, wall) = (header.local, (header.wall, header.local));
         Self { node, hashes, writes, durable, gate, outbox, applied, restoring, now, wall }
+    }
+
+    /// What a file that begins here begins with.
+    #[cfg(test)]
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        let Self { node, hashes, writes, durable, .. } = self;
+        let (node, hashes) = (node.clone(), hashes.clone());
+        Checkpoint { node, hashes, writes: *writes, durable: *durable }
+    }
+
+    /// What the next life must go on from: term, vote and log.
+    pub(super) fn promised(&self) -> (Term, Option<ServerId>, Position, &Hashes) {
+        let Self { node, hashes, .. } = self;
+        (node.term(), node.voted_for(), node.last_log(), hashes)
+    }
+
+    /// The last of the writes that it has asked for, if that is not durable.
+    pub(super) fn under_way(&self) -> Option<u64> {
+        (self.writes > self.durable).then_some(self.writes)
     }
 
     /// The moment of the latest step, in nanoseconds of Unix time.
@@ -199,7 +220,7 @@ impl Player {
             }
             (Ok(()), Some(recorded)) => {
                 let drawn = !missing && draws.next().is_none();
-                if !drawn || digest(&effects) != recorded {
+                if !drawn || digest(&effects) != recorded.0 {
                     let given = step.given.with(|input| described(&input));
                     let all = effects.iter().map(|effect| format!("{effect:?}"));
                     let all = all.collect::<Vec<_>>().join(", ");
@@ -212,7 +233,7 @@ impl Player {
         for effect in &effects {
             self.perform(effect, &step.given, watcher);
         }
-        follow(&mut self.hashes, &effects, &step.given, &self.node);
+        follow(&mut self.hashes, &effects, &step.given.hashes(), &self.node);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What stands in a recording, record by record: format 1.
+//! What stands in a recording, record by record: format 2.
 //!
 //! A record is a [`Record`] in the wire format of postcard; the order of the variants and of their
 //! fields is the format. `file.rs` says how records stand in a file.
@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::hashes::Hashes;
 use crate::invariants::Stamp;
 use crate::raft::{
-    ChangeRequest, Configuration, Entries, Entry, EntryMeta, Fetched, Index, Input, Message, Node,
-    Part, Payload, Position, RoleKind, ServerId, SnapshotMeta, Term, Ticket, Time, Timing,
+    ChangeRequest, Configuration, Entries, EntryMeta, Fetched, Index, Input, Message, Node, Part,
+    Payload, Position, RoleKind, ServerId, SnapshotMeta, Term, Ticket, Time, Timing,
 };
 
 /// One record.
@@ -55,9 +55,13 @@ pub(super) struct Step {
     pub(super) given: Given,
     /// The random numbers that it drew.
     pub(super) draws: Vec<u64>,
-    /// What it asked for, as a [`digest`](super::digest::digest); `None` if it panicked.
-    pub(super) digest: Option<u32>,
+    /// What it asked for; `None` if it panicked.
+    pub(super) digest: Option<Digest>,
 }
+
+/// The [`digest`](super::digest::digest) of what a step asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Digest(#[serde(with = "postcard::fixint::le")] pub(super) u32);
 
 /// An [`Input`], without the payloads.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -96,6 +100,7 @@ pub(super) enum What {
 pub(super) struct Command {
     pub(super) bytes: u32,
     /// Half of its xxh3 hash: it tells commands apart, and is no proof against forgery.
+    #[serde(with = "postcard::fixint::le")]
     pub(super) hash: u32,
 }
 
@@ -127,15 +132,6 @@ impl Command {
 }
 
 impl Logged {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let what = match &entry.payload {
-            Payload::Command(command) => What::Command(Command::of(command)),
-            Payload::NoOp => What::NoOp,
-            Payload::Configuration(configuration) => What::Configuration(configuration.clone()),
-        };
-        Self { term: entry.term, what }
-    }
-
     fn meta(&self) -> EntryMeta {
         match &self.what {
             What::Command(command) => EntryMeta::new(self.term, command.bytes),
@@ -157,6 +153,15 @@ impl Logged {
     }
 }
 
+/// What tells the payload of an entry from others.
+pub(super) fn of_payload(payload: &Payload) -> u32 {
+    match payload {
+        Payload::Command(command) => Command::of(command).hash,
+        Payload::NoOp => 0,
+        Payload::Configuration(configuration) => of_configuration(configuration),
+    }
+}
+
 /// What tells the payload of a configuration's entry from others.
 pub(super) fn of_configuration(configuration: &Configuration) -> u32 {
     xxh3_64(configuration.to_string().as_bytes()) as u32
@@ -168,28 +173,13 @@ pub(super) fn stamp(term: Term, hash: u32) -> Stamp {
 }
 
 impl Given {
-    /// What is recorded of an input; `entries` and `commands` are buffers to be used.
-    pub(super) fn of(
-        input: Input<'_>,
-        payloads: &Payloads<'_>,
-        mut entries: Vec<Logged>,
-        mut commands: Vec<Command>,
-    ) -> Self {
-        match input {
+    /// What is recorded of an input that comes without payloads.
+    pub(super) fn without_payloads(input: &Input<'_>) -> Self {
+        match *input {
             Input::Message { from, message, .. } => {
-                entries.clear();
-                if let Payloads::Entries(carried) = payloads {
-                    entries.extend(carried.iter().map(Logged::of));
-                }
-                Self::Message { from, message, entries }
+                Self::Message { from, message, entries: Vec::new() }
             }
-            Input::Propose { .. } => {
-                commands.clear();
-                if let Payloads::Commands(proposed) = payloads {
-                    commands.extend(proposed.iter().map(|command| Command::of(command)));
-                }
-                Self::Propose(commands)
-            }
+            Input::Propose { .. } => Self::Propose(Vec::new()),
             Input::Read { ticket, lease } => Self::Read { ticket, lease },
             Input::Persisted { term, last } => Self::Persisted { term, last },
             // The applied index has a record of its own.
@@ -204,6 +194,15 @@ impl Given {
             }
             Input::Fetched(meta) => Self::Fetched(meta.clone()),
             Input::Gone(server) => Self::Gone(server),
+        }
+    }
+
+    /// The hashes of the payloads that came with it.
+    pub(super) fn hashes(&self) -> Vec<u32> {
+        match self {
+            Self::Message { entries, .. } => entries.iter().map(Logged::hash).collect(),
+            Self::Propose(commands) => commands.iter().map(|command| command.hash).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -274,6 +273,7 @@ pub(super) fn moved(before: Time, later: i64) -> Time {
 }
 
 /// How much later than `before` a moment is.
+#[inline]
 pub(super) fn later(now: Time, before: Time) -> i64 {
     now.as_nanos().wrapping_sub(before.as_nanos()) as i64
 }

@@ -8,13 +8,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::digest::digest;
-use super::file::{Header, Seal};
+use super::file::{Block, Header};
 use super::hashes::Hashes;
-use super::record::{
-    Checkpoint, Command, Given, Logged, Mark, Payloads, Record, Step, later, of_configuration,
-};
-use super::writer::{Ring, Sealed, Start, Tape};
-use super::{BoxSettings, Counters};
+use super::record::{Checkpoint, Mark, Payloads, Record, later, of_configuration, of_payload};
+use super::writer::{Ring, Start, Tape};
+use super::{BoxSettings, Counters, encode};
 use crate::raft::{Effect, Entries, Index, Input, Luck, Node, Time};
 
 /// Records what enters a server's core, into files of its own.
@@ -27,10 +25,11 @@ pub struct BlackBox {
     settings: BoxSettings,
     cluster: Uuid,
     life: u64,
+    /// What Unix time is at this moment by the server's clock.
+    pub(super) wall: fn(Time) -> u64,
     /// The number of the next file, and which one it is of this life.
     next_file: u64,
     part: u64,
-    seal: Seal,
     /// The number of the next record.
     number: u64,
     /// Bytes behind the checkpoint of the file.
@@ -43,15 +42,15 @@ pub struct BlackBox {
     durable: u64,
     /// The numbers that the storage gave to those that are not.
     unsynced: std::collections::VecDeque<u64>,
-    /// What enters the core now.
-    given: Option<Given>,
+    /// The core is being stepped: the last record is not complete.
+    steps: bool,
     /// Records left out since the last that was not.
     lost: u64,
     /// Nothing is recorded before the next checkpoint.
     broken: bool,
     scratch: Scratch,
     /// Records that the tape does not have yet.
-    sealed: Sealed,
+    block: Block,
     handed_over: Time,
     /// The last index whose state's hash was recorded.
     state: Index,
@@ -61,8 +60,8 @@ pub struct BlackBox {
 /// Buffers that are used again and again.
 #[derive(Default)]
 struct Scratch {
-    entries: Vec<Logged>,
-    commands: Vec<Command>,
+    /// Of the payloads that came with the input.
+    hashes: Vec<u32>,
     draws: Vec<u64>,
 }
 
@@ -94,9 +93,9 @@ impl BlackBox {
             settings,
             cluster,
             life,
+            wall: |_| unix_time(),
             next_file,
             part: 0,
-            seal: Seal::default(),
             number: 0,
             bytes: 0,
             before: Time::default(),
@@ -104,11 +103,11 @@ impl BlackBox {
             writes: 0,
             durable: 0,
             unsynced: Default::default(),
-            given: None,
+            steps: false,
             lost: 0,
             broken: false,
             scratch: Scratch::default(),
-            sealed: Sealed::default(),
+            block: Block::default(),
             handed_over: Time::default(),
             state: Index(0),
             begun: false,
@@ -122,7 +121,7 @@ impl BlackBox {
 
     /// A life begins with this core, whose log has these entries.
     pub(crate) fn begin(&mut self, now: Time, node: &Node, log: &Entries) {
-        let hashes = log.iter().map(|entry| Logged::of(entry).hash());
+        let hashes = log.iter().map(|entry| of_payload(&entry.payload));
         self.hashes = Hashes::new(node.log_base().index, hashes);
         self.state = node.applied();
         (self.begun, self.broken) = (true, true);
@@ -147,33 +146,28 @@ impl BlackBox {
         if due {
             self.checkpoint(now, node);
         }
-        let Scratch { entries, commands, draws, .. } = &mut self.scratch;
-        let (entries, commands) = (std::mem::take(entries), std::mem::take(commands));
+        let before = self.block.len();
+        let Scratch { hashes, draws } = &mut self.scratch;
+        let later = later(now, self.before);
+        encode::step_begins(self.block.records(), later, &input, payloads, hashes);
         draws.clear();
-        // Whatever becomes of the step: if the core panics, this is what it panicked at.
-        self.given = Some(Given::of(input, payloads, entries, commands));
         let already = effects.len();
         let mut drawing = || {
             let drawn = luck.draw();
             draws.push(drawn);
             drawn
         };
+        // Whatever becomes of the step: if the core panics, this is what it panicked at.
+        self.steps = true;
         node.step(now, input, &mut drawing, effects);
-        let Some(given) = self.given.take() else { return };
-        follow(&mut self.hashes, &effects[already..], &given, node);
-        let draws = std::mem::take(&mut self.scratch.draws);
-        let digest = Some(digest(&effects[already..]));
-        let step = Step { later: later(now, self.before), given, draws, digest };
-        let record = Record::Step(step);
-        self.write(now, node, &record);
-        if let Record::Step(Step { given, draws, .. }) = record {
-            self.scratch.draws = draws;
-            match given {
-                Given::Message { entries, .. } => self.scratch.entries = entries,
-                Given::Propose(commands) => self.scratch.commands = commands,
-                _ => {}
-            }
+        self.steps = false;
+        let asked = &effects[already..];
+        follow(&mut self.hashes, asked, hashes, node);
+        encode::step_ends(self.block.records(), draws, Some(digest(asked)));
+        if !self.broken {
+            self.before = now;
         }
+        self.wrote_record(before, now, node);
     }
 
     /// The core was told how far the state machine is; `hash` knows the hashes of its latest
@@ -185,12 +179,13 @@ impl BlackBox {
         hash: impl FnOnce(Index) -> Option<u64>,
     ) {
         let applied = node.applied();
-        self.write(now, node, &Record::Applied(applied));
+        self.write(now, node, |out| encode::applied(out, applied));
         let round = Index(applied.0 - applied.0 % STATE_EVERY);
         if round > self.state {
             self.state = round;
             if let Some(hash) = hash(round) {
-                self.write(now, node, &Record::State(round, hash));
+                let record = Record::State(round, hash);
+                self.write(now, node, |out| encode::record(out, &record));
             }
         }
     }
@@ -207,45 +202,50 @@ impl BlackBox {
         if done > 0 {
             self.unsynced.drain(..done);
             self.durable += done as u64;
-            self.write(now, node, &Record::Durable(self.durable));
+            let durable = self.durable;
+            self.write(now, node, |out| encode::durable(out, durable));
         }
     }
 
-    fn write(&mut self, now: Time, node: &Node, record: &Record) {
+    fn write(&mut self, now: Time, node: &Node, encode: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.block.len();
+        encode(self.block.records());
+        self.wrote_record(before, now, node);
+    }
+
+    /// The block was so long before the record that is now its last.
+    fn wrote_record(&mut self, before: usize, now: Time, node: &Node) {
         if self.broken {
+            self.block.cut(before);
             return self.lose(1);
         }
-        self.put(record);
-        if let Record::Step(_) = record {
-            self.before = now;
-        }
+        self.count(before);
         if self.number.is_multiple_of(MARK_EVERY) {
-            self.put(&Record::Mark(Mark::of(node)));
+            let before = self.block.len();
+            encode::record(self.block.records(), &Record::Mark(Mark::of(node)));
+            self.count(before);
         }
         self.hand_over(now);
     }
 
-    fn put(&mut self, record: &Record) {
-        let Sealed { bytes, count } = &mut self.sealed;
-        let before = bytes.len();
-        self.seal.write(bytes, self.number, record);
-        self.bytes += (bytes.len() - before) as u64;
-        *count += 1;
+    fn count(&mut self, before: usize) {
+        self.bytes += (self.block.len() - before) as u64;
+        self.block.count += 1;
         self.number += 1;
     }
 
     /// Together with what comes soon: a lock and perhaps a wake-up for each would be too much.
     fn hand_over(&mut self, now: Time) {
-        let enough = self.sealed.bytes.len() >= TOGETHER_BYTES;
+        let enough = self.block.len() >= TOGETHER_BYTES;
         if !enough && now.since(self.handed_over) < TOGETHER {
             return;
         }
         self.handed_over = now;
-        if !self.tape.take(&mut self.sealed, now) {
+        if !self.tape.take(&mut self.block, now) {
             // The file ends with what was taken: its later records are of no use without these.
             self.broken = true;
-            let Sealed { count, .. } = std::mem::take(&mut self.sealed);
-            self.lose(count);
+            let records = self.block.clear();
+            self.lose(records);
         }
     }
 
@@ -262,26 +262,25 @@ impl BlackBox {
             number: self.next_file,
             life: self.life,
             part: self.part,
-            wall: unix_time(),
+            wall: (self.wall)(now),
             local: now,
             lost: self.lost,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let (bytes, seal) = header.encode();
         let checkpoint = Box::new(Checkpoint {
             node: node.clone(),
             hashes: self.hashes.clone(),
             writes: self.writes,
             durable: self.durable,
         });
-        let start = Start { number: header.number, header: bytes, seal, checkpoint };
+        let start = Start { header, checkpoint };
         // If the lock is not free, the next record tries again.
-        if self.tape.begin(&mut self.sealed, start) {
+        if self.tape.begin(&mut self.block, start) {
             if self.lost > 0 {
                 let (server, lost) = (node.id(), self.lost);
                 log::warn!("the recording of {server} goes on; {lost} records were left out");
             }
-            (self.seal, self.number, self.bytes) = (seal, 1, 0);
+            (self.number, self.bytes) = (1, 0);
             (self.broken, self.lost, self.before) = (false, 0, now);
             self.next_file += 1;
             self.part += 1;
@@ -289,27 +288,21 @@ impl BlackBox {
     }
 }
 
-/// Keeps the hashes as the log is after these effects.
-pub(super) fn follow(hashes: &mut Hashes, effects: &[Effect], given: &Given, node: &Node) {
+/// Keeps the hashes as the log is after these effects of a step, whose input came with payloads of
+/// these hashes.
+pub(super) fn follow(hashes: &mut Hashes, effects: &[Effect], given: &[u32], node: &Node) {
     for effect in effects {
         match effect {
-            Effect::Append { first, entries } => match given {
-                Given::Message { entries: all, .. } => {
-                    let new = all.get(entries.clone()).unwrap_or_default();
-                    hashes.replace(*first, new.iter().map(Logged::hash));
-                }
-                Given::Propose(commands) => {
-                    let new = commands.get(entries.clone()).unwrap_or_default();
-                    hashes.replace(*first, new.iter().map(|command| command.hash));
-                }
-                _ => {}
-            },
+            Effect::Append { first, entries } => {
+                let new = given.get(entries.clone()).unwrap_or_default();
+                hashes.replace(*first, new);
+            }
             Effect::AppendNoOp { position } => {
-                hashes.replace(position.index, std::iter::once(0));
+                hashes.replace(position.index, &[0]);
             }
             Effect::AppendConfiguration { position, configuration } => {
                 let hash = of_configuration(configuration);
-                hashes.replace(position.index, std::iter::once(hash));
+                hashes.replace(position.index, &[hash]);
             }
             _ => {}
         }
@@ -321,15 +314,14 @@ impl Drop for BlackBox {
     /// Nothing of this life comes any more.
     fn drop(&mut self) {
         if self.begun && !self.broken {
-            match self.given.take() {
-                Some(given) => {
-                    let draws = std::mem::take(&mut self.scratch.draws);
-                    self.put(&Record::Step(Step { later: 0, given, draws, digest: None }));
-                }
-                None => self.put(&Record::End),
+            let out = self.block.records();
+            match self.steps {
+                true => encode::step_ends(out, &self.scratch.draws, None),
+                false => encode::record(out, &Record::End),
             }
+            self.block.count += 1;
         }
-        self.tape.end(std::mem::take(&mut self.sealed));
+        self.tape.end(std::mem::take(&mut self.block));
     }
 }
 

@@ -8,14 +8,26 @@ use super::digest::fingerprint;
 use super::player::{Player, Watcher};
 use crate::invariants::{Fact, Monitor, Stamp, Violation};
 use crate::raft::{
-    AppendEntriesReply, AppendOutcome, Configuration, Index, Message, Position, ServerId, Term,
+    AppendEntriesReply, AppendOutcome, Configuration, Index, Message, Node, Position, ServerId,
 };
+
+/// By how much clocks may differ, in nanoseconds.
+pub(super) const SKEW: u64 = 1_000_000_000;
 
 /// What all servers have in common.
 pub(super) struct Scene<'a> {
     monitor: Option<Monitor>,
     /// The monitor counts indexes from here on: it would remember every one before.
     origin: u64,
+    /// Up to this moment by the clock of every server, one may rest on what another did and has
+    /// not been told yet.
+    unclear_until: u64,
+    clear: bool,
+    /// Servers of which too much is missing for the monitor: it is told nothing of them.
+    muted: BTreeSet<ServerId>,
+    /// Servers that had writes under way when the monitor began, and the last of those: what their
+    /// disks had before that was durable is not known.
+    under_way: BTreeMap<ServerId, u64>,
     /// The first property that was broken, once it was.
     pub(super) violation: Option<Violation>,
     /// Every message that was sent, as a number, and its number in the trace.
@@ -33,6 +45,10 @@ impl<'a> Scene<'a> {
         Self {
             monitor: None,
             origin: 0,
+            unclear_until: 0,
+            clear: true,
+            muted: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             violation: None,
             sent: BTreeMap::new(),
             messages: 0,
@@ -63,19 +79,41 @@ impl<'a> Scene<'a> {
         self.sent.contains_key(&fingerprint(&(from, to, message)))
     }
 
+    /// At this moment by its own clock, a server may rest on what nobody has told yet.
+    pub(super) fn is_unclear_at(&mut self, wall: u64) {
+        self.unclear_until = self.unclear_until.max(wall.saturating_add(SKEW));
+        self.clear = false;
+        if let Some(monitor) = &mut self.monitor {
+            monitor.believe(true);
+        }
+    }
+
+    /// All servers have come to this moment, each by its own clock. Returns whether it is clear
+    /// now, for the first time, what they rest on.
+    pub(super) fn all_at(&mut self, wall: u64) -> bool {
+        let clear = wall >= self.unclear_until;
+        if let Some(monitor) = &mut self.monitor {
+            monitor.believe(!clear);
+        }
+        clear && !std::mem::replace(&mut self.clear, clear)
+    }
+
     /// Has the monitor begin, or begin anew, with all servers as they are: what happened before
-    /// is not judged. Of those in the dark nothing is known.
-    pub(super) fn look(&mut self, players: &[(&Player, bool)], recorded: &BTreeSet<ServerId>) {
+    /// is not judged. Of those in the dark nothing is known; `newborn` ones have done nothing.
+    pub(super) fn look(&mut self, players: &[(&Player, bool)], newborn: &BTreeSet<ServerId>) {
         let members = players.iter().flat_map(|(player, _)| player.node.configuration().members());
         let members: BTreeSet<_> = members.collect();
         if members.is_empty() {
             return;
         }
         let nodes = || players.iter().map(|(player, _)| &player.node);
-        let base = nodes().map(|node| node.log_base().index.0).min().unwrap_or_default();
+        let (committed, gap) = committed(players);
+        let is_grounded = |node: &&Node| node.log_base().index >= gap;
+        let bases = nodes().filter(is_grounded).map(|node| node.log_base().index);
         // The base itself is an entry that is known.
-        self.origin = base.saturating_sub(1);
-        let committed = self.committed(players);
+        self.origin = bases.min().unwrap_or_default().0.saturating_sub(1);
+        let committed = committed.range(Index(self.origin).next()..);
+        let committed: Vec<_> = committed.map(|(_, stamp)| *stamp).collect();
         let known = nodes().flat_map(|node| {
             let commit = node.commit_index();
             node.log_configurations().iter().filter(move |(at, _)| *at <= commit)
@@ -87,56 +125,62 @@ impl<'a> Scene<'a> {
             before.next_back().map(|(_, it)| Configuration::clone(it)).unwrap_or_default();
         let behind = known.range(Index(self.origin).next()..);
         let behind: Vec<_> = behind.map(|(at, it)| (self.shift(*at), it.clone())).collect();
-        self.monitor = Some(Monitor::found(founding, &committed, &behind));
-        for server in members.difference(recorded) {
+        let mut monitor = Monitor::found(founding, &committed, &behind);
+        // Until it is told otherwise.
+        monitor.believe(true);
+        self.monitor = Some(monitor);
+        self.muted.clear();
+        self.under_way.clear();
+        let here: BTreeSet<_> = players.iter().map(|(player, _)| player.node.id()).collect();
+        for server in members.iter().filter(|id| !here.contains(id) && !newborn.contains(id)) {
             self.tell(&Fact::Unseen { server: *server });
         }
         for (player, seen) in players {
+            let (node, server) = (&player.node, player.node.id());
+            // Who recovers has lost what nobody here has seen.
+            if node.is_recovering() {
+                self.tell(&Fact::Unseen { server });
+            }
+            let is_empty = node.last_log().index == Index(0);
+            if !is_grounded(&node) && !is_empty {
+                self.mute(server);
+                continue;
+            }
             self.found(player);
             if !seen {
-                self.tell(&Fact::Unseen { server: player.node.id() });
+                self.tell(&Fact::Unseen { server });
             }
         }
     }
 
-    /// What is committed, by the logs of those who know, behind the origin.
-    fn committed(&self, players: &[(&Player, bool)]) -> Vec<Stamp> {
-        let commits = players.iter().map(|(player, _)| player.node.commit_index());
-        let last = self.shift(commits.max().unwrap_or_default());
-        let unknown = Stamp { term: Term(0), payload: 0 };
-        let mut committed = vec![unknown; last.0 as usize];
-        let mut put = |index: Index, stamp| {
-            let place = self.shift(index).0.checked_sub(1);
-            let place = place.and_then(|place| committed.get_mut(place as usize));
-            if let Some(known) = place {
-                *known = stamp;
-            }
-        };
-        for (player, _) in players {
-            let Position { term, index } = player.node.log_base();
-            put(index, Stamp { term, payload: 0 });
-        }
-        for (player, _) in players {
-            let indexes = player.node.log_base().index.0 + 1..=player.node.commit_index().0;
-            for (index, stamp) in indexes.zip(player.stamps()) {
-                put(Index(index), stamp);
-            }
-        }
-        committed
+    /// Tells the monitor no more of this server, of which too much is missing.
+    fn mute(&mut self, server: ServerId) {
+        self.tell(&Fact::Unseen { server });
+        self.muted.insert(server);
+    }
+
+    /// Whether the monitor is told nothing of some server.
+    pub(super) fn mutes_any(&self) -> bool {
+        !self.muted.is_empty()
     }
 
     /// Tells the monitor how a server is.
     fn found(&mut self, player: &Player) {
         self.started(player);
         let (node, server) = (&player.node, player.node.id());
+        self.under_way.extend(player.under_way().map(|write| (server, write)));
         self.tell(&Fact::Committed { server, index: node.commit_index() });
-        self.tell(&Fact::Restored { server, index: player.applied, digest: None });
+        // A snapshot may be on the disk and not in the state machine yet.
+        if player.applied > node.snapshot().last_included.index {
+            self.tell(&Fact::Restored { server, index: player.applied, digest: None });
+        }
         self.tell(&Fact::Became { server, role: node.role(), term: node.term() });
     }
 
     /// A server starts from what its disk has kept.
     pub(super) fn started(&mut self, player: &Player) {
         let (node, server) = (&player.node, player.node.id());
+        self.muted.remove(&server);
         let snapshot = node.snapshot();
         self.tell(&Fact::Started {
             server,
@@ -157,8 +201,11 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether the monitor can make sense of a server that starts with this: it knows what that
-    /// stands on.
+    /// stands on, and what the disk had before.
     pub(super) fn knows_of(&self, player: &Player) -> bool {
+        if self.under_way.contains_key(&player.node.id()) {
+            return false;
+        }
         let (base, snapshot) = (player.node.log_base().index, player.node.snapshot());
         let commit = self.monitor.as_ref().map_or(Index(0), Monitor::commit_index);
         let grounded = base.0 > self.origin || (self.origin == 0 && base.0 == 0);
@@ -168,6 +215,21 @@ impl<'a> Scene<'a> {
 
     fn shift(&self, index: Index) -> Index {
         Index(index.0.saturating_sub(self.origin))
+    }
+
+    /// Whether a server goes on from what nobody told the monitor of.
+    fn is_beyond(&self, fact: &Fact<'_>) -> bool {
+        let Some(monitor) = self.monitor.as_ref().filter(|monitor| !monitor.sees_all()) else {
+            return false;
+        };
+        let before = |index: Index| self.origin > 0 && index.0 <= self.origin;
+        match fact {
+            Fact::WroteSnapshot { last_included: Position { index, .. }, .. } => {
+                before(*index) || self.shift(*index) > monitor.commit_index()
+            }
+            Fact::WroteEntries { first, .. } => before(*first),
+            _ => false,
+        }
     }
 
     fn observe(&mut self, fact: &Fact<'_>) {
@@ -255,7 +317,16 @@ impl Watcher for Scene<'_> {
             self.sent.insert(fingerprint(&(*server, *to, message)), number);
             self.line(format_args!("{server} -> {to} #{number} {message}"));
         }
+        if let Fact::Durable { server, write } = fact
+            && self.under_way.get(server).is_some_and(|last| last <= write)
+        {
+            self.under_way.remove(server);
+        }
+        if self.is_beyond(fact) {
+            self.mute(fact.server());
+        }
         match self.origin {
+            _ if self.muted.contains(&fact.server()) => {}
             0 => self.observe(fact),
             _ => self.shifted(fact),
         }
@@ -279,6 +350,40 @@ impl Watcher for Scene<'_> {
             (self.trace, self.trace_failed) = (None, Some(error));
         }
     }
+}
+
+/// What is committed, by the logs of those who know; and the index behind which nothing of it is
+/// missing.
+fn committed(players: &[(&Player, bool)]) -> (BTreeMap<Index, Stamp>, Index) {
+    let nodes = || players.iter().map(|(player, _)| &player.node);
+    let commits = nodes().filter_map(|node| {
+        let index = node.commit_index();
+        Some(Position::new(node.term_at(index)?, index))
+    });
+    let positions: Vec<_> = nodes().map(Node::log_base).chain(commits).collect();
+    let mut committed = BTreeMap::new();
+    for (player, _) in players {
+        // Logs that have a committed entry agree up to there (section 5.3).
+        let has = |it: &&Position| player.node.term_at(it.index) == Some(it.term);
+        let last = positions.iter().filter(has).map(|it| it.index.0).max().unwrap_or_default();
+        let indexes = (player.node.log_base().index.0 + 1..=last).map(Index);
+        committed.extend(indexes.zip(player.stamps()));
+    }
+    let (mut before, mut gap) = (Index(0), Index(0));
+    for index in committed.keys().copied() {
+        if index > before.next() {
+            gap = index.previous();
+        }
+        before = index;
+    }
+    // Of what a log stands on the term alone is known.
+    for Position { term, index } in nodes().map(Node::log_base).filter(|it| it.index > Index(0)) {
+        committed.entry(index).or_insert_with(|| {
+            gap = gap.max(index);
+            Stamp { term, payload: 0 }
+        });
+    }
+    (committed, gap)
 }
 
 /// Names in a row, as in `S1, S2`.

@@ -10,28 +10,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::Counters;
-use super::file::Seal;
-use super::record::Checkpoint;
+use super::encode;
+use super::file::{Block, Header, Seal};
+use super::record::{Checkpoint, Record};
 use crate::raft::Time;
 
 /// How a file begins.
 pub(super) struct Start {
-    pub(super) number: u64,
-    pub(super) header: Vec<u8>,
-    pub(super) seal: Seal,
+    pub(super) header: Header,
     pub(super) checkpoint: Box<Checkpoint>,
-}
-
-/// Records as they will stand in a file.
-#[derive(Default)]
-pub(super) struct Sealed {
-    pub(super) bytes: Vec<u8>,
-    pub(super) count: u64,
 }
 
 enum Item {
     Start(Start),
-    Records(Sealed),
+    Records(Block),
 }
 
 /// What waits to be written. The thread that records puts it in, and never waits for the one that
@@ -54,6 +46,8 @@ struct Shared {
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
+    /// A block that was written, to be used again.
+    spare: Option<Block>,
     /// The writer waits for something.
     idle: bool,
     closed: bool,
@@ -66,13 +60,23 @@ pub(super) struct Ring {
     limit: u64,
     files: VecDeque<(u64, u64)>,
     total: u64,
-    current: Option<File>,
+    current: Option<Current>,
+}
+
+/// The file that is written.
+struct Current {
+    file: File,
+    seal: Seal,
+    /// The number of the next block.
+    block: u64,
 }
 
 /// Most bytes that wait for the writer; as many may be on their way to the disk.
 const QUEUE_BYTES: usize = 4 << 20;
 /// Most bytes that wait for the lock.
 const LOCAL_BYTES: usize = 1 << 20;
+/// The memory of a block is used again up to this size.
+const SPARE_BYTES: usize = 2 * LOCAL_BYTES;
 /// How long a disk that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a recording waits for the disk.
@@ -103,24 +107,24 @@ impl Tape {
     }
 
     /// Takes these records, now or with later ones. `false` if they have to be left out.
-    pub(super) fn take(&mut self, records: &mut Sealed, now: Time) -> bool {
+    pub(super) fn take(&mut self, records: &mut Block, now: Time) -> bool {
         if self.shared.failed.load(Ordering::Relaxed) {
             self.retry = Some(now + RETRY);
             return false;
         }
         match self.shared.try_lock() {
             Some(queue) => {
-                queue.bytes + records.bytes.len() <= QUEUE_BYTES && {
+                queue.bytes + records.len() <= QUEUE_BYTES && {
                     self.shared.put(queue, records, None);
                     true
                 }
             }
-            None => records.bytes.len() <= LOCAL_BYTES,
+            None => records.len() <= LOCAL_BYTES,
         }
     }
 
     /// Takes what is left of one file, and the beginning of the next.
-    pub(super) fn begin(&mut self, records: &mut Sealed, start: Start) -> bool {
+    pub(super) fn begin(&mut self, records: &mut Block, start: Start) -> bool {
         let Some(queue) = self.shared.try_lock() else { return false };
         self.shared.failed.store(false, Ordering::Relaxed);
         self.retry = None;
@@ -135,9 +139,9 @@ impl Tape {
     }
 
     /// Takes the last records, and waits a moment for them to be written.
-    pub(super) fn end(&mut self, records: Sealed) {
+    pub(super) fn end(&mut self, records: Block) {
         let mut queue = self.shared.lock();
-        if !records.bytes.is_empty() {
+        if !records.is_empty() {
             queue.items.push_back(Item::Records(records));
         }
         queue.closed = true;
@@ -161,15 +165,11 @@ impl Shared {
         }
     }
 
-    fn put(&self, mut queue: MutexGuard<'_, Queue>, records: &mut Sealed, start: Option<Start>) {
-        queue.bytes += records.bytes.len();
-        match queue.items.back_mut() {
-            Some(Item::Records(before)) => {
-                before.bytes.append(&mut records.bytes);
-                before.count += std::mem::take(&mut records.count);
-            }
-            _ if records.bytes.is_empty() => {}
-            _ => queue.items.push_back(Item::Records(std::mem::take(records))),
+    fn put(&self, mut queue: MutexGuard<'_, Queue>, records: &mut Block, start: Option<Start>) {
+        if !records.is_empty() {
+            queue.bytes += records.len();
+            let block = queue.spare.take().unwrap_or_default();
+            queue.items.push_back(Item::Records(std::mem::replace(records, block)));
         }
         queue.items.extend(start.map(Item::Start));
         if std::mem::take(&mut queue.idle) {
@@ -191,14 +191,20 @@ impl Shared {
             queue.bytes = 0;
             drop(queue);
             for item in items {
-                let count = match &item {
-                    Item::Records(records) => records.count,
-                    Item::Start(_) => 0,
+                let kept = match item {
+                    Item::Start(start) => ring.start(start),
+                    Item::Records(mut block) => {
+                        let kept = ring.write(&mut block);
+                        let records = block.clear();
+                        if !matches!(kept, Ok(true)) {
+                            self.counters.lost.fetch_add(records, Ordering::Relaxed);
+                        }
+                        if block.capacity() <= SPARE_BYTES {
+                            self.lock().spare = Some(block);
+                        }
+                        kept.map(drop)
+                    }
                 };
-                let kept = ring.write(item);
-                if !matches!(kept, Ok(true)) {
-                    self.counters.lost.fetch_add(count, Ordering::Relaxed);
-                }
                 if let Err(error) = kept {
                     ring.current = None;
                     self.failed.store(true, Ordering::Relaxed);
@@ -231,30 +237,33 @@ impl Ring {
         self.files.back().map_or(1, |(number, _)| number.saturating_add(1))
     }
 
+    /// Begins another file.
+    fn start(&mut self, start: Start) -> io::Result<()> {
+        let Start { header, checkpoint } = start;
+        let number = header.number;
+        let (mut bytes, seal) = header.encode();
+        let mut block = Block::default();
+        encode::record(block.records(), &Record::Checkpoint(checkpoint));
+        bytes.extend(seal.seal(0, &mut block));
+        // The one before it is complete.
+        self.current = None;
+        self.make_room(bytes.len() as u64, 0)?;
+        let path = self.folder.join(format!("{number:08}{SUFFIX}"));
+        let mut new = OpenOptions::new();
+        let file = new.write(true).create_new(true).mode(0o600).open(path)?;
+        self.current = Some(Current { file, seal, block: 1 });
+        self.files.push_back((number, 0));
+        self.append(&bytes)
+    }
+
     /// Returns `false` if there is no file to write to.
-    fn write(&mut self, item: Item) -> io::Result<bool> {
-        match item {
-            Item::Start(start) => {
-                let Start { number, header: mut bytes, seal, checkpoint } = start;
-                seal.write_checkpoint(&mut bytes, checkpoint);
-                // The one before it is complete.
-                self.current = None;
-                self.make_room(bytes.len() as u64, 0)?;
-                let path = self.folder.join(format!("{number:08}{SUFFIX}"));
-                let mut new = OpenOptions::new();
-                let file = new.write(true).create_new(true).mode(0o600).open(path)?;
-                self.current = Some(file);
-                self.files.push_back((number, 0));
-                self.append(&bytes)?;
-                Ok(true)
-            }
-            Item::Records(records) if self.current.is_some() => {
-                self.make_room(records.bytes.len() as u64, 1)?;
-                self.append(&records.bytes)?;
-                Ok(true)
-            }
-            Item::Records(_) => Ok(false),
-        }
+    fn write(&mut self, block: &mut Block) -> io::Result<bool> {
+        let Some(current) = &mut self.current else { return Ok(false) };
+        let bytes = current.seal.seal(current.block, block);
+        current.block += 1;
+        self.make_room(bytes.len() as u64, 1)?;
+        self.append(bytes)?;
+        Ok(true)
     }
 
     /// Removes the oldest files until so many bytes more are within the limit; the latest `kept`
@@ -277,8 +286,8 @@ impl Ring {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.current else { return Ok(()) };
-        let written = file.write_all(bytes);
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let written = current.file.write_all(bytes);
         // What was written in part counts, too.
         self.total += bytes.len() as u64;
         if let Some((_, size)) = self.files.back_mut() {

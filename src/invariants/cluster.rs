@@ -20,6 +20,8 @@ pub(super) struct Cluster {
     founding: Arc<Configuration>,
     /// Every committed entry, from index 1 on.
     committed: Vec<Link>,
+    /// Servers may rest on what others did and nobody has told yet.
+    pub(super) believes: bool,
 }
 
 /// `current_term` and `voted_for`.
@@ -64,6 +66,7 @@ impl Cluster {
             configurations: Configurations::default(),
             configuration: (Index(0), founding.clone()),
             committed: Vec::new(),
+            believes: false,
             founding,
         }
     }
@@ -115,9 +118,9 @@ impl Cluster {
         cluster
     }
 
-    /// Whether there is no server whose doings are not seen.
+    /// Whether all that any server can rest on has been told.
     pub(super) fn sees_all(&self) -> bool {
-        self.servers.iter().all(|server| !server.unseen)
+        !self.believes && self.servers.iter().all(|server| !server.unseen)
     }
 
     /// The lowest term that any server is in, but for those that are gone for good.

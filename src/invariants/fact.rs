@@ -28,8 +28,8 @@ pub enum Fact<'a> {
         /// It does not know what it promised in an earlier life.
         recovering: bool,
     },
-    /// What a server does from now on is not seen, until it [starts](Self::Started) again. Meanwhile
-    /// whatever depends on it is believed.
+    /// What a server does from now on is not seen, until it [starts](Self::Started) again; if it
+    /// recovers then, until it has. Meanwhile whatever depends on it is believed.
     Unseen {
         /// The server.
         server: ServerId,

@@ -33,8 +33,9 @@ impl LeaderCompleteness {
         let (id, term) = (server.id, server.vote.term);
         let Some(link) = server.link(index) else { return Ok(()) };
         if !cluster.sees_all() {
-            // Somebody else may have committed it, and more.
-            self.commits.insert(link.term, index);
+            // Somebody else may have committed it, on disks that nobody has told of, in this term
+            // or before: leaders of later terms must have it.
+            self.commits.insert(term, index);
             return Ok(());
         }
         property.holds(link.term == term, || {

@@ -68,6 +68,17 @@ impl Monitor {
         monitor
     }
 
+    /// Whether servers may rest on what was not told, so that commits are believed: what a leader
+    /// has heard of others' disks may be news to the monitor.
+    pub(crate) fn believe(&mut self, believes: bool) {
+        self.cluster.believes = believes;
+    }
+
+    /// Whether all that any server can rest on has been told.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.cluster.sees_all()
+    }
+
     /// The last entry that is known to be committed.
     pub(crate) fn commit_index(&self) -> Index {
         self.cluster.commit_index()
@@ -205,6 +216,9 @@ impl Monitor {
                 monotonic::last_applied(server, index)?;
                 state_machine_safety::restored(server, index)?;
                 server.last_applied = index;
+                if !cluster.sees_all() {
+                    self.state_hash.assume(index);
+                }
                 self.state_hash.restored(id, index, digest)
             }
             Fact::Digest { server: id, index, digest } => self.state_hash.digest(id, index, digest),
@@ -224,7 +238,7 @@ impl Monitor {
         committed_is_fixed::started(cluster, id, start)?;
         configuration::snapshotted(cluster, id, start.snapshot, start.configuration)?;
         stable_storage::started(cluster, server, start)?;
-        if start.recovering && start.is_formatted() {
+        if start.recovering && (start.is_formatted() || server.unseen) {
             self.one_vote_a_term.forget(id);
         }
         cluster.start(place, start);

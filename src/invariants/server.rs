@@ -14,7 +14,7 @@ use crate::raft::{Configuration, Index, Position, RoleKind, ServerId, Term};
 pub(super) struct Server {
     pub(super) id: ServerId,
     pub(super) runs: bool,
-    /// What it does is not seen.
+    /// What it does is not seen, or what it did before it lost its disk was not.
     pub(super) unseen: bool,
     /// As written.
     pub(super) vote: Vote,
@@ -159,6 +159,8 @@ impl Server {
         fresh.kept_vote = fresh.vote;
         fresh.on_disk = fresh.last();
         (fresh.runs, fresh.recovering) = (true, start.recovering);
+        // Nobody knows what the disk had that was lost.
+        fresh.unseen = self.unseen && start.recovering;
         fresh.kept_snapshot = start.snapshot;
         (fresh.commit_index, fresh.last_applied) = (start.snapshot, start.snapshot);
         if start.recovering {
@@ -251,7 +253,9 @@ impl Server {
                 Write::Vote(vote) => self.kept_vote = vote,
                 Write::Entries { last, .. } => kept = Some(last),
                 Write::Snapshot { last, .. } => (kept, self.kept_snapshot) = (Some(last), last),
-                Write::Recovered => (self.recovering, self.former) = (false, Vec::new()),
+                Write::Recovered => {
+                    (self.recovering, self.unseen, self.former) = (false, false, Vec::new());
+                }
             }
         }
         if let Some(kept) = kept {

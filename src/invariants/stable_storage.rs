@@ -59,7 +59,8 @@ fn recovering(server: &Server, to: ServerId, message: &Message) -> Check {
 /// A server is about to start from this disk: all that the disk had is still there. A server must
 /// not start from one that lost some of it, unless it lost all, and recovers from a quorum.
 pub(super) fn started(cluster: &Cluster, server: &Server, start: &Start<'_>) -> Check {
-    if start.recovering && start.is_formatted() {
+    // It may have lost all of it unseen, and gone on since.
+    if start.recovering && (start.is_formatted() || server.unseen) {
         return Ok(());
     }
     let property = Property::StableStorage;

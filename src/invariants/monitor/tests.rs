@@ -1,6 +1,7 @@
 //! Of every property, runs that break it and the nearest ones that do not.
 
 mod members;
+mod unseen;
 
 use std::sync::Arc;
 
