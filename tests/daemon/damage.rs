@@ -95,12 +95,12 @@ fn a_server_with_a_damaged_chunk_ends_and_joins_again_as_it_says() {
     let answer = cluster.get(victim, "/v1/files/f0?consistency=stale");
     assert!(answer.is_none_or(|(code, body)| code != 200 || body != content(0)));
     let (ended, _) = cluster.wait(victim);
-    assert_eq!(ended.code(), Some(5), "{}", cluster.log(victim));
+    assert_eq!(ended.code(), Some(3), "{}", cluster.log(victim));
     let command = told(&cluster, victim, &segment, at);
     // It does not help to start it again.
     cluster.spawn(victim, &[]);
     let (ended, _) = cluster.wait(victim);
-    assert_eq!(ended.code(), Some(5), "{}", cluster.log(victim));
+    assert_eq!(ended.code(), Some(3), "{}", cluster.log(victim));
     assert_eq!(told(&cluster, victim, &segment, at), command);
     repair(&mut cluster, victim, &command);
 
