@@ -68,15 +68,16 @@ impl Failure {
     /// | 0 | it was told to stop, and did in good order | |
     /// | 1 | an assertion failed, or the system refuses something | may help |
     /// | 2 | the settings make no sense, or the certificates | does not help |
-    /// | 3 | the data directory cannot be used | does not help |
+    /// | 3 | the data directory cannot be used, or not any more | does not help |
     /// | 4 | an address cannot be listened at | may help |
-    /// | 5 | the storage failed while the server ran | not if it must join again, which it says |
+    /// | 5 | the disk failed while the server ran | may help |
     /// | 128 + n | a second signal, of this number, ended it at once | |
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Assertion(_) | Self::System { .. } => 1,
             Self::Config(_) | Self::Tls(_) => 2,
             Self::Directory(_) => 3,
+            Self::Storage { error, .. } if error.must_join_again() => 3,
             Self::Peers(_) | Self::Http { .. } => 4,
             Self::Storage { .. } => 5,
         }
