@@ -19,6 +19,9 @@ use crate::raft::{Index, Message, Node, ServerId, Term};
 /// For so long after a server came out of the dark, messages may come of it that its recording
 /// does not have, in nanoseconds: they take up to a second, and clocks differ.
 const LATE: u64 = 1_000_000_000 + SKEW;
+/// A server to which nothing happens for so long may have been stopped, and what was sent to it
+/// meanwhile waits for it, in nanoseconds.
+const STOPPED: u64 = 500_000_000;
 /// The report names no more differences than this; they are counted.
 const MAX_DIFFERENCES: usize = 20;
 
@@ -29,6 +32,8 @@ struct Performer {
     next: Option<Event>,
     /// When `next` was, in Unix time.
     due: u64,
+    /// From when to when nothing happened to it, the last time.
+    pause: (u64, u64),
     player: Option<Player>,
     /// Since when all that it did is known; `None` while it is not.
     seen_since: Option<u64>,
@@ -108,6 +113,7 @@ impl Performer {
             stream: recording.stream(),
             next: None,
             due: 0,
+            pause: (0, 0),
             player: None,
             seen_since: None,
             lost: false,
@@ -120,11 +126,15 @@ impl Performer {
 
     fn fetch(&mut self) -> Result<(), Unreadable> {
         self.next = self.stream.next()?;
+        let before = self.due;
         self.due = match (&self.next, &self.player) {
             (Some(Event::Begin { header, .. }), _) => header.wall,
             (Some(Event::Record(_, record)), Some(player)) => player.wall_at(record),
             _ => self.due,
         };
+        if self.due > before.saturating_add(STOPPED) {
+            self.pause = (before, self.due);
+        }
         Ok(())
     }
 
@@ -138,6 +148,12 @@ impl Performer {
             }
             _ => None,
         }
+    }
+
+    /// The message that it is about to take in may have been on its way since then.
+    fn hears_from(&self) -> u64 {
+        let (stopped, went_on) = self.pause;
+        if self.due <= went_on.saturating_add(LATE) { stopped } else { self.due }
     }
 
     /// The message that it is about to take in.
@@ -183,7 +199,8 @@ impl Join<'_> {
 
     /// Whether it takes in what was not sent, by somebody whose sends are all known.
     fn never_sent(&self, performer: &Performer) -> bool {
-        let known = performer.awaits().is_some_and(|(from, _)| self.is_known(from, performer.due));
+        let sent_from = performer.hears_from();
+        let known = performer.awaits().is_some_and(|(from, _)| self.is_known(from, sent_from));
         known && !self.has_been_sent(performer)
     }
 
@@ -252,6 +269,7 @@ impl Join<'_> {
             Some(if complete && performer.track.is_complete { 0 } else { header.wall });
         performer.track.is_complete &= complete;
         if !complete {
+            performer.pause = (0, header.wall);
             self.scene.is_unclear_at(header.wall);
         }
         let server = performer.server;

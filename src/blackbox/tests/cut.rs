@@ -84,14 +84,23 @@ fn work(seed: u64) -> TempDir {
     for _ in 0..6 {
         small.propose(luck.random_range(1..60));
         let server = SERVERS[luck.random_range(0..3)];
-        match luck.random_range(0..4) {
-            0 => small.restart(server, true),
-            1 => small.cut_off = Some(server),
-            _ => small.cut_off = None,
+        match luck.random_range(0..6) {
+            0 | 1 => small.restart(server, true),
+            2 if small.frozen.is_none() => small.cut_off = Some(server),
+            3 if small.cut_off.is_none() => {
+                small.thaw();
+                small.frozen = Some(server);
+            }
+            _ => {
+                small.cut_off = None;
+                small.thaw();
+            }
         }
-        small.pass(Duration::from_millis(luck.random_range(1..900)));
+        let most = if small.frozen.is_some() { 4000 } else { 900 };
+        small.pass(Duration::from_millis(luck.random_range(1..most)));
     }
     small.cut_off = None;
+    small.thaw();
     small.propose(20);
     small.end()
 }
@@ -99,8 +108,8 @@ fn work(seed: u64) -> TempDir {
 /// No property is broken, whatever is missing.
 #[test]
 fn what_is_missing_is_no_violation() {
-    const SEEDS: u64 = 30;
-    const CUTS: u64 = 6;
+    const SEEDS: u64 = 40;
+    const CUTS: u64 = 4;
     let mut judged = 0;
     for seed in 0..SEEDS {
         let folder = work(seed);

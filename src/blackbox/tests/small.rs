@@ -27,6 +27,9 @@ pub(super) struct Small {
     luck: ChaCha8Rng,
     /// Nothing reaches it, and nothing comes of it.
     pub(super) cut_off: Option<ServerId>,
+    /// It stands still, and takes in what was sent to it when it goes on.
+    pub(super) frozen: Option<ServerId>,
+    held: VecDeque<(ServerId, ServerId, Message, Entries)>,
     /// Its core is told that entries are durable, and its disk does not write them.
     pub(super) liar: Option<ServerId>,
     /// Messages take their time, and overtake each other; logs are compacted.
@@ -49,6 +52,8 @@ impl Small {
     pub(super) fn seeded(seed: u64, bytes: u64) -> Self {
         let mut small = Self {
             cut_off: None,
+            frozen: None,
+            held: VecDeque::new(),
             liar: None,
             lively: false,
             folder: tempfile::tempdir().unwrap(),
@@ -93,6 +98,7 @@ impl Small {
 
     /// Ends a server in good order and starts it again, from what it had or from nothing.
     pub(super) fn restart(&mut self, id: ServerId, with_all: bool) {
+        self.held.retain(|(_, to, ..)| *to != id);
         let server = self.servers.get_mut(&id).unwrap();
         let (log, vote) = (std::mem::take(&mut server.log), server.vote);
         match with_all {
@@ -103,7 +109,10 @@ impl Small {
 
     pub(super) fn leader(&mut self) -> ServerId {
         for _ in 0..1000 {
-            let leads = |server: &&Server| server.node.leader() == Some(server.node.id());
+            let leads = |server: &&Server| {
+                let id = server.node.id();
+                server.node.leader() == Some(id) && Some(id) != self.frozen
+            };
             if let Some(server) = self.servers.values().find(leads) {
                 return server.node.id();
             }
@@ -136,7 +145,8 @@ impl Small {
     pub(super) fn go_on(&mut self) {
         self.deliver();
         let due = |server: &Server| (server.node.deadline(), server.node.id());
-        let (due, id) = self.servers.values().map(due).min().unwrap();
+        let awake = self.servers.values().filter(|it| Some(it.node.id()) != self.frozen);
+        let (due, id) = awake.map(due).min().unwrap();
         self.now = self.now.max(due);
         self.step(id, Input::Deadline, &Payloads::None, &[]);
         self.deliver();
@@ -147,11 +157,21 @@ impl Small {
             if [Some(from), Some(to)].contains(&self.cut_off) {
                 continue;
             }
+            if Some(to) == self.frozen {
+                self.held.push_back((from, to, message, entries));
+                continue;
+            }
             self.now = self.now + Duration::from_micros(20);
             let metas: Vec<_> = entries.iter().map(Entry::meta).collect();
             let input = Input::Message { from, message, entries: &metas };
             self.step(to, input, &Payloads::Entries(&entries), &metas);
         }
+    }
+
+    /// Whoever stands still goes on.
+    pub(super) fn thaw(&mut self) {
+        self.frozen = None;
+        self.mail.append(&mut self.held);
     }
 
     fn next_mail(&mut self) -> Option<(ServerId, ServerId, Message, Entries)> {
