@@ -223,6 +223,25 @@ fn a_torn_end_is_the_end_and_a_damaged_record_is_named() {
     assert!(report.differences.is_empty() && report.violation.is_none(), "{report}");
 }
 
+/// A length that is damaged would end the file, and say nothing of it.
+#[test]
+fn a_damaged_length_is_no_torn_end() {
+    let second = HEADER_BYTES + 12 + {
+        let length = GOLDEN[HEADER_BYTES..].first_chunk().unwrap();
+        u32::from_le_bytes(*length) as usize
+    };
+    for byte in 0..4 {
+        let mut damaged = GOLDEN.to_vec();
+        damaged[second + byte] ^= 0x40;
+        let (_, records, fault) = read(damaged).unwrap();
+        assert_eq!((records.len(), fault), (1, Some(Fault::Sum(1))), "byte {byte}");
+    }
+    for length in [second + 5, second + 12, second + 13] {
+        let (_, records, fault) = read(GOLDEN[..length].to_vec()).unwrap();
+        assert_eq!((records.len(), fault), (1, Some(Fault::Torn(1))), "{length} B");
+    }
+}
+
 #[test]
 fn the_input_that_the_core_panicked_at_is_the_last_record() {
     let mut small = Small::start(LARGE);
