@@ -48,7 +48,8 @@ impl<D: Disk> SegmentLog<D> {
         chunks.append(&mut self.held);
         self.queued_bytes += batch.bytes;
         self.purpose = self.purpose.and(batch.purpose);
-        let shorter = self.shorten(&mut log) | self.shorten(&mut chunks);
+        let shorter =
+            (self.purpose.is_urgent() && self.shorten(&mut log)) | self.shorten(&mut chunks);
         (self.queue, self.held, self.wanted) = (log, chunks, true);
         if !shorter {
             self.full = true;
@@ -56,22 +57,19 @@ impl<D: Disk> SegmentLog<D> {
         }
     }
 
-    /// Makes the files of a batch that found no room as short as what waits for them, unless that is
-    /// entries and nothing that makes room. Returns whether any is shorter now.
+    /// Makes files that found no room as short as what waits for them. Returns whether any is
+    /// shorter now.
     fn shorten(&mut self, changes: &mut [Change]) -> bool {
+        let part = (self.options.segment_bytes / PART).max(1);
         let mut saves = false;
         for place in 0..changes.len() {
             let Change::Create { file, bytes } = changes[place] else { continue };
-            let ends = changes[place..].iter().filter_map(|change| match change {
-                Change::Write { file: to, at, bytes } if *to == file => {
+            let ends = changes.iter().filter_map(|change| match change {
+                Change::Write { at, bytes, .. } if change.file() == file => {
                     Some(at + bytes.len() as u64)
                 }
                 _ => None,
             });
-            if matches!(file, FileId::Log(_)) && !self.purpose.is_urgent() {
-                continue;
-            }
-            let part = (self.options.segment_bytes / PART).max(1);
             let short = ends.max().unwrap_or(0).next_multiple_of(part);
             if short >= bytes {
                 continue;
@@ -80,14 +78,7 @@ impl<D: Disk> SegmentLog<D> {
             changes[place] = Change::Create { file, bytes: short };
             match file {
                 FileId::Log(number) => {
-                    for change in &mut changes[place..] {
-                        match change {
-                            Change::Write { file: to, at: 0, bytes } if *to == file => {
-                                restate(number, bytes, short);
-                            }
-                            _ => {}
-                        }
-                    }
+                    restate(changes, number, short);
                     self.segments.shorten(number, short);
                     if self.segment.number == number {
                         self.segment.bytes = short;
@@ -100,11 +91,17 @@ impl<D: Disk> SegmentLog<D> {
     }
 }
 
-/// Has the header at the beginning of what is to be written tell this size.
-fn restate(number: u64, written: &mut [u8], bytes: u64) {
+/// Has the header that is to be written at the beginning of a segment tell this size.
+fn restate(changes: &mut [Change], number: u64, bytes: u64) {
+    let file = FileId::Log(number);
+    let written = changes.iter_mut().find_map(|change| match change {
+        Change::Write { file: to, at: 0, bytes } if *to == file => Some(bytes),
+        _ => None,
+    });
+    let Some(written) = written else { return };
     let First::Header(header, record) = Header::of(number, written) else { return };
     let mut again = Vec::with_capacity(record.end);
-    let seal = Seal::new(&header.identity, FileId::Log(number));
+    let seal = Seal::new(&header.identity, file);
     let numbers = (Kind::Header, record.sequence, record.synced);
     let header = Header { bytes, ..header };
     record::write(&mut again, seal, 0, numbers, |out| header.encode(out));
